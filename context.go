@@ -1,0 +1,185 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// The phases of a task go one way only:
+//
+//	fresh ──► queued ──► running ──► settled
+//	   └─────────┴─────► settling ─────┘
+//
+// The pool makes fresh queued when it accepts the job; the worker that meets
+// the job makes queued running by compare-and-swap, without the ledger's mutex;
+// every other arrow is taken with the mutex held. settling lasts while the
+// outcome of a job that never ran is written: nobody acts on it.
+const (
+	fresh uint32 = iota
+	queued
+	running
+	settling
+	settled
+)
+
+// task is the part of a job that does not depend on its types: its state, its
+// outcome and, by its methods, the context that its handler gets. The items
+// that a worker takes from a batch in one go share a task.
+//
+// As a context it carries the values and the deadline of the caller's context.
+// It is done as soon as the outcome is decided, which a handler that returns
+// does too. It costs nothing until Done is called: then a context of the
+// standard library takes its place, derived from the caller's, so that
+// contexts derived from it need no goroutine and context.Cause works.
+type task struct {
+	ledger *ledger
+	caller context.Context
+	phase  atomic.Uint32
+	kind   outcome // with err: written before the phase becomes settled
+	err    error
+
+	deadline time.Duration // on the ledger's clock; 0: none but the caller's. Written before the handler runs
+	limit    time.Duration // the limit that gave the deadline
+
+	std     atomic.Pointer[stdContext]
+	unwatch func() bool // ends the watch of the caller's context; written before the job is accepted
+
+	// Guarded by ledger.mu.
+	waiter chan struct{} // gets one token when the outcome is decided
+	done   chan struct{} // closed when the outcome is decided; nil until Future.Done asks
+	seat   *seat         // of the worker that runs it, in pools that interrupt
+	loan   *loan         // of its place, while it waits for its own pool
+	job    whole         // the job that this is the task of; nil for a task of a batch
+}
+
+// end writes the outcome and makes it visible; ledger.mu is held. The token of
+// the waiter it returns is for announce to give.
+func (t *task) end(v verdict, ran bool) (waiter chan struct{}) {
+	if v.limit != 0 {
+		v.err = &TimeoutError{Limit: v.limit, Ran: ran && (t.seat == nil || t.seat.entered)}
+	}
+	t.kind, t.err = v.kind, v.err
+	t.phase.Store(settled)
+	if t.done != nil {
+		close(t.done)
+	}
+	waiter, t.waiter = t.waiter, nil
+	return waiter
+}
+
+// announce tells everybody of a decided outcome. It follows end, after the
+// mutex is released: contexts can be the user's code.
+func (t *task) announce(waiter chan struct{}) {
+	if waiter != nil {
+		waiter <- struct{}{} // has room: there is one token for each wait
+	}
+	if t.unwatch != nil {
+		t.unwatch()
+	}
+	if std := t.std.Load(); std != nil && !(std.expires && t.kind == timedOut) {
+		std.cancel(t.cause())
+	}
+}
+
+// leave ends the context for good once the handler has returned.
+func (t *task) leave() {
+	if std := t.std.Load(); std != nil {
+		std.cancel(t.cause())
+	}
+}
+
+// cause is why the context of a settled task is done; nil where its handler
+// simply returned.
+func (t *task) cause() error {
+	if t.kind == canceled || t.kind == timedOut {
+		return t.err
+	}
+	return nil
+}
+
+// stdContext is what a task becomes once its Done has been called.
+type stdContext struct {
+	context.Context
+	cancel  context.CancelCauseFunc
+	expires bool // at the task's deadline, by itself, with DeadlineExceeded as its Err
+}
+
+// materialize returns the task's standard context, which it makes at first.
+func (t *task) materialize() *stdContext {
+	if std := t.std.Load(); std != nil {
+		return std
+	}
+	ctx, cancel := context.WithCancelCause(t.caller)
+	std := &stdContext{Context: ctx, cancel: cancel}
+	if t.deadline != 0 {
+		timed, release := context.WithDeadlineCause(ctx, t.ledger.epoch.Add(t.deadline), &TimeoutError{Limit: t.limit, Ran: true})
+		std.Context, std.expires = timed, true
+		std.cancel = func(cause error) {
+			cancel(cause)
+			release()
+		}
+	}
+	if !t.std.CompareAndSwap(nil, std) {
+		std.cancel(nil)
+		return t.std.Load()
+	}
+	// Whoever settles the task looks for std after the phase is stored; this
+	// looks at the phase after std is stored. One of the two sees the other.
+	if t.phase.Load() == settled {
+		std.cancel(t.cause())
+	}
+	return std
+}
+
+// Deadline implements context.Context.
+func (t *task) Deadline() (time.Time, bool) {
+	theirs, ok := t.caller.Deadline()
+	if t.deadline == 0 {
+		return theirs, ok
+	}
+	if ours := t.ledger.epoch.Add(t.deadline); !ok || ours.Before(theirs) {
+		return ours, true
+	}
+	return theirs, true
+}
+
+// Done implements context.Context.
+func (t *task) Done() <-chan struct{} { return t.materialize().Done() }
+
+// Err implements context.Context.
+func (t *task) Err() error {
+	if std := t.std.Load(); std != nil {
+		return std.Err()
+	}
+	if t.phase.Load() == settled {
+		return t.materialize().Err()
+	}
+	return t.caller.Err()
+}
+
+// Value implements context.Context.
+func (t *task) Value(key any) any {
+	if key == (insideKey{}) {
+		return t
+	}
+	if std := t.std.Load(); std != nil {
+		return std.Value(key)
+	}
+	return t.caller.Value(key)
+}
+
+// failure is the verdict on a handler that returned err. An error that only
+// says that the context was done gives way to the cause: the outcome had been
+// decided when the context was, even if whoever watches it comes after the
+// handler.
+func (t *task) failure(err error) verdict {
+	if done := t.Err(); done != nil {
+		cause := context.Cause(t)
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cause) {
+			return contextVerdict(t)
+		}
+	}
+	return verdict{kind: failed, err: err}
+}

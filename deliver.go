@@ -1,0 +1,317 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+)
+
+// How the items of a batch get their outcomes, and the outcomes their readers.
+
+func (b *Batch[In, Out]) claim() (w work[In, Out], ok bool) {
+	if b.crew.halted == nil {
+		if it := b.at(&b.claims); it != nil {
+			return work[In, Out]{source: b, item: it}, true
+		}
+	}
+	b.listed = false
+	return w, false
+}
+
+func (b *Batch[In, Out]) unclaimed() int {
+	if b.crew.halted != nil {
+		return 0
+	}
+	n := -b.claims.offset
+	for _, chunk := range b.chunks[min(b.claims.chunk, len(b.chunks)):] {
+		n += len(chunk)
+	}
+	return n
+}
+
+// forward runs an item on the place of a job that waits for the batch.
+func (b *Batch[In, Out]) forward(lender *task) bool {
+	if b.crew.halted != nil {
+		return false
+	}
+	it := b.at(&b.claims)
+	if it == nil {
+		return false
+	}
+	b.pool.runExtra(work[In, Out]{source: b, item: it, lender: lender})
+	return true
+}
+
+// lend notes that outer waits for the batch, until endLoan or the end of the
+// batch.
+func (b *Batch[In, Out]) lend(outer *task) {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	if !b.over {
+		b.lenders = append(b.lenders, outer)
+		b.pool.lendLocked(outer, b)
+	}
+}
+
+func (b *Batch[In, Out]) endLoan(outer *task) {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	if i := slices.Index(b.lenders, outer); i >= 0 {
+		b.lenders = slices.Delete(b.lenders, i, i+1)
+		outer.loan.forget(b)
+	}
+}
+
+func (b *Batch[In, Out]) run(w *worker[In, Out]) {
+	out, v := w.exec(w.stay(b.caller, &b.crew), w.hand.item.in)
+	b.finish(w, out, v)
+}
+
+func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
+	p, it := b.pool, w.hand.item
+	announce := nothing
+	p.mu.Lock()
+	written := !it.done // unless it was abandoned
+	var send bool
+	if written {
+		send = b.record(it, out, v)
+		if v.kind == succeeded && b.cfg.stopOnSuccess || v.kind != succeeded && b.cfg.stopOnError {
+			_, announce = b.halt(verdict{kind: canceled, err: context.Canceled})
+		}
+	}
+	admitted := w.turn()
+	p.mu.Unlock()
+
+	w.endStay()
+	p.welcome(admitted)
+	if written {
+		announce()
+		b.deliver(it, send)
+	}
+}
+
+func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
+	it := w.hand.item
+	var zero Out
+	send := b.record(it, zero, v)
+	return func() { b.deliver(it, send) }
+}
+
+// record gives an item its outcome, and returns whether there is room in
+// results for the caller to send it there. The mutex is held; deliver must
+// follow when it is released.
+func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) (send bool) {
+	it.out, it.err, it.done = out, v.err, true
+	b.pool.ended[v.kind]++
+	b.progress.Done++
+	if v.kind != succeeded {
+		b.progress.Failed++
+	}
+	for i, r := range b.readers {
+		if r.index == it.index {
+			b.readers = slices.Delete(b.readers, i, i+1)
+			r.ready <- struct{}{} // has room: the only token
+			break
+		}
+	}
+	b.order = append(b.order, it)
+	switch {
+	case b.results == nil:
+	case b.sent == len(b.order)-1 && b.sent < cap(b.results):
+		// Those that went there before have room as well, so nobody blocks.
+		b.sent++
+		return true
+	case !b.pumping:
+		b.pumping = true
+		go b.pump()
+	}
+	return false
+}
+
+// deliver follows record.
+func (b *Batch[In, Out]) deliver(it *item[In, Out], send bool) {
+	if send {
+		b.results <- it.result()
+	}
+	b.delivered(1)
+}
+
+// delivered reports progress, takes n off left, and ends the batch if those
+// were the last.
+func (b *Batch[In, Out]) delivered(n int) {
+	if b.cfg.onProgress != nil {
+		defer b.takeOff(n) // also if onProgress calls runtime.Goexit
+		b.report()
+		return
+	}
+	b.takeOff(n)
+}
+
+func (b *Batch[In, Out]) takeOff(n int) {
+	if b.left.Add(int64(-n)) > 1 {
+		return
+	}
+	p := b.pool
+	p.mu.Lock()
+	left := b.left.Load()
+	if left > 1 || left == 1 && b.results != nil || b.over {
+		p.mu.Unlock()
+		return
+	}
+	if left == 0 {
+		b.over = true
+		if b.finished != nil {
+			close(b.finished)
+		}
+		if b.results != nil && !b.pumping {
+			close(b.results)
+		}
+		for _, t := range b.lenders {
+			t.loan.forget(b)
+		}
+		b.lenders = nil
+	}
+	// Nothing to do, and nobody to tell: until the next Add, the pool and the
+	// caller's context need not know of the batch.
+	p.open.remove(&b.open)
+	unwatch := b.unwatch
+	b.watching, b.unwatch = b.watching && unwatch == nil, nil
+	p.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
+	}
+}
+
+// report calls onProgress until it has been told of all there is. Whoever comes
+// while somebody else does so leaves it to them.
+func (b *Batch[In, Out]) report() {
+	p := b.pool
+	p.mu.Lock()
+	if b.reporting {
+		p.mu.Unlock()
+		return
+	}
+	b.reporting = true
+	returned := false
+	defer func() {
+		b.reporting = false
+		p.mu.Unlock()
+		if !returned {
+			b.report() // onProgress called runtime.Goexit; the rest is still to be told
+		}
+	}()
+	for !b.told || b.reported != b.progress {
+		b.told, b.reported = true, b.progress
+		b.callProgress(b.reported)
+	}
+	returned = true
+}
+
+// halt cancels the items that nobody has claimed, and tells those that run.
+func (b *Batch[In, Out]) halt(v verdict) (unrun []In, announce func()) {
+	if b.crew.halted != nil || b.over {
+		return nil, nothing
+	}
+	interrupted := b.crew.halt(&b.pool.ledger, v)
+	if b.results != nil {
+		close(b.canceled)
+	}
+	var send []*item[In, Out]
+	var zero Out
+	for it := b.at(&b.claims); it != nil; it = b.at(&b.claims) {
+		unrun = append(unrun, it.in)
+		if b.record(it, zero, v) {
+			send = append(send, it)
+		}
+	}
+	return unrun, func() {
+		interrupted()
+		for _, it := range send {
+			b.results <- it.result()
+		}
+		if len(unrun) > 0 {
+			b.delivered(len(unrun))
+		}
+	}
+}
+
+func nothing() {}
+
+// Results returns the channel of the outcomes, in the order in which they come.
+// It is closed when the batch is sealed and all of them have been received. The
+// channel has room for the inputs there are when Results is first called (and
+// for at least 128): whether it is read or not disturbs nobody. Once more
+// outcomes have come than that, a goroutine stays with the batch until the
+// channel has been read to its end, or the batch is canceled; after a cancel,
+// outcomes that do not fit are not sent. All calls return the same channel.
+//
+// A batch that a job has made on its own pool may be read from within that job:
+// from the call of Results until the batch is over, the job's place is lent to
+// the batch.
+func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
+	p := b.pool
+	p.mu.Lock()
+	if b.results != nil {
+		p.mu.Unlock()
+		return b.results
+	}
+	b.results = make(chan Result[In, Out], max(b.progress.Total, 128))
+	b.canceled = make(chan struct{})
+	if b.crew.halted != nil {
+		close(b.canceled)
+	}
+	for ; b.sent < len(b.order); b.sent++ {
+		b.results <- b.order[b.sent].result() // has room for all there is
+	}
+	if b.over {
+		close(b.results)
+		p.mu.Unlock()
+		return b.results
+	}
+	b.keepOpen()
+	seal := nothing
+	if p.state != Running {
+		seal = b.seal()
+	}
+	p.mu.Unlock()
+
+	if b.outer != nil {
+		b.lend(b.outer)
+	}
+	seal()
+	b.watch()
+	return b.results
+}
+
+// pump sends what did not fit into results when it came.
+func (b *Batch[In, Out]) pump() {
+	p := b.pool
+	for {
+		p.mu.Lock()
+		if b.sent == len(b.order) {
+			b.pumping = false
+			if b.over {
+				close(b.results)
+			}
+			p.mu.Unlock()
+			return
+		}
+		it := b.order[b.sent]
+		b.sent++
+		p.mu.Unlock()
+		select {
+		case b.results <- it.result():
+		case <-b.canceled:
+			select {
+			case b.results <- it.result():
+			default: // does not fit
+			}
+		}
+	}
+}
+
+// callProgress has the user's function called by report, without the mutex.
+func (b *Batch[In, Out]) callProgress(now Progress) {
+	defer b.pool.mu.Lock()
+	b.pool.mu.Unlock()
+	b.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
+}

@@ -1,0 +1,262 @@
+package dispatch
+
+import (
+	"slices"
+	"time"
+)
+
+// The dispatcher is the goroutine that brings jobs and workers together
+// whenever they do not meet by themselves:
+//
+//	Submit/Process ──► queue (buffered channel) ──► dispatcher ◄── worker channel (idle workers)
+//	Batch/Map      ──► list of batches ───────────────┤
+//	                                                    │
+//	                                                    └──► worker's inbox ──► handler ──► future / batch
+//
+// A submitter that finds nothing waiting and a worker idle hands its job over
+// itself (accept), and a worker that finishes a job takes the next itself
+// (turn); neither needs the dispatcher. All else is its work: pairing what
+// waits with idle workers, starting workers, retiring them, and ending the
+// pool. It lives while there are workers or there is something to do.
+
+// dispatch is the dispatcher's loop: it decides with the mutex held, and acts
+// without it. It holds a job only when it has a worker for it.
+func (p *Pool[In, Out]) dispatch() {
+	timer := time.NewTimer(0)
+	timer.Stop()
+	for {
+		p.mu.Lock()
+		d := p.decideNext()
+		p.mu.Unlock()
+
+		switch d.act {
+		case pairIdle:
+			w := <-p.workers
+			w.inbox <- p.receive(d.work)
+		case startWorker:
+			go p.newPoolWorker(p.receive(d.work)).loop()
+		case retireIdle:
+			w := <-p.workers
+			w.inbox <- work[In, Out]{leave: true}
+		case sleep:
+			p.sleep(timer, d.until)
+		case exit:
+			return
+		case endPool:
+			p.cancelCtx(ErrClosed)
+			close(p.done)
+			return
+		}
+	}
+}
+
+// sleep waits to be poked, or until the time, if it is not 0.
+func (p *Pool[In, Out]) sleep(timer *time.Timer, until time.Duration) {
+	if until == 0 {
+		<-p.wake
+		return
+	}
+	timer.Reset(until - p.since())
+	select {
+	case <-p.wake:
+		timer.Stop()
+	case <-timer.C:
+		p.mu.Lock()
+		if !p.asleep {
+			<-p.wake // poked at this very moment: the token is there
+		}
+		p.asleep = false
+		p.mu.Unlock()
+	}
+}
+
+// decision is what the dispatcher does next.
+type decision[In, Out any] struct {
+	act   action
+	work  work[In, Out]
+	until time.Duration // on the ledger's clock; 0: no worker is going to be idle too long
+}
+
+type action int
+
+const (
+	pairIdle    action = iota // give work to an idle worker
+	startWorker               // give work to a new worker
+	retireIdle                // let an idle worker go
+	sleep                     // until poked, or a worker has been idle too long
+	exit                      // the pool is open and holds no worker
+	endPool                   // the pool takes no more and holds nothing
+)
+
+// decideNext takes the claims of the decision that it returns. The mutex is held.
+func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
+	if w, ok := p.claimWork(); ok {
+		d.work = w
+		if len(p.idleSince) > 0 {
+			p.claimIdle()
+			d.act = pairIdle
+		} else {
+			p.workforce++
+			d.act = startWorker
+		}
+		return d
+	}
+
+	now, later := p.surplus()
+	switch {
+	case now:
+		p.idleSince = p.idleSince[1:]
+		p.leaving++
+		d.act = retireIdle
+	case p.state != Running && p.workforce == 0 && p.strays == 0 && !p.unfinished():
+		p.state = Ended
+		d.act = endPool
+	case p.state == Running && p.workforce == 0:
+		p.dispatching = false
+		d.act = exit
+	default:
+		p.asleep, p.timed = true, later > 0
+		d.act, d.until = sleep, later
+	}
+	return d
+}
+
+// work is what a worker is given to do. The zero work is to be idle.
+type work[In, Out any] struct {
+	job    *job[In, Out]   // a single job
+	source source[In, Out] // or an item of a batch or a map ...
+	item   *item[In, Out]  // ... of a batch
+	index  int             // ... at this index
+	queued bool            // or the job that a claim on the queue stands for
+	leave  bool            // or the end of the worker
+
+	extra  bool  // the run is on top of the limit ...
+	lender *task // ... on the place of this job, if it is not nil
+}
+
+// source is what holds items of its own and stands in the list beside the
+// queue while some of them are unclaimed: a batch or a map.
+type source[In, Out any] interface {
+	// claim takes the next item; false if none is left. The mutex is held.
+	claim() (work[In, Out], bool)
+	// unclaimed counts the items that claim has not given. The mutex is held.
+	unclaimed() int
+	// run handles the item in w's hand, and may go on with others.
+	run(w *worker[In, Out])
+	// finish gives the item in w's hand its outcome and w something else to do.
+	finish(w *worker[In, Out], out Out, v verdict)
+	// abandon gives the item in w's hand its outcome while w still runs it. The
+	// mutex is held; what it returns is called when it is released.
+	abandon(w *worker[In, Out], v verdict) (announce func())
+	// halt ends all unclaimed items with v and interrupts the others, and
+	// returns the inputs of the former. The mutex is held, as for abandon.
+	halt(v verdict) (unrun []In, announce func())
+}
+
+// claimWork claims something that may run now. The mutex is held.
+func (p *Pool[In, Out]) claimWork() (w work[In, Out], ok bool) {
+	if len(p.urgent) > 0 {
+		return p.claimUrgent(), true
+	}
+	if p.active < p.limit {
+		if w, ok = p.claim(); ok {
+			p.active++
+		}
+	}
+	return w, ok
+}
+
+func (p *Pool[In, Out]) claimUrgent() work[In, Out] {
+	w := p.urgent[0]
+	p.urgent = slices.Delete(p.urgent, 0, 1)
+	return w
+}
+
+// claim takes a job from the queue or an item from a source. While there are
+// both, they take turns, and so do the sources among themselves. The mutex is
+// held.
+func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
+	defer p.checkCrowd()
+	if p.queued > 0 && (len(p.sources) == 0 || !p.turnSrc) {
+		p.turnSrc = true
+		p.queued--
+		return work[In, Out]{queued: true}, true
+	}
+	for len(p.sources) > 0 {
+		if p.nextSrc >= len(p.sources) {
+			p.nextSrc = 0
+		}
+		if w, ok = p.sources[p.nextSrc].claim(); ok {
+			p.turnSrc = false
+			p.nextSrc++
+			return w, true
+		}
+		p.sources = slices.Delete(p.sources, p.nextSrc, p.nextSrc+1)
+	}
+	if p.queued > 0 {
+		p.queued--
+		return work[In, Out]{queued: true}, true
+	}
+	return w, false
+}
+
+// checkCrowd sets heed while a worker that is at a Map should give way to
+// something else. The mutex is held.
+func (p *Pool[In, Out]) checkCrowd() {
+	crowd := len(p.sources) > 0 && (len(p.sources) > 1 || p.queued > 0 || !p.blocked.empty() || p.active > p.limit)
+	if crowd != p.heed.Load() {
+		p.heed.Store(crowd)
+	}
+}
+
+// receive takes the job out of the queue that w stands for, if it stands for one.
+func (p *Pool[In, Out]) receive(w work[In, Out]) work[In, Out] {
+	if w.queued {
+		w.queued = false
+		w.job = <-p.queue
+	}
+	return w
+}
+
+// runExtra has w run on top of the limit. The mutex is held.
+func (p *Pool[In, Out]) runExtra(w work[In, Out]) {
+	w.extra = true
+	p.extra++
+	p.urgent = append(p.urgent, w)
+	p.poke()
+}
+
+// claimIdle claims the idle worker that has been needed last. The mutex is
+// held; the claim stands for whichever worker comes out of the channel.
+func (p *Pool[In, Out]) claimIdle() { p.idleSince = p.idleSince[:len(p.idleSince)-1] }
+
+// hand gives work to an idle worker that has been claimed.
+func (p *Pool[In, Out]) hand(w work[In, Out]) { (<-p.workers).inbox <- w }
+
+// poke makes the dispatcher look again. The mutex is held.
+func (p *Pool[In, Out]) poke() {
+	switch {
+	case !p.dispatching:
+		p.dispatching = true
+		go p.dispatch()
+	case p.asleep:
+		p.asleep = false
+		p.wake <- struct{}{} // has room: there is one token for each sleep
+	}
+}
+
+// surplus tells whether an idle worker should go now, or else when it should
+// (0: not as things are). The mutex is held.
+func (p *Pool[In, Out]) surplus() (now bool, later time.Duration) {
+	idle := len(p.idleSince)
+	switch {
+	case idle == 0:
+		return false, 0
+	case p.state != Running || idle+p.active > p.limit:
+		return true, 0
+	case p.workforce-p.leaving <= min(p.cfg.minWorkers, p.limit):
+		return false, 0
+	}
+	expires := p.idleSince[0] + p.cfg.idleTimeout
+	return expires <= p.since(), expires
+}

@@ -1,0 +1,136 @@
+package dispatch
+
+import "context"
+
+// Future is the outcome of one submitted job: it comes once, is decided once,
+// and is the same for every reader for ever. Any number of goroutines may use a
+// Future at once; one that nobody reads costs nothing but its memory. It keeps
+// the output alive for as long as the Future itself is.
+type Future[Out any] struct {
+	task task
+	out  Out // written before the phase becomes settled
+}
+
+// Wait returns the outcome of the job. It blocks until the outcome is decided
+// or ctx is done; then it returns the cause of ctx, and the job goes on. The
+// outcome of a resolved future is returned whatever ctx says.
+//
+// Called with the context of a job of the same pool, it has the job that it
+// waits for run at once if that has not started.
+func (f *Future[Out]) Wait(ctx context.Context) (Out, error) {
+	mustContext(ctx, "Future.Wait")
+	t := &f.task
+	if t.phase.Load() != settled && !t.wait(ctx) {
+		var zero Out
+		return zero, context.Cause(ctx)
+	}
+	return f.out, t.err
+}
+
+// Done returns a channel that is closed when the outcome is decided. A job must
+// not wait for another job of its own pool by receiving from it: that cannot be
+// recognised, and blocks for ever once every worker does so. Use Wait for that.
+func (f *Future[Out]) Done() <-chan struct{} {
+	f.task.ledger.mu.Lock()
+	defer f.task.ledger.mu.Unlock()
+	return f.task.doneChan()
+}
+
+// Cancel ends the job with context.Canceled, and returns true if this call
+// decided the outcome. A job that has not started will not; one that runs is
+// told through its context and keeps its worker until it returns.
+func (f *Future[Out]) Cancel() bool {
+	return f.task.ledger.settle(&f.task, verdict{kind: canceled, err: context.Canceled})
+}
+
+func (f *Future[Out]) resolved() bool { return f.task.phase.Load() == settled }
+
+// doneChan returns t.done, which it makes at first. The mutex is held.
+func (t *task) doneChan() chan struct{} {
+	if t.done == nil {
+		t.done = make(chan struct{})
+		if t.phase.Load() == settled {
+			close(t.done)
+		}
+	}
+	return t.done
+}
+
+// wait blocks until t is settled, and then returns true, or until ctx is done.
+func (t *task) wait(ctx context.Context) bool {
+	l := t.ledger
+	if outer := l.enclosing(ctx); outer != nil {
+		l.lend(outer, t.job)
+		defer l.endLoan(outer, t.job)
+	}
+
+	// The first that waits gets a token on a channel of the pool; only if
+	// several wait at once do they share a channel made for this task.
+	w := l.getWaiter()
+	signal := w.ch
+	l.mu.Lock()
+	switch {
+	case t.phase.Load() == settled:
+		l.mu.Unlock()
+		l.putWaiter(w)
+		return true
+	case t.waiter == nil:
+		t.waiter = w.ch
+	default:
+		signal = t.doneChan()
+	}
+	l.mu.Unlock()
+
+	ok := true
+	select {
+	case <-signal:
+	case <-ctx.Done():
+		l.mu.Lock()
+		ok = t.phase.Load() == settled
+		mine := t.waiter == w.ch
+		if mine {
+			t.waiter = nil
+		}
+		l.mu.Unlock()
+		if signal == w.ch && !mine {
+			<-w.ch // on its way
+		}
+	}
+	l.putWaiter(w)
+	return ok
+}
+
+// job is one input on its way through the pool, with its context and its future
+// in the same allocation.
+type job[In, Out any] struct {
+	Future[Out]
+	pool     *Pool[In, Out]
+	in       In                 // cleared when a handler takes it, or when none will
+	accepted link[job[In, Out]] // in pool.accepted: accepted, and its handler has not returned
+}
+
+// whole is a job seen from its task.
+type whole interface {
+	waitable
+	forget() // lets go of the input, which will not be handled; mu is held
+}
+
+func (j *job[In, Out]) forget() {
+	var zero In
+	if j.pool.state == Stopping {
+		j.pool.unrun = append(j.pool.unrun, j.in)
+	}
+	j.in = zero
+	j.pool.accepted.remove(&j.accepted)
+}
+
+// forward runs a job that is still queued on the place of a job that waits for
+// it. What stands in the queue is a dead shell from then on.
+func (j *job[In, Out]) forward(lender *task) bool {
+	if !j.task.phase.CompareAndSwap(queued, running) {
+		return false
+	}
+	j.pool.dead++
+	j.pool.runExtra(work[In, Out]{job: j, lender: lender})
+	return true
+}

@@ -1,0 +1,144 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ledger is what a pool knows of its jobs and workers, apart from their types.
+// One mutex guards all of it, so that whatever could race with something else
+// (accept, claim, settle, lend, resize, stop) is one critical section: the
+// ledger decides who meets whom, and the channels of the pool carry it out
+// after the mutex is released. No user code runs while it is held, and no
+// channel operation that could block.
+type ledger struct {
+	mu sync.Mutex
+
+	state State // Running -> Draining -> Stopping -> Ended; never back
+	limit int   // places: most jobs that run at once
+	room  int   // places in the queue beyond those
+
+	// A claim moves a job from queued to active before the job itself is
+	// received from the queue: whoever made the claim receives exactly one.
+	queued int // jobs in the queue or on their way into it
+	active int // places taken: claimed jobs whose handlers have not returned
+	extra  int // runs on top of the limit: on a lent place, or by CallerRuns
+	strays int // handlers written off
+	dead   int // of queued and active: settled before they started, and not met by a worker yet
+
+	submitted, rejected uint64
+	ended               [outcomes]uint64
+
+	// waiters gives single waits their channel and timer. It belongs to the
+	// pool, so that a pool made in a synctest bubble uses that bubble's.
+	waiters sync.Pool
+	epoch   time.Time     // deadlines of jobs are counted from here
+	quiet   chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
+	busy    func() bool   // whether a batch or a map has something to do
+}
+
+// ErrStopped is the outcome of a job that Stop kept from running or canceled
+// while it ran. It is also the cause that the job's context gives.
+var ErrStopped = errors.New("dispatch: pool stopped")
+
+// verdict is how a job ends.
+type verdict struct {
+	kind  outcome
+	err   error
+	limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
+}
+
+// since is the time on the ledger's clock.
+func (l *ledger) since() time.Duration { return time.Since(l.epoch) }
+
+// settle ends t from outside its handler, unless it has ended before. What
+// runs is told through its context, and keeps its place until it returns.
+func (l *ledger) settle(t *task, v verdict) bool {
+	l.mu.Lock()
+	waiter, ok := l.decide(t, v)
+	l.mu.Unlock()
+	if ok {
+		t.announce(waiter)
+	}
+	return ok
+}
+
+// decide is the part of settle that holds mu; t.announce must follow it.
+func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
+	switch {
+	case t.phase.CompareAndSwap(fresh, settling):
+		// Not accepted, and now it will not be: no outcome to count.
+		t.end(v, false)
+		return nil, true
+	case t.phase.CompareAndSwap(queued, settling):
+		l.dead++
+		t.job.forget()
+		waiter = t.end(v, false)
+	case t.phase.Load() == running:
+		// Only holders of mu move a job on from running.
+		waiter = t.end(v, true)
+		if t.seat != nil {
+			t.seat.interrupt(t)
+		}
+	default:
+		return nil, false
+	}
+	if t.job != nil { // not the task of a batch, whose items are counted one by one
+		l.ended[v.kind]++
+		l.checkQuiet()
+	}
+	return waiter, true
+}
+
+// unfinished tells whether something is queued or running.
+func (l *ledger) unfinished() bool {
+	return l.queued+l.active+l.extra > l.dead || l.busy()
+}
+
+// checkQuiet wakes those in Pool.Wait once nothing is queued or running.
+func (l *ledger) checkQuiet() {
+	if l.quiet != nil && !l.unfinished() {
+		close(l.quiet)
+		l.quiet = nil
+	}
+}
+
+// hasRoom tells whether one more single job may be accepted.
+func (l *ledger) hasRoom() bool { return l.active+l.queued < l.limit+l.room }
+
+// waiter is what one goroutine waits on for one thing at a time.
+type waiter struct {
+	ch    chan struct{} // one token: what was waited for has come
+	timer *time.Timer   // stopped, while the waiter is not in use
+}
+
+func (l *ledger) getWaiter() *waiter {
+	if w, ok := l.waiters.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{ch: make(chan struct{}, 1)}
+}
+
+// putWaiter takes back a waiter whose channel is empty for good.
+func (l *ledger) putWaiter(w *waiter) { l.waiters.Put(w) }
+
+// start arms the timer and returns its channel.
+func (w *waiter) start(d time.Duration) <-chan time.Time {
+	if w.timer == nil {
+		w.timer = time.NewTimer(d)
+	} else {
+		w.timer.Reset(d)
+	}
+	return w.timer.C
+}
+
+// contextVerdict is how a job ends whose caller's context is done.
+func contextVerdict(ctx context.Context) verdict {
+	v := verdict{kind: canceled, err: context.Cause(ctx)}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		v.kind = timedOut
+	}
+	return v
+}

@@ -1,0 +1,321 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+)
+
+// Map runs a job for each input and returns the outputs in the order of the
+// inputs. The first job that fails cancels the rest; Map then waits for those
+// that have started, and returns nil and an *[ItemError] with that failure.
+// When ctx is done, Map returns at once with an *ItemError of an input that has
+// no outcome, and the cause of ctx in it. On a pool that takes no more it
+// returns ErrClosed, and nothing runs. The inputs do not stand in the queue:
+// they take turns with whatever else the pool has to do.
+func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
+	mustContext(ctx, "Pool.Map")
+	if ctx.Err() != nil {
+		return nil, &ItemError{Index: 0, Err: context.Cause(ctx)}
+	}
+	if len(ins) > math.MaxInt32 {
+		return nil, fmt.Errorf("dispatch: Map: %d inputs are more than %d", len(ins), math.MaxInt32)
+	}
+	m := &mapping[In, Out]{pool: p, caller: ctx, ins: ins, outs: make([]Out, len(ins))}
+	return m.process(p.enclosing(ctx))
+}
+
+// mapping is one call of Map. The inputs are divided into spans, from which
+// workers claim one after another without the pool's mutex: each begins with a
+// span of its own, so that they do not get into each other's way, and helps
+// with the others' when that is done. A worker comes back to the ledger when no
+// input is left, when one fails, or when the ledger asks it to (pool.heed).
+type mapping[In, Out any] struct {
+	pool   *Pool[In, Out]
+	caller context.Context
+	ins    []In
+	outs   []Out // each written by the worker that has claimed the input
+	spans  []span
+	length int // of every span but the last
+
+	// Guarded by pool.mu.
+	crew    crew
+	hands   int           // workers that have claimed an input
+	next    int           // the span that the next worker begins with
+	counted int           // inputs whose outcomes are in pool.ended
+	err     *ItemError    // the first failure
+	signal  chan struct{} // gets one token when all inputs are counted; nil if nobody waits
+
+	place link[mapping[In, Out]] // in pool.maps, until then
+}
+
+// maxSpans is enough to keep workers apart that run at the same time.
+const maxSpans = 64
+
+// span is a run of inputs. It fills a cache line, so that claims from different
+// spans do not slow each other down.
+type span struct {
+	next atomic.Int64 // the first that is not claimed; beyond end when all are
+	end  int64
+	_    [48]byte
+}
+
+// claim takes the next input of the span; false if none is left.
+func (s *span) claim() (int, bool) {
+	if s.next.Load() >= s.end {
+		return 0, false
+	}
+	i := s.next.Add(1) - 1
+	return int(i), i < s.end
+}
+
+func (s *span) left() int { return int(max(s.end-s.next.Load(), 0)) }
+
+// process is Map, called by a job of the same pool if outer is not nil.
+func (m *mapping[In, Out]) process(outer *task) ([]Out, error) {
+	p, n := m.pool, len(m.ins)
+	w := p.getWaiter()
+	m.signal = w.ch
+
+	p.mu.Lock()
+	if p.state != Running {
+		p.mu.Unlock()
+		p.putWaiter(w)
+		return nil, ErrClosed
+	}
+	if n == 0 {
+		p.mu.Unlock()
+		p.putWaiter(w)
+		return m.outs, nil
+	}
+	m.divide(min(n, p.limit, maxSpans))
+	p.submitted += uint64(n)
+	p.maps.push(&m.place, m)
+	p.sources = append(p.sources, m)
+	if outer != nil {
+		p.lendLocked(outer, m)
+		defer p.endLoan(outer, m)
+	}
+	if p.active < p.limit {
+		p.poke()
+	}
+	p.checkCrowd()
+	p.mu.Unlock()
+
+	select {
+	case <-w.ch:
+	case <-m.caller.Done():
+		p.mu.Lock()
+		_, announce := m.halt(contextVerdict(m.caller))
+		told := m.signal == nil
+		m.signal = nil
+		p.checkQuiet()
+		p.mu.Unlock()
+		announce()
+		if told {
+			<-w.ch // on its way
+		}
+	}
+	p.putWaiter(w)
+	return m.result()
+}
+
+// divide makes k spans of the inputs.
+func (m *mapping[In, Out]) divide(k int) {
+	n := len(m.ins)
+	m.length = (n + k - 1) / k
+	m.spans = make([]span, (n+m.length-1)/m.length)
+	for i := range m.spans {
+		m.spans[i].next.Store(int64(i * m.length))
+		m.spans[i].end = int64(min((i+1)*m.length, n))
+	}
+}
+
+func (m *mapping[In, Out]) result() ([]Out, error) {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	if m.err != nil {
+		return nil, m.err
+	}
+	return m.outs, nil
+}
+
+// take claims an input, from span s if there is one left, or else from those
+// that follow.
+func (m *mapping[In, Out]) take(s int) (index int, ok bool) {
+	for range m.spans {
+		if index, ok = m.spans[s].claim(); ok {
+			return index, true
+		}
+		if s++; s == len(m.spans) {
+			s = 0
+		}
+	}
+	return 0, false
+}
+
+func (m *mapping[In, Out]) claim() (w work[In, Out], ok bool) {
+	index, ok := m.take(m.next)
+	if !ok {
+		return w, false
+	}
+	m.hands++
+	m.next = (m.next + 1) % len(m.spans)
+	return work[In, Out]{source: m, index: index}, true
+}
+
+func (m *mapping[In, Out]) forward(lender *task) bool {
+	w, ok := m.claim()
+	if ok {
+		w.lender = lender
+		m.pool.runExtra(w)
+	}
+	return ok
+}
+
+func (m *mapping[In, Out]) unclaimed() int {
+	n := 0
+	for i := range m.spans {
+		n += m.spans[i].left()
+	}
+	return n
+}
+
+// progress splits what is claimed and not counted into what is being handled
+// and what has succeeded: failures are counted at once.
+func (m *mapping[In, Out]) progress() (handling, done int) {
+	claimed := len(m.ins) - m.unclaimed() - m.counted
+	handling = min(m.hands, claimed)
+	return handling, claimed - handling
+}
+
+func (m *mapping[In, Out]) run(w *worker[In, Out]) {
+	t := w.stay(m.caller, &m.crew)
+	for {
+		i := w.hand.index
+		out, v := w.exec(t, m.ins[i])
+		if v.kind != succeeded || w.seat != nil {
+			m.finish(w, out, v)
+			return
+		}
+		m.outs[i] = out
+		w.done++
+		next, ok := 0, false
+		if !m.pool.heed.Load() {
+			next, ok = m.take(i / m.length)
+		}
+		if !ok {
+			m.leave(w)
+			return
+		}
+		w.hand.index = next
+	}
+}
+
+func (m *mapping[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
+	announce := nothing
+	m.pool.mu.Lock()
+	if w.seat == nil || !w.seat.stray {
+		if v.kind == succeeded {
+			m.outs[w.hand.index] = out
+			w.done++
+		} else {
+			announce = m.fail(w.hand.index, v)
+		}
+	}
+	m.leaveLocked(w, announce)
+}
+
+// leave has w do something else: it has no input in its hand.
+func (m *mapping[In, Out]) leave(w *worker[In, Out]) {
+	m.pool.mu.Lock()
+	m.leaveLocked(w, nothing)
+}
+
+// leaveLocked is leave that releases the mutex, and then calls announce.
+func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
+	m.hands--
+	signal := m.count(w)
+	admitted := w.turn()
+	m.pool.mu.Unlock()
+
+	w.endStay()
+	announce()
+	if signal != nil {
+		signal <- struct{}{} // has room: the only token
+	}
+	m.pool.welcome(admitted)
+}
+
+// fail counts the input at index as ended by v; the first that fails stops the
+// rest. The mutex is held.
+func (m *mapping[In, Out]) fail(index int, v verdict) (announce func()) {
+	m.pool.ended[v.kind]++
+	m.counted++
+	if m.err != nil {
+		return nothing
+	}
+	m.err = &ItemError{Index: index, Err: v.err}
+	_, announce = m.halt(verdict{kind: canceled, err: context.Canceled})
+	return announce
+}
+
+// count counts the inputs that w has handled well, and returns the signal to
+// give if nothing is left. The mutex is held.
+func (m *mapping[In, Out]) count(w *worker[In, Out]) (signal chan struct{}) {
+	m.pool.ended[succeeded] += uint64(w.done)
+	m.counted += w.done
+	w.done = 0
+	return m.over()
+}
+
+// over ends the mapping if all inputs are counted. The mutex is held.
+func (m *mapping[In, Out]) over() (signal chan struct{}) {
+	if m.counted < len(m.ins) {
+		return nil
+	}
+	m.pool.maps.remove(&m.place)
+	signal, m.signal = m.signal, nil
+	return signal
+}
+
+func (m *mapping[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
+	m.hands--
+	announce = m.fail(w.hand.index, v)
+	signal := m.count(w)
+	return func() {
+		announce()
+		if signal != nil {
+			signal <- struct{}{}
+		}
+	}
+}
+
+func (m *mapping[In, Out]) halt(v verdict) (unrun []In, announce func()) {
+	if m.crew.halted != nil {
+		return nil, nothing
+	}
+	interrupted := m.crew.halt(&m.pool.ledger, v)
+	first := -1
+	for i := range m.spans {
+		s := &m.spans[i]
+		from := min(s.next.Swap(s.end), s.end)
+		unrun = append(unrun, m.ins[from:s.end]...)
+		if first < 0 && from < s.end {
+			first = int(from)
+		}
+	}
+	m.pool.ended[v.kind] += uint64(len(unrun))
+	m.counted += len(unrun)
+	if m.err == nil {
+		m.err = &ItemError{Index: max(first, 0), Err: v.err}
+	}
+	signal := m.over()
+	return unrun, func() {
+		interrupted()
+		if signal != nil {
+			signal <- struct{}{} // has room: the only token
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime"
+	"time"
+)
+
+// Unlimited, given to [WithWorkers] or [Pool.Resize], lets every job start at
+// once on a worker of its own. Idle workers are still reused and still expire.
+const Unlimited = math.MaxInt
+
+// The defaults of the options.
+const (
+	defaultQueue       = 1024
+	defaultIdleTimeout = 10 * time.Second
+)
+
+// maxQueue bounds WithQueue: the queue is a Go channel, whose room is
+// allocated at once, eight bytes a place.
+const maxQueue = 1 << 26
+
+// manyWorkers stands for Unlimited inside the pool: more than can ever run,
+// and safe to add maxQueue to, also where an int has 32 bits.
+const manyWorkers = 1 << 30
+
+// Option configures a pool; see the functions named With. An option is not
+// generic, so that New can infer In and Out from the handler.
+type Option func(*config) error
+
+type config struct {
+	name         string
+	workers      int
+	minWorkers   int
+	idleTimeout  time.Duration
+	queue        int
+	overflow     Overflow
+	jobTimeout   time.Duration // 0: none
+	grace        time.Duration
+	maxStrays    int          // 0: handlers are never written off
+	logger       *slog.Logger // nil: slog.Default() at the time of logging
+	panicHandler func(*PanicError)
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		workers:     runtime.GOMAXPROCS(0),
+		idleTimeout: defaultIdleTimeout,
+		queue:       defaultQueue,
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return c, fmt.Errorf("dispatch: option %d is nil", i)
+		}
+		if err := opt(&c); err != nil {
+			return c, err
+		}
+	}
+	if c.minWorkers > c.workers {
+		return c, fmt.Errorf("dispatch: WithMinWorkers(%d) is above the limit of %d workers", c.minWorkers, c.workers)
+	}
+	return c, nil
+}
+
+// WithName names the pool in [Stats] and in its log lines.
+func WithName(name string) Option {
+	return func(c *config) error {
+		c.name = name
+		return nil
+	}
+}
+
+// WithWorkers sets the most jobs that run at once: at least 1, or [Unlimited].
+// The default is runtime.GOMAXPROCS(0), read when the pool is made.
+func WithWorkers(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("dispatch: WithWorkers(%d): the limit must be at least 1", n)
+		}
+		c.workers = n
+		return nil
+	}
+}
+
+// WithMinWorkers keeps n workers once they have been started, however long
+// they are idle. The default is 0: an idle pool holds no goroutine. It is an
+// error if n is negative or above the limit of workers; after a Resize below
+// n, the limit counts.
+func WithMinWorkers(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("dispatch: WithMinWorkers(%d): must not be negative", n)
+		}
+		c.minWorkers = n
+		return nil
+	}
+}
+
+// WithIdleTimeout sets how long a worker that is not needed is kept. A pool
+// that needed at most k workers at any moment of that time keeps k (or the
+// minimum, if that is more). The default is 10 s; 0 keeps none.
+func WithIdleTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("dispatch: WithIdleTimeout(%v): must not be negative", d)
+		}
+		c.idleTimeout = d
+		return nil
+	}
+}
+
+// WithQueue sets how many accepted single jobs may wait beyond those that a
+// worker can take now: the pool accepts workers + n of them. The default is
+// 1024. With 0 a job is taken only if a worker can take it now. The queue is
+// allocated by New, eight bytes a place; n is at most 1<<26. A batch's items
+// wait in the batch and do not count.
+func WithQueue(n int) Option {
+	return func(c *config) error {
+		if n < 0 || n > maxQueue {
+			return fmt.Errorf("dispatch: WithQueue(%d): must be from 0 to %d", n, maxQueue)
+		}
+		c.queue = n
+		return nil
+	}
+}
+
+// Overflow says what Process, ProcessTimed and Submit do when the queue is
+// full. TrySubmit never follows it: it gives ErrQueueFull.
+type Overflow int
+
+const (
+	// Block waits for room; the caller's context ends the wait. Those that
+	// wait are served in order. The default.
+	Block Overflow = iota
+	// Reject gives ErrQueueFull.
+	Reject
+	// DropOldest takes the new job in place of the one that waited longest,
+	// which ends with ErrDropped. Where no job waits (a queue of 0) there is
+	// none to drop, and the new job gets ErrQueueFull.
+	DropOldest
+	// CallerRuns runs the job at once, on top of the limit, while its
+	// submitter waits for the outcome, in Submit too. The job has a goroutine
+	// of its own, so that a deadline, a cancel or runtime.Goexit reaches it
+	// as it would on a worker. NewWorkers refuses this policy.
+	CallerRuns
+)
+
+// ErrQueueFull is returned for a job that was refused because the queue was
+// full. The job will not run.
+var ErrQueueFull = errors.New("dispatch: queue is full")
+
+// ErrDropped is the outcome of a queued job that made room for a newer one
+// under the policy DropOldest.
+var ErrDropped = errors.New("dispatch: job dropped from the full queue")
+
+// WithOverflow sets the policy for a full queue. The default is Block.
+func WithOverflow(o Overflow) Option {
+	return func(c *config) error {
+		if o < Block || o > CallerRuns {
+			return fmt.Errorf("dispatch: WithOverflow(%d): no such policy", o)
+		}
+		c.overflow = o
+		return nil
+	}
+}
+
+// WithJobTimeout limits the run of every job; its wait in the queue does not
+// count. A job that runs into it ends with a *[TimeoutError] and its context is
+// done, but its handler keeps the worker until it returns (see WithGrace). The
+// default, and 0, is no limit.
+func WithJobTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("dispatch: WithJobTimeout(%v): must not be negative", d)
+		}
+		c.jobTimeout = d
+		return nil
+	}
+}
+
+// WithGrace writes off handlers that do not heed their context: one that has
+// not returned d after its job was interrupted (by a cancel, a timeout or Stop)
+// becomes a stray, and a new worker takes its place. There are at most
+// maxStrays strays at a time; further ones wait for their turn. A stray's
+// goroutine ends when its handler returns, and Close waits for it.
+func WithGrace(d time.Duration, maxStrays int) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("dispatch: WithGrace(%v, %d): the time must not be negative", d, maxStrays)
+		}
+		if maxStrays < 1 {
+			return fmt.Errorf("dispatch: WithGrace(%v, %d): the number of strays must be at least 1", d, maxStrays)
+		}
+		c.grace, c.maxStrays = d, maxStrays
+		return nil
+	}
+}
+
+// WithLogger sets where the pool logs what nobody else would hear of: panics of
+// jobs (unless WithPanicHandler takes them), panics of hooks, and errors of a
+// Worker's Close. The default is slog.Default(), read when there is something
+// to log.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("dispatch: WithLogger(nil): the logger must not be nil")
+		}
+		c.logger = l
+		return nil
+	}
+}
+
+// WithPanicHandler has f called with every panic of a job, instead of the log
+// line, before the job's outcome is given. Calls may come from several
+// goroutines at once.
+func WithPanicHandler(f func(*PanicError)) Option {
+	return func(c *config) error {
+		if f == nil {
+			return errors.New("dispatch: WithPanicHandler(nil): the handler must not be nil")
+		}
+		c.panicHandler = f
+		return nil
+	}
+}

@@ -1,0 +1,79 @@
+package dispatch
+
+import "context"
+
+// share is the stay of one worker with a batch or a map: the items that it
+// handles in one go have the share's task as their context. In a pool with
+// WithJobTimeout a share is a single item.
+type share struct {
+	task  task
+	crew  *crew
+	place link[share] // in the crew, while the stay lasts
+}
+
+// crew is the workers that are at a batch or a map. Guarded by ledger.mu.
+type crew struct {
+	shares list[share]
+	size   int
+	halted *verdict // how all of it was stopped; nil if it was not
+}
+
+// halt interrupts the shares, now and to come. The mutex is held, and what it
+// returns is called when it is released.
+func (c *crew) halt(l *ledger, v verdict) (announce func()) {
+	c.halted = &v
+	var told []*task
+	for s := range c.shares.all {
+		if _, ok := l.decide(&s.task, v); ok {
+			told = append(told, &s.task)
+		}
+	}
+	return func() {
+		for _, t := range told {
+			t.announce(nil)
+		}
+	}
+}
+
+// stay returns the task of the worker's stay with the crew of what is in its
+// hand, and begins it if need be.
+func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
+	if w.share != nil {
+		return &w.share.task
+	}
+	s := &share{crew: c}
+	s.task.ledger, s.task.caller = &w.pool.ledger, caller
+	s.task.phase.Store(running)
+	w.share = s
+
+	w.pool.mu.Lock()
+	c.shares.push(&s.place, s)
+	c.size++
+	if c.halted != nil {
+		s.task.end(*c.halted, true)
+	}
+	w.pool.mu.Unlock()
+	return &s.task
+}
+
+// take puts next into the worker's hand. A stay ends unless next belongs to it.
+// The mutex is held; endStay must follow when it is released.
+func (w *worker[In, Out]) take(next work[In, Out]) {
+	if s := w.share; s != nil && (next.source != w.hand.source || w.pool.cfg.jobTimeout > 0) {
+		s.crew.shares.remove(&s.place)
+		s.crew.size--
+		if s.task.phase.Load() == running {
+			s.task.end(verdict{}, true)
+		}
+		w.share, w.past = nil, s
+	}
+	w.hand = next
+}
+
+// endStay ends the context of a stay that take has ended.
+func (w *worker[In, Out]) endStay() {
+	if s := w.past; s != nil {
+		w.past = nil
+		s.task.leave()
+	}
+}

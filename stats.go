@@ -1,0 +1,109 @@
+package dispatch
+
+import "fmt"
+
+// State is where a pool is in its life. It only ever goes forward:
+//
+//	Running → Draining → Stopping → Ended
+//
+// Close and Shutdown lead to Draining, Stop (or a Shutdown whose budget is
+// spent) to Stopping, and the end of the last worker to Ended.
+type State int
+
+const (
+	Running  State = iota // takes jobs
+	Draining              // takes no more, runs all that was accepted
+	Stopping              // takes no more, starts no more, waits for what runs
+	Ended                 // nothing is left
+)
+
+// String returns the state's name in lower case.
+func (s State) String() string {
+	switch s {
+	case Running:
+		return "running"
+	case Draining:
+		return "draining"
+	case Stopping:
+		return "stopping"
+	case Ended:
+		return "ended"
+	}
+	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// Stats is a snapshot of a pool, taken at one moment. Every item of a Batch or
+// a Map counts as a job. As long as no handler runs past its job's outcome,
+//
+//	Submitted = Succeeded + Failed + Panicked + Canceled + TimedOut + Dropped + Queued + Running
+type Stats struct {
+	Name  string
+	State State
+
+	Workers int // goroutines that run jobs or wait for one; strays not counted
+	Idle    int // workers that wait for a job
+	Running int // handlers that run now; strays not counted
+	Queued  int // accepted and not started
+	Strays  int // handlers written off (WithGrace) that have not returned yet
+
+	// Counters; they never fall.
+	Submitted uint64 // accepted
+	Succeeded uint64 // returned a nil error
+	Failed    uint64 // returned an error, or called runtime.Goexit
+	Panicked  uint64
+	Canceled  uint64 // by the caller's context, Cancel, a batch that stopped, or Stop
+	TimedOut  uint64 // by the caller's deadline, ProcessTimed or WithJobTimeout
+	Dropped   uint64 // by the policy DropOldest
+	Rejected  uint64 // refused with ErrQueueFull; these are not in Submitted
+}
+
+// outcome is the kind of a job's end, as Stats counts it.
+type outcome uint8
+
+const (
+	succeeded outcome = iota
+	failed
+	panicked
+	canceled
+	timedOut
+	dropped
+	outcomes // their number
+)
+
+// Stats returns a snapshot of the pool. It waits for no job, whatever the
+// pool is doing. Any number of goroutines may call it at once.
+func (p *Pool[In, Out]) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	// A job that was settled before it started counts no more, though its
+	// shell still takes a place in the queue (or, just claimed, of a worker).
+	waiting := max(p.queued-p.dead, 0)
+	running := p.queued + p.active + p.extra - p.dead - waiting
+	succ := p.ended[succeeded]
+	for _, s := range p.sources {
+		waiting += s.unclaimed()
+	}
+	for m := range p.maps.all {
+		handling, done := m.progress()
+		running -= m.hands - handling
+		succ += uint64(done)
+	}
+	return Stats{
+		Name:      p.cfg.name,
+		State:     p.state,
+		Workers:   p.workforce,
+		Idle:      len(p.idleSince),
+		Running:   running,
+		Queued:    waiting,
+		Strays:    p.strays,
+		Submitted: p.submitted,
+		Succeeded: succ,
+		Failed:    p.ended[failed],
+		Panicked:  p.ended[panicked],
+		Canceled:  p.ended[canceled],
+		TimedOut:  p.ended[timedOut],
+		Dropped:   p.ended[dropped],
+		Rejected:  p.rejected,
+	}
+}

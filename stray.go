@@ -1,0 +1,40 @@
+package dispatch
+
+import "context"
+
+// writeOff makes a stray of the worker's current run, which was interrupted
+// and has not returned within its grace: the place goes to another worker, and
+// this one ends when its handler does. While there are as many strays as
+// allowed, it waits for one of them to end, in turn with others that wait; the
+// context ends that wait when the handler returns after all.
+func (w *worker[In, Out]) writeOff(over context.Context, run uint64) {
+	p := w.pool
+	if p.strayRoom.Acquire(over, 1) != nil {
+		return
+	}
+	p.mu.Lock()
+	if w.seat.task == nil || w.seat.run != run {
+		p.mu.Unlock()
+		p.strayRoom.Release(1)
+		return
+	}
+	w.seat.stray = true
+	p.strays++
+	p.workforce--
+	t := w.seat.task
+	v := verdict{kind: t.kind, err: t.err}
+	if !w.vacate() {
+		p.active--
+	}
+	announce := nothing
+	if w.hand.source != nil {
+		announce = w.hand.source.abandon(w, v)
+	}
+	p.checkQuiet()
+	admitted := p.admit()
+	p.poke()
+	p.mu.Unlock()
+
+	p.welcome(admitted)
+	announce()
+}

@@ -1,0 +1,390 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+)
+
+// Handler turns an In into an Out. It is called by several workers at once. It
+// should return when its context is done: one that does not keeps its worker.
+//
+// The context carries the values and the deadline of the caller's context. It
+// is done when that is done, when the job is canceled or has timed out, when
+// the pool stops, and once the handler has returned; context.Cause says which.
+// The items of a Batch or a Map that a worker handles in one go may share one.
+type Handler[In, Out any] func(ctx context.Context, in In) (Out, error)
+
+// Process calls h: a Handler is a Worker without state.
+func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { return h(ctx, in) }
+
+// Worker handles jobs with state of its own. It is used by one goroutine at a
+// time, and Process is never entered again before it has returned, also when a
+// job waits for its own pool. A Worker may have further methods:
+//
+//	Ready(ctx context.Context) error
+//
+// is called before each job with that job's context, and may wait. Its error is
+// the outcome of the job, which is then not processed.
+//
+//	Interrupt()
+//
+// is called when a job is to end early: at most once for a job, from another
+// goroutine, and only if Process has been entered for that job and has not
+// returned, as far as can be known (it may meet Process on its way out). It is
+// over before the next call of any other method.
+//
+//	Close() error
+//
+// is called once, after the worker's last job. Its error is logged. A worker
+// whose Process has ended its goroutine with runtime.Goexit is closed and
+// replaced by a new one; one that panicked goes on.
+type Worker[In, Out any] interface {
+	Process(ctx context.Context, in In) (Out, error)
+}
+
+// ErrGoexit is the outcome of a job whose handler called runtime.Goexit, as
+// testing.T.FailNow does.
+var ErrGoexit = errors.New("dispatch: job called runtime.Goexit")
+
+// PanicError is the outcome of a job whose handler panicked.
+type PanicError struct {
+	Value any    // what panic was called with
+	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
+}
+
+// Error gives the value, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("dispatch: job panicked: %v", e.Value) }
+
+// Unwrap returns the value if it is an error, and nil otherwise.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// worker is a goroutine of the pool that runs one thing after another.
+type worker[In, Out any] struct {
+	pool  *Pool[In, Out]
+	inbox chan work[In, Out] // written by who has claimed this worker while it was idle; read by the worker
+	impl  Worker[In, Out]    // what handles the jobs; nil until newWorker has made it
+	ready func(context.Context) error
+	seat  *seat // nil in pools that do not interrupt
+
+	// What it does now. Others look at hand only with the mutex held, and only
+	// while the seat has a task.
+	hand    work[In, Out]
+	share   *share // its stay with the source in its hand
+	past    *share // a stay that is over, but for its context
+	done    int    // inputs of a Map that it has handled well and not counted yet
+	running bool   // user code is handling what is in the hand
+	panic   error  // what that has panicked with
+	broken  bool   // Goexit has left impl in an unknown state
+	gone    bool
+}
+
+func (p *Pool[In, Out]) newPoolWorker(first work[In, Out]) *worker[In, Out] {
+	w := &worker[In, Out]{pool: p, inbox: make(chan work[In, Out], 1), impl: p.handler, hand: first}
+	if p.cfg.jobTimeout > 0 || p.cfg.maxStrays > 0 {
+		w.takeSeat()
+	}
+	return w
+}
+
+func (w *worker[In, Out]) takeSeat() {
+	if w.seat != nil {
+		return
+	}
+	w.seat = &seat{ledger: &w.pool.ledger, grace: w.pool.cfg.grace}
+	if w.pool.cfg.maxStrays > 0 {
+		w.seat.writeOff = w.writeOff
+	}
+}
+
+// loop runs what the worker is given until it is told to leave. A job that
+// calls runtime.Goexit ends the goroutine, but not the worker: it goes on with
+// a new one.
+func (w *worker[In, Out]) loop() {
+	defer func() {
+		if !w.gone {
+			w.afterGoexit()
+			go w.loop()
+		}
+	}()
+	if w.broken {
+		w.broken = false
+		w.dismiss()
+	}
+	for {
+		switch {
+		case w.hand.job != nil:
+			w.runJob()
+		case w.hand.source != nil:
+			w.hand.source.run(w)
+		case w.hand.queued:
+			w.hand = w.pool.receive(w.hand)
+		case w.hand.leave:
+			w.quit()
+			return
+		default:
+			w.pool.workers <- w
+			w.hand = <-w.inbox
+		}
+	}
+}
+
+// runJob runs the single job in the worker's hand, unless it has been settled
+// before its turn came.
+func (w *worker[In, Out]) runJob() {
+	j := w.hand.job
+	if !w.hand.extra && !j.task.phase.CompareAndSwap(queued, running) {
+		w.pool.mu.Lock()
+		w.pool.dead--
+		admitted := w.turn()
+		w.pool.mu.Unlock()
+		w.pool.welcome(admitted)
+		return
+	}
+	in := j.in
+	var zero In
+	j.in = zero // the future may outlive the handler by far
+	w.finishJob(w.exec(&j.task, in))
+}
+
+// finishJob gives the job in the worker's hand its outcome, unless that has
+// been decided before, and takes what comes next into the hand.
+func (w *worker[In, Out]) finishJob(out Out, v verdict) {
+	p, j := w.pool, w.hand.job
+	t := &j.task
+	p.mu.Lock()
+	var waiter chan struct{}
+	inTime := t.phase.Load() == running
+	if inTime {
+		j.out = out
+		waiter = t.end(v, true)
+		p.ended[v.kind]++
+	}
+	p.accepted.remove(&j.accepted)
+	admitted := w.turn()
+	p.mu.Unlock()
+
+	if inTime {
+		t.announce(waiter)
+	}
+	t.leave()
+	p.welcome(admitted)
+}
+
+// turn ends the run in the worker's hand and takes what comes next into it: the
+// next thing that waits, as long as the limit allows it, or else nothing. The
+// mutex is held; p.welcome must follow when it is released.
+func (w *worker[In, Out]) turn() (admitted *blocked[In, Out]) {
+	p := w.pool
+	if w.seat != nil && w.seat.stray {
+		w.take(work[In, Out]{leave: true})
+		return nil
+	}
+	if !w.vacate() {
+		p.active--
+	}
+	admitted = p.admit()
+	if next, ok := p.claimWork(); ok {
+		w.take(next)
+	} else {
+		w.take(work[In, Out]{})
+		p.idleSince = append(p.idleSince, p.since())
+		if !p.timed || p.state != Running || len(p.idleSince)+p.active > p.limit {
+			p.poke()
+		}
+		p.checkQuiet()
+	}
+	return admitted
+}
+
+// vacate ends a run that was on top of the limit, and returns false if the
+// worker's run was not. The mutex is held.
+func (w *worker[In, Out]) vacate() bool {
+	if !w.hand.extra {
+		return false
+	}
+	w.hand.extra = false
+	w.pool.extra--
+	if t := w.hand.lender; t != nil {
+		w.hand.lender = nil
+		t.loan.used = false
+		w.pool.useLoan(t)
+	}
+	return true
+}
+
+// exec has user code handle in, with t as its context, and contains whatever
+// that does, but for runtime.Goexit.
+func (w *worker[In, Out]) exec(t *task, in In) (out Out, v verdict) {
+	w.running = true
+	if w.impl == nil {
+		if v = w.construct(t); v.err != nil {
+			w.running = false
+			return out, v
+		}
+	}
+	if w.seat == nil {
+		out, v = w.call(t, in)
+		w.running = false
+		return out, v
+	}
+	w.seat.begin(t, w.pool.cfg.jobTimeout)
+	out, v = w.call(t, in)
+	w.running = false
+	w.seat.end()
+	if w.pool.cfg.jobTimeout > 0 && t.phase.Load() == settled {
+		var zero Out
+		return zero, verdict{kind: t.kind, err: t.err} // too late
+	}
+	return out, v
+}
+
+// call calls the handler.
+func (w *worker[In, Out]) call(t *task, in In) (out Out, v verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			v = w.panicked(r)
+		}
+	}()
+	if w.seat != nil {
+		if w.ready != nil {
+			if err := w.ready(t); err != nil {
+				return out, t.failure(err)
+			}
+		}
+		if !w.seat.enter(t) {
+			return out, verdict{kind: t.kind, err: t.err}
+		}
+	}
+	out, err := w.impl.Process(t, in)
+	if err != nil {
+		v = t.failure(err)
+	}
+	return out, v
+}
+
+// construct makes the Worker. v.err is nil if that went well.
+func (w *worker[In, Out]) construct(t *task) (v verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			v = w.panicked(r)
+		}
+	}()
+	impl, err := w.pool.newWorker(w.pool.ctx)
+	if err == nil && impl == nil {
+		err = errors.New("dispatch: NewWorkers: newWorker returned a nil Worker")
+	}
+	if err != nil {
+		return t.failure(err)
+	}
+	w.impl = impl
+	if r, ok := impl.(interface{ Ready(context.Context) error }); ok {
+		w.ready = r.Ready
+		w.takeSeat()
+	}
+	if i, ok := impl.(interface{ Interrupt() }); ok {
+		w.takeSeat()
+		w.seat.hook = func() { w.pool.guard("Interrupt of a worker", i.Interrupt) }
+	}
+	return v
+}
+
+// dismiss closes the Worker, if it is this worker's own.
+func (w *worker[In, Out]) dismiss() {
+	if w.pool.newWorker == nil || w.impl == nil {
+		return
+	}
+	impl := w.impl
+	w.impl, w.ready = nil, nil
+	if w.seat != nil {
+		w.seat.hook = nil
+	}
+	if c, ok := impl.(interface{ Close() error }); ok {
+		w.pool.guard("Close of a worker", func() {
+			if err := c.Close(); err != nil {
+				w.pool.log("dispatch: closing a worker failed", "error", err)
+			}
+		})
+	}
+}
+
+// quit ends the worker.
+func (w *worker[In, Out]) quit() {
+	w.dismiss()
+	p := w.pool
+	p.mu.Lock()
+	if w.seat != nil && w.seat.stray {
+		p.strays--
+		p.strayRoom.Release(1)
+	} else {
+		p.workforce--
+		p.leaving--
+	}
+	p.poke()
+	w.gone = true
+	p.mu.Unlock()
+}
+
+// afterGoexit gives what was in the worker's hand its outcome after user code
+// ended the goroutine.
+func (w *worker[In, Out]) afterGoexit() {
+	if !w.running {
+		return // it was a hook; the hand holds what comes next
+	}
+	w.running, w.broken = false, true
+	if w.seat != nil && w.seat.task != nil {
+		w.seat.end()
+	}
+	v := verdict{kind: failed, err: ErrGoexit}
+	if w.panic != nil {
+		v = verdict{kind: panicked, err: w.panic}
+	}
+	var zero Out
+	if w.hand.job != nil {
+		w.finishJob(zero, v)
+	} else {
+		w.hand.source.finish(w, zero, v)
+	}
+}
+
+// panicked makes the verdict on user code that panicked with r, and reports it.
+func (w *worker[In, Out]) panicked(r any) verdict {
+	err := &PanicError{Value: r, Stack: debug.Stack()}
+	w.panic = err
+	p := w.pool
+	if p.cfg.panicHandler != nil {
+		p.guard("the panic handler", func() { p.cfg.panicHandler(err) })
+	} else {
+		p.log("dispatch: job panicked", "panic", fmt.Sprint(r), "stack", string(err.Stack))
+	}
+	w.panic = nil
+	return verdict{kind: panicked, err: err}
+}
+
+// guard calls user code that nobody waits for.
+func (p *Pool[In, Out]) guard(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.log("dispatch: "+what+" panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// log writes a line that nobody else would give. A logger that panics is none.
+func (p *Pool[In, Out]) log(msg string, args ...any) {
+	defer func() { _ = recover() }()
+	logger := p.cfg.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	if p.cfg.name != "" {
+		args = append(args, "pool", p.cfg.name)
+	}
+	logger.Error(msg, args...)
+}
