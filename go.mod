@@ -7,10 +7,11 @@ require (
 	golang.org/x/sync v0.24.0
 )
 
+require github.com/kr/text v0.1.0 // indirect
+
 require (
 	github.com/davecgh/go-spew v1.1.1 // indirect
-	github.com/kr/pretty v0.1.0 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
-	gopkg.in/check.v1 v1.0.0-20180628173108-788fd7840127 // indirect
+	go.uber.org/goleak v1.3.0
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
