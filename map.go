@@ -182,12 +182,14 @@ func (m *mapping[In, Out]) unclaimed() int {
 	return n
 }
 
-// progress splits what is claimed and not counted into what is being handled
-// and what has succeeded: failures are counted at once.
-func (m *mapping[In, Out]) progress() (handling, done int) {
-	claimed := len(m.ins) - m.unclaimed() - m.counted
+// progress counts the inputs that are unclaimed, that are being handled, and
+// that have succeeded without being counted yet; failures are counted at once.
+// Workers go on claiming meanwhile: so it looks once, and the rest follows.
+func (m *mapping[In, Out]) progress() (left, handling, done int) {
+	left = m.unclaimed()
+	claimed := len(m.ins) - left - m.counted
 	handling = min(m.hands, claimed)
-	return handling, claimed - handling
+	return left, handling, claimed - handling
 }
 
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {

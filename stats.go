@@ -82,10 +82,13 @@ func (p *Pool[In, Out]) Stats() Stats {
 	running := p.queued + p.active + p.extra - p.dead - waiting
 	succ := p.ended[succeeded]
 	for _, s := range p.sources {
-		waiting += s.unclaimed()
+		if b, ok := s.(*Batch[In, Out]); ok {
+			waiting += b.unclaimed()
+		}
 	}
 	for m := range p.maps.all {
-		handling, done := m.progress()
+		left, handling, done := m.progress()
+		waiting += left
 		running -= m.hands - handling
 		succ += uint64(done)
 	}

@@ -149,7 +149,13 @@ func (w *worker[In, Out]) runJob() {
 	in := j.in
 	var zero In
 	j.in = zero // the future may outlive the handler by far
-	w.finishJob(w.exec(&j.task, in))
+	out, v := w.exec(&j.task, in)
+	if j.task.Err() != nil {
+		// The context was done before the handler returned. That has decided
+		// the outcome, though those who watch it may not have got to it yet.
+		out, v = *new(Out), contextVerdict(&j.task)
+	}
+	w.finishJob(out, v)
 }
 
 // finishJob gives the job in the worker's hand its outcome, unless that has

@@ -1,0 +1,7 @@
+//go:build race
+
+package dispatch
+
+// allocsOfRaceDetector is what a call may allocate on top: under the race
+// detector a sync.Pool forgets some of what is put into it.
+const allocsOfRaceDetector = 4
