@@ -99,8 +99,8 @@ type Batch[In, Out any] struct {
 	canceled  chan struct{}        // closed when the batch is halted; made with results
 	sent      int                  // how many of order have been taken for results
 	pumping   bool                 // a goroutine sends the rest, because results was full
-	reporting bool                 // somebody calls onProgress
-	told      bool                 // onProgress has been called ...
+	reporting bool                 // a goroutine calls onProgress
+	told      bool                 // it has been called ...
 	reported  Progress             // ... with this
 }
 
@@ -259,6 +259,7 @@ func (b *Batch[In, Out]) seal() func() {
 		return func() {}
 	}
 	b.sealed = true
+	b.startReporter()
 	return func() { b.delivered(1) }
 }
 

@@ -47,18 +47,19 @@ type task struct {
 	unwatch func() bool // ends the watch of the caller's context; written before the job is accepted
 
 	// Guarded by ledger.mu.
-	waiter chan struct{} // gets one token when the outcome is decided
-	done   chan struct{} // closed when the outcome is decided; nil until Future.Done asks
-	seat   *seat         // of the worker that runs it, in pools that interrupt
-	loan   *loan         // of its place, while it waits for its own pool
-	job    whole         // the job that this is the task of; nil for a task of a batch
+	waiter   chan struct{} // gets one token when the outcome is decided
+	done     chan struct{} // closed when the outcome is decided; nil until Future.Done asks
+	seat     *seat         // of the worker that runs it, in pools that interrupt
+	readying bool          // the worker's Ready has not returned yet
+	loan     *loan         // of its place, while it waits for its own pool
+	job      whole         // the job that this is the task of; nil for a task of a batch
 }
 
 // end writes the outcome and makes it visible; ledger.mu is held. The token of
 // the waiter it returns is for announce to give.
 func (t *task) end(v verdict, ran bool) (waiter chan struct{}) {
 	if v.limit != 0 {
-		v.err = &TimeoutError{Limit: v.limit, Ran: ran && (t.seat == nil || t.seat.entered)}
+		v.err = &TimeoutError{Limit: v.limit, Ran: ran && !t.readying}
 	}
 	t.kind, t.err = v.kind, v.err
 	t.phase.Store(settled)
@@ -78,7 +79,12 @@ func (t *task) announce(waiter chan struct{}) {
 	if t.unwatch != nil {
 		t.unwatch()
 	}
-	if std := t.std.Load(); std != nil && !(std.expires && t.kind == timedOut) {
+	if std := t.std.Load(); std != nil {
+		if std.timeout != nil && t.kind == timedOut {
+			// Its own timer is due now, and ends it with DeadlineExceeded as
+			// its Err, as cancel could not.
+			<-std.Done()
+		}
 		std.cancel(t.cause())
 	}
 }
@@ -103,7 +109,7 @@ func (t *task) cause() error {
 type stdContext struct {
 	context.Context
 	cancel  context.CancelCauseFunc
-	expires bool // at the task's deadline, by itself, with DeadlineExceeded as its Err
+	timeout *TimeoutError // the cause if it ends by itself, at the task's deadline; nil if it does not
 }
 
 // materialize returns the task's standard context, which it makes at first.
@@ -113,9 +119,10 @@ func (t *task) materialize() *stdContext {
 	}
 	ctx, cancel := context.WithCancelCause(t.caller)
 	std := &stdContext{Context: ctx, cancel: cancel}
-	if t.deadline != 0 {
-		timed, release := context.WithDeadlineCause(ctx, t.ledger.epoch.Add(t.deadline), &TimeoutError{Limit: t.limit, Ran: true})
-		std.Context, std.expires = timed, true
+	if t.deadline != 0 && (t.phase.Load() != settled || t.kind == timedOut) {
+		std.timeout = &TimeoutError{Limit: t.limit, Ran: true}
+		timed, release := context.WithDeadlineCause(ctx, t.ledger.epoch.Add(t.deadline), std.timeout)
+		std.Context = timed
 		std.cancel = func(cause error) {
 			cancel(cause)
 			release()
@@ -170,6 +177,15 @@ func (t *task) Value(key any) any {
 	return t.caller.Value(key)
 }
 
+// late is the verdict on a job whose context was done before its handler had
+// returned.
+func (t *task) late() verdict {
+	if std := t.std.Load(); std != nil && std.timeout != nil && context.Cause(std) == std.timeout {
+		return verdict{kind: timedOut, limit: t.limit}
+	}
+	return contextVerdict(t)
+}
+
 // failure is the verdict on a handler that returned err. An error that only
 // says that the context was done gives way to the cause: the outcome had been
 // decided when the context was, even if whoever watches it comes after the
@@ -178,7 +194,11 @@ func (t *task) failure(err error) verdict {
 	if done := t.Err(); done != nil {
 		cause := context.Cause(t)
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cause) {
-			return contextVerdict(t)
+			v := t.late()
+			if v.limit != 0 {
+				v.err = context.Cause(t)
+			}
+			return v
 		}
 	}
 	return verdict{kind: failed, err: err}

@@ -74,9 +74,7 @@ func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
 	var send bool
 	if written {
 		send = b.record(it, out, v)
-		if v.kind == succeeded && b.cfg.stopOnSuccess || v.kind != succeeded && b.cfg.stopOnError {
-			_, announce = b.halt(verdict{kind: canceled, err: context.Canceled})
-		}
+		announce = b.haltAfter(v)
 	}
 	admitted := w.turn()
 	p.mu.Unlock()
@@ -93,7 +91,20 @@ func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()
 	it := w.hand.item
 	var zero Out
 	send := b.record(it, zero, v)
-	return func() { b.deliver(it, send) }
+	halted := b.haltAfter(v)
+	return func() {
+		halted()
+		b.deliver(it, send)
+	}
+}
+
+// haltAfter halts the batch if it is to stop at the first item that ends like v.
+func (b *Batch[In, Out]) haltAfter(v verdict) (announce func()) {
+	if v.kind == succeeded && b.cfg.stopOnSuccess || v.kind != succeeded && b.cfg.stopOnError {
+		_, announce = b.halt(verdict{kind: canceled, err: context.Canceled})
+		return announce
+	}
+	return nothing
 }
 
 // record gives an item its outcome, and returns whether there is room in
@@ -114,6 +125,7 @@ func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) (send boo
 		}
 	}
 	b.order = append(b.order, it)
+	b.startReporter()
 	switch {
 	case b.results == nil:
 	case b.sent == len(b.order)-1 && b.sent < cap(b.results):
@@ -135,18 +147,8 @@ func (b *Batch[In, Out]) deliver(it *item[In, Out], send bool) {
 	b.delivered(1)
 }
 
-// delivered reports progress, takes n off left, and ends the batch if those
-// were the last.
+// delivered takes n off left, and ends the batch if those were the last.
 func (b *Batch[In, Out]) delivered(n int) {
-	if b.cfg.onProgress != nil {
-		defer b.takeOff(n) // also if onProgress calls runtime.Goexit
-		b.report()
-		return
-	}
-	b.takeOff(n)
-}
-
-func (b *Batch[In, Out]) takeOff(n int) {
 	if b.left.Add(int64(-n)) > 1 {
 		return
 	}
@@ -179,31 +181,6 @@ func (b *Batch[In, Out]) takeOff(n int) {
 	if unwatch != nil {
 		unwatch()
 	}
-}
-
-// report calls onProgress until it has been told of all there is. Whoever comes
-// while somebody else does so leaves it to them.
-func (b *Batch[In, Out]) report() {
-	p := b.pool
-	p.mu.Lock()
-	if b.reporting {
-		p.mu.Unlock()
-		return
-	}
-	b.reporting = true
-	returned := false
-	defer func() {
-		b.reporting = false
-		p.mu.Unlock()
-		if !returned {
-			b.report() // onProgress called runtime.Goexit; the rest is still to be told
-		}
-	}()
-	for !b.told || b.reported != b.progress {
-		b.told, b.reported = true, b.progress
-		b.callProgress(b.reported)
-	}
-	returned = true
 }
 
 // halt cancels the items that nobody has claimed, and tells those that run.
@@ -307,11 +284,4 @@ func (b *Batch[In, Out]) pump() {
 			}
 		}
 	}
-}
-
-// callProgress has the user's function called by report, without the mutex.
-func (b *Batch[In, Out]) callProgress(now Progress) {
-	defer b.pool.mu.Lock()
-	b.pool.mu.Unlock()
-	b.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
 }

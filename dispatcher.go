@@ -108,7 +108,7 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 		p.idleSince = p.idleSince[1:]
 		p.leaving++
 		d.act = retireIdle
-	case p.state != Running && p.workforce == 0 && p.strays == 0 && !p.unfinished():
+	case p.state != Running && p.workforce == 0 && p.strays == 0 && p.reporters == 0 && !p.unfinished():
 		p.state = Ended
 		d.act = endPool
 	case p.state == Running && p.workforce == 0:
@@ -168,7 +168,10 @@ func (p *Pool[In, Out]) claimWork() (w work[In, Out], ok bool) {
 
 func (p *Pool[In, Out]) claimUrgent() work[In, Out] {
 	w := p.urgent[0]
-	p.urgent = slices.Delete(p.urgent, 0, 1)
+	p.urgent[0] = work[In, Out]{}
+	if p.urgent = p.urgent[1:]; len(p.urgent) == 0 {
+		p.urgent = nil
+	}
 	return w
 }
 
@@ -176,11 +179,25 @@ func (p *Pool[In, Out]) claimUrgent() work[In, Out] {
 // both, they take turns, and so do the sources among themselves. The mutex is
 // held.
 func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
-	defer p.checkCrowd()
-	if p.queued > 0 && (len(p.sources) == 0 || !p.turnSrc) {
-		p.turnSrc = true
+	if len(p.sources) == 0 {
+		ok = p.queued > 0
+	} else {
+		w, ok = p.claimTurn()
+		p.checkCrowd()
+	}
+	if ok && w.source == nil {
 		p.queued--
-		return work[In, Out]{queued: true}, true
+		w.queued = true
+	}
+	return w, ok
+}
+
+// claimTurn takes an item from the source whose turn it is; without a source in
+// w, it is the queue's turn.
+func (p *Pool[In, Out]) claimTurn() (w work[In, Out], ok bool) {
+	if p.queued > 0 && !p.turnSrc {
+		p.turnSrc = true
+		return w, true
 	}
 	for len(p.sources) > 0 {
 		if p.nextSrc >= len(p.sources) {
@@ -193,11 +210,7 @@ func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
 		}
 		p.sources = slices.Delete(p.sources, p.nextSrc, p.nextSrc+1)
 	}
-	if p.queued > 0 {
-		p.queued--
-		return work[In, Out]{queued: true}, true
-	}
-	return w, false
+	return w, p.queued > 0
 }
 
 // checkCrowd sets heed while a worker that is at a Map should give way to
@@ -226,6 +239,24 @@ func (p *Pool[In, Out]) runExtra(w work[In, Out]) {
 	p.poke()
 }
 
+// enqueue lets j wait for its turn, and returns true if its caller is to send it
+// to the queue when the mutex is released. Only where far more workers may run
+// than the queue has room for, it can be full of jobs that all have a free place:
+// then j gets one too, so that nobody has to wait for the dispatcher to start
+// their workers. The mutex is held.
+func (p *Pool[In, Out]) enqueue(j *job[In, Out]) (send bool) {
+	if p.active < p.limit {
+		p.poke()
+	}
+	if p.queued == cap(p.queue) {
+		p.active++
+		p.urgent = append(p.urgent, work[In, Out]{job: j})
+		return false
+	}
+	p.queued++
+	return true
+}
+
 // claimIdle claims the idle worker that has been needed last. The mutex is
 // held; the claim stands for whichever worker comes out of the channel.
 func (p *Pool[In, Out]) claimIdle() { p.idleSince = p.idleSince[:len(p.idleSince)-1] }
@@ -245,6 +276,16 @@ func (p *Pool[In, Out]) poke() {
 	}
 }
 
+// mustRetire tells whether the dispatcher must know that a worker went idle:
+// to let one go, or to set its timer for that. The mutex is held.
+func (p *Pool[In, Out]) mustRetire() bool {
+	return p.state != Running || len(p.idleSince)+p.active > p.limit || !p.timed && p.aboveMinimum()
+}
+
+func (p *Pool[In, Out]) aboveMinimum() bool {
+	return p.workforce-p.leaving > min(p.cfg.minWorkers, p.limit)
+}
+
 // surplus tells whether an idle worker should go now, or else when it should
 // (0: not as things are). The mutex is held.
 func (p *Pool[In, Out]) surplus() (now bool, later time.Duration) {
@@ -254,7 +295,7 @@ func (p *Pool[In, Out]) surplus() (now bool, later time.Duration) {
 		return false, 0
 	case p.state != Running || idle+p.active > p.limit:
 		return true, 0
-	case p.workforce-p.leaving <= min(p.cfg.minWorkers, p.limit):
+	case !p.aboveMinimum():
 		return false, 0
 	}
 	expires := p.idleSince[0] + p.cfg.idleTimeout

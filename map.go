@@ -194,8 +194,12 @@ func (m *mapping[In, Out]) progress() (left, handling, done int) {
 
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(m.caller, &m.crew)
+	canEnd := m.caller.Done() != nil
 	for {
 		i := w.hand.index
+		if canEnd {
+			w.share.at.Store(int64(i + 1))
+		}
 		out, v := w.exec(t, m.ins[i])
 		if v.kind != succeeded || w.seat != nil {
 			m.finish(w, out, v)
@@ -218,13 +222,14 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 func (m *mapping[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
 	announce := nothing
 	m.pool.mu.Lock()
-	if w.seat == nil || !w.seat.stray {
-		if v.kind == succeeded {
-			m.outs[w.hand.index] = out
-			w.done++
-		} else {
-			announce = m.fail(w.hand.index, v)
-		}
+	switch {
+	case w.seat != nil && w.seat.stray:
+		// It has been counted when it was abandoned.
+	case v.kind == succeeded:
+		m.outs[w.hand.index] = out
+		w.done++
+	default:
+		announce = m.fail(w.hand.index, v)
 	}
 	m.leaveLocked(w, announce)
 }
@@ -237,7 +242,9 @@ func (m *mapping[In, Out]) leave(w *worker[In, Out]) {
 
 // leaveLocked is leave that releases the mutex, and then calls announce.
 func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
-	m.hands--
+	if w.seat == nil || !w.seat.stray {
+		m.hands--
+	}
 	signal := m.count(w)
 	admitted := w.turn()
 	m.pool.mu.Unlock()
@@ -284,10 +291,10 @@ func (m *mapping[In, Out]) over() (signal chan struct{}) {
 
 func (m *mapping[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
 	m.hands--
-	announce = m.fail(w.hand.index, v)
+	failed := m.fail(w.hand.index, v)
 	signal := m.count(w)
 	return func() {
-		announce()
+		failed()
 		if signal != nil {
 			signal <- struct{}{}
 		}
@@ -295,24 +302,29 @@ func (m *mapping[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func
 }
 
 func (m *mapping[In, Out]) halt(v verdict) (unrun []In, announce func()) {
-	if m.crew.halted != nil {
+	if m.crew.halted != nil || m.counted == len(m.ins) {
 		return nil, nothing
 	}
-	interrupted := m.crew.halt(&m.pool.ledger, v)
-	first := -1
+	open := len(m.ins) // the first input that has no outcome
+	for s := range m.crew.shares.all {
+		if at := s.at.Load(); at > 0 {
+			open = min(open, int(at-1))
+		}
+	}
 	for i := range m.spans {
 		s := &m.spans[i]
 		from := min(s.next.Swap(s.end), s.end)
 		unrun = append(unrun, m.ins[from:s.end]...)
-		if first < 0 && from < s.end {
-			first = int(from)
+		if from < s.end {
+			open = min(open, int(from))
 		}
 	}
 	m.pool.ended[v.kind] += uint64(len(unrun))
 	m.counted += len(unrun)
 	if m.err == nil {
-		m.err = &ItemError{Index: max(first, 0), Err: v.err}
+		m.err = &ItemError{Index: min(open, len(m.ins)-1), Err: v.err}
 	}
+	interrupted := m.crew.halt(&m.pool.ledger, v)
 	signal := m.over()
 	return unrun, func() {
 		interrupted()

@@ -47,6 +47,7 @@ type Pool[In, Out any] struct {
 	timed       bool            // ... or for a worker to have been idle too long
 	workforce   int             // workers, strays not counted
 	leaving     int             // of these, how many have been told to leave
+	reporters   int             // goroutines that call an OnProgress
 	idleSince   []time.Duration // since when this many workers have not been needed, longest first; claimed from the end
 
 	accepted list[job[In, Out]]     // single jobs whose handlers have not returned, in submit order
@@ -56,7 +57,7 @@ type Pool[In, Out any] struct {
 	turnSrc  bool                   // whose turn it is between sources and the queue
 	open     list[Batch[In, Out]]   // batches that the end of the pool must seal
 	maps     list[mapping[In, Out]] // maps that are not over
-	urgent   []work[In, Out]        // runs on top of the limit that wait for the dispatcher
+	urgent   []work[In, Out]        // runs that have their place, or need none, and wait for the dispatcher
 	unrun    []In                   // what never ran, for the next Stop to give back
 
 	// heed asks workers that go through a Map without the mutex to look at the
@@ -162,44 +163,48 @@ func (p *Pool[In, Out]) Process(ctx context.Context, in In) (Out, error) {
 func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duration) (Out, error) {
 	w := p.getWaiter()
 	j := p.newJob(ctx, in)
-	t := &j.task
-	t.waiter = w.ch
-
-	var expired <-chan time.Time
+	j.task.waiter = w.ch
+	e := entry{policy: p.cfg.overflow, outer: p.enclosing(ctx), waits: true}
 	if timeout != 0 {
 		now := time.Now()
 		if theirs, ok := ctx.Deadline(); !ok || theirs.Sub(now) > timeout {
-			t.limit, t.deadline = timeout, now.Sub(p.epoch)+timeout
-			expired = w.start(timeout)
-			defer w.timer.Stop()
+			j.task.limit, j.task.deadline = timeout, now.Sub(p.epoch)+timeout
+			e.limit, e.expired = timeout, w.start(timeout)
 		}
 	}
-	defer p.putWaiter(w)
-
-	outer := p.enclosing(ctx)
-	if err := p.accept(ctx, j, entry{p.cfg.overflow, outer, true, expired, timeout}); err != nil {
-		var zero Out
-		return zero, err
+	err := p.accept(ctx, j, e)
+	if err == nil {
+		p.await(ctx, j, w, e)
+		err = j.task.err
 	}
-	if outer != nil {
-		p.lend(outer, j)
-		defer p.endLoan(outer, j)
+	if e.expired != nil {
+		w.timer.Stop()
+	}
+	p.putWaiter(w)
+	return j.out, err
+}
+
+// await waits for the outcome of j, which it decides when ctx is done or the
+// time is up. w is j's waiter.
+func (p *Pool[In, Out]) await(ctx context.Context, j *job[In, Out], w *waiter, e entry) {
+	if e.outer != nil {
+		p.lend(e.outer, j)
+		defer p.endLoan(e.outer, j)
 	}
 	done := ctx.Done()
-	if done == nil && expired == nil {
+	if done == nil && e.expired == nil {
 		<-w.ch
-		return j.out, t.err
+		return
 	}
 	select {
 	case <-w.ch:
-		return j.out, t.err
+		return
 	case <-done:
-		p.settle(t, contextVerdict(ctx))
-	case <-expired:
-		p.settle(t, verdict{kind: timedOut, limit: timeout})
+		p.settle(&j.task, contextVerdict(ctx))
+	case <-e.expired:
+		p.settle(&j.task, verdict{kind: timedOut, limit: e.limit})
 	}
 	<-w.ch // whoever settled the job has sent the token or is about to
-	return j.out, t.err
 }
 
 // Submit accepts one job and returns its future, without waiting for it. With a

@@ -40,13 +40,12 @@ func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) er
 		p.hand(work[In, Out]{job: j})
 		return nil
 	}
-	p.queued++
-	if p.active < p.limit {
-		p.poke()
-	}
+	send := p.enqueue(j)
 	p.checkCrowd()
 	p.mu.Unlock()
-	p.queue <- j
+	if send {
+		p.queue <- j
+	}
 	return nil
 }
 
@@ -129,6 +128,7 @@ type blocked[In, Out any] struct {
 	job   *job[In, Out]
 	place link[blocked[In, Out]] // in pool.blocked, while it waits
 	next  *blocked[In, Out]      // among those that admit returned
+	send  bool                   // whether welcome sends the job to the queue
 	err   error                  // why the job was refused after all
 	ready chan struct{}          // one token when the wait is over
 }
@@ -197,7 +197,7 @@ func (p *Pool[In, Out]) admit() *blocked[In, Out] {
 		}
 		p.blocked.remove(&b.place)
 		if p.enter(b.job, queued) {
-			p.queued++
+			b.send = p.enqueue(b.job)
 		} else {
 			b.err = b.job.task.err
 		}
@@ -207,9 +207,6 @@ func (p *Pool[In, Out]) admit() *blocked[In, Out] {
 			last.next = b
 		}
 		last = b
-	}
-	if p.active < p.limit {
-		p.poke()
 	}
 	return first
 }
@@ -228,7 +225,7 @@ func (p *Pool[In, Out]) refuse(err error) *blocked[In, Out] {
 func (p *Pool[In, Out]) welcome(b *blocked[In, Out]) {
 	for b != nil {
 		next := b.next // b is the submitter's again once it is told
-		if b.err == nil {
+		if b.send {
 			p.queue <- b.job
 		}
 		b.ready <- struct{}{}

@@ -1,6 +1,9 @@
 package dispatch
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // share is the stay of one worker with a batch or a map: the items that it
 // handles in one go have the share's task as their context. In a pool with
@@ -9,6 +12,10 @@ type share struct {
 	task  task
 	crew  *crew
 	place link[share] // in the crew, while the stay lasts
+
+	// at is the input of a Map that is being handled, plus one, for the error
+	// of a Map that is ended by its caller's context.
+	at atomic.Int64
 }
 
 // crew is the workers that are at a batch or a map. Guarded by ledger.mu.

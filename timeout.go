@@ -82,8 +82,9 @@ type seat struct {
 	pardon   func()                                 // ends the grace of the current run: its handler has returned
 }
 
-// begin notes that t runs from now on, at most for limit where that is above 0.
-func (s *seat) begin(t *task, limit time.Duration) {
+// begin notes that t runs from now on, at most for limit where that is above 0,
+// and whether Ready comes first.
+func (s *seat) begin(t *task, limit time.Duration, ready bool) {
 	now := s.ledger.since()
 	due := now + limit
 	if limit == 0 || t.deadline != 0 && t.deadline <= due {
@@ -98,7 +99,7 @@ func (s *seat) begin(t *task, limit time.Duration) {
 	s.ledger.mu.Lock()
 	s.run++
 	s.task, s.due, s.entered, s.interrupted, s.hooking = t, due, false, false, nil
-	t.seat = s
+	t.seat, t.readying = s, ready
 	s.ledger.mu.Unlock()
 
 	switch {
@@ -116,6 +117,7 @@ func (s *seat) enter(t *task) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.entered = t.phase.Load() == running
+	t.readying = t.readying && !s.entered
 	return s.entered
 }
 

@@ -75,13 +75,13 @@ type worker[In, Out any] struct {
 	// What it does now. Others look at hand only with the mutex held, and only
 	// while the seat has a task.
 	hand    work[In, Out]
-	share   *share // its stay with the source in its hand
-	past    *share // a stay that is over, but for its context
-	done    int    // inputs of a Map that it has handled well and not counted yet
-	running bool   // user code is handling what is in the hand
-	panic   error  // what that has panicked with
-	broken  bool   // Goexit has left impl in an unknown state
-	gone    bool
+	share   *share      // its stay with the source in its hand
+	past    *share      // a stay that is over, but for its context
+	done    int         // inputs of a Map that it has handled well and not counted yet
+	running bool        // user code is handling what is in the hand
+	panic   *PanicError // of what is in the hand, while it is reported
+	broken  bool        // Goexit has left impl, which is the worker's own, in an unknown state
+	gone    bool        // loop returns for good
 }
 
 func (p *Pool[In, Out]) newPoolWorker(first work[In, Out]) *worker[In, Out] {
@@ -112,10 +112,6 @@ func (w *worker[In, Out]) loop() {
 			go w.loop()
 		}
 	}()
-	if w.broken {
-		w.broken = false
-		w.dismiss()
-	}
 	for {
 		switch {
 		case w.hand.job != nil:
@@ -153,7 +149,7 @@ func (w *worker[In, Out]) runJob() {
 	if j.task.Err() != nil {
 		// The context was done before the handler returned. That has decided
 		// the outcome, though those who watch it may not have got to it yet.
-		out, v = *new(Out), contextVerdict(&j.task)
+		out, v = *new(Out), j.task.late()
 	}
 	w.finishJob(out, v)
 }
@@ -195,12 +191,20 @@ func (w *worker[In, Out]) turn() (admitted *blocked[In, Out]) {
 		p.active--
 	}
 	admitted = p.admit()
+	if w.broken {
+		// Closing what is left of it may take long; another worker goes on.
+		p.leaving++
+		p.poke()
+		p.checkQuiet()
+		w.take(work[In, Out]{leave: true})
+		return admitted
+	}
 	if next, ok := p.claimWork(); ok {
 		w.take(next)
 	} else {
 		w.take(work[In, Out]{})
 		p.idleSince = append(p.idleSince, p.since())
-		if !p.timed || p.state != Running || len(p.idleSince)+p.active > p.limit {
+		if p.mustRetire() {
 			p.poke()
 		}
 		p.checkQuiet()
@@ -229,24 +233,25 @@ func (w *worker[In, Out]) vacate() bool {
 func (w *worker[In, Out]) exec(t *task, in In) (out Out, v verdict) {
 	w.running = true
 	if w.impl == nil {
-		if v = w.construct(t); v.err != nil {
-			w.running = false
-			return out, v
+		v = w.construct()
+	}
+	switch {
+	case v.err != nil:
+	case w.seat == nil:
+		out, v = w.call(t, in)
+	default:
+		w.seat.begin(t, w.pool.cfg.jobTimeout, w.ready != nil)
+		out, v = w.call(t, in)
+		w.seat.end()
+		if w.pool.cfg.jobTimeout > 0 && t.phase.Load() == settled {
+			out, v = *new(Out), verdict{kind: t.kind, err: t.err} // too late
 		}
 	}
-	if w.seat == nil {
-		out, v = w.call(t, in)
-		w.running = false
-		return out, v
+	if w.panic != nil {
+		w.pool.report(w.panic)
+		w.panic = nil
 	}
-	w.seat.begin(t, w.pool.cfg.jobTimeout)
-	out, v = w.call(t, in)
 	w.running = false
-	w.seat.end()
-	if w.pool.cfg.jobTimeout > 0 && t.phase.Load() == settled {
-		var zero Out
-		return zero, verdict{kind: t.kind, err: t.err} // too late
-	}
 	return out, v
 }
 
@@ -275,7 +280,7 @@ func (w *worker[In, Out]) call(t *task, in In) (out Out, v verdict) {
 }
 
 // construct makes the Worker. v.err is nil if that went well.
-func (w *worker[In, Out]) construct(t *task) (v verdict) {
+func (w *worker[In, Out]) construct() (v verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			v = w.panicked(r)
@@ -286,7 +291,7 @@ func (w *worker[In, Out]) construct(t *task) (v verdict) {
 		err = errors.New("dispatch: NewWorkers: newWorker returned a nil Worker")
 	}
 	if err != nil {
-		return t.failure(err)
+		return verdict{kind: failed, err: err}
 	}
 	w.impl = impl
 	if r, ok := impl.(interface{ Ready(context.Context) error }); ok {
@@ -342,13 +347,13 @@ func (w *worker[In, Out]) afterGoexit() {
 	if !w.running {
 		return // it was a hook; the hand holds what comes next
 	}
-	w.running, w.broken = false, true
+	w.running, w.broken = false, w.pool.newWorker != nil
 	if w.seat != nil && w.seat.task != nil {
 		w.seat.end()
 	}
 	v := verdict{kind: failed, err: ErrGoexit}
-	if w.panic != nil {
-		v = verdict{kind: panicked, err: w.panic}
+	if w.panic != nil { // it was the panic handler
+		v, w.panic = verdict{kind: panicked, err: w.panic}, nil
 	}
 	var zero Out
 	if w.hand.job != nil {
@@ -358,18 +363,20 @@ func (w *worker[In, Out]) afterGoexit() {
 	}
 }
 
-// panicked makes the verdict on user code that panicked with r, and reports it.
+// panicked makes the verdict on user code that panicked with r. It is called by
+// the deferred function that has recovered r.
 func (w *worker[In, Out]) panicked(r any) verdict {
-	err := &PanicError{Value: r, Stack: debug.Stack()}
-	w.panic = err
-	p := w.pool
+	w.panic = &PanicError{Value: r, Stack: debug.Stack()}
+	return verdict{kind: panicked, err: w.panic}
+}
+
+// report tells of a panic, as the options say.
+func (p *Pool[In, Out]) report(e *PanicError) {
 	if p.cfg.panicHandler != nil {
-		p.guard("the panic handler", func() { p.cfg.panicHandler(err) })
+		p.guard("the panic handler", func() { p.cfg.panicHandler(e) })
 	} else {
-		p.log("dispatch: job panicked", "panic", fmt.Sprint(r), "stack", string(err.Stack))
+		p.log("dispatch: job panicked", "panic", fmt.Sprint(e.Value), "stack", string(e.Stack))
 	}
-	w.panic = nil
-	return verdict{kind: panicked, err: err}
 }
 
 // guard calls user code that nobody waits for.
