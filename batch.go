@@ -173,6 +173,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 	if p.active < p.limit {
 		p.poke()
 	}
+	p.checkCrowd()
 	p.mu.Unlock()
 	b.watch()
 	return nil

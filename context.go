@@ -9,19 +9,21 @@ import (
 
 // The phases of a task go one way only:
 //
-//	fresh ──► queued ──► running ──► settled
-//	   └─────────┴─────► settling ─────┘
+//	fresh ──► queued ──► running ──► settled ──► returned
+//	   └─────────┴─────► settling ─────┘  (running ──► returned is one step for most)
 //
 // The pool makes fresh queued when it accepts the job; the worker that meets
 // the job makes queued running by compare-and-swap, without the ledger's mutex;
 // every other arrow is taken with the mutex held. settling lasts while the
-// outcome of a job that never ran is written: nobody acts on it.
+// outcome of a job that never ran is written: nobody acts on it. A job that is
+// settled while it runs keeps its place until its handler has returned.
 const (
 	fresh uint32 = iota
 	queued
 	running
 	settling
 	settled
+	returned
 )
 
 // task is the part of a job that does not depend on its types: its state, its
@@ -55,19 +57,40 @@ type task struct {
 	job      whole         // the job that this is the task of; nil for a task of a batch
 }
 
-// end writes the outcome and makes it visible; ledger.mu is held. The token of
-// the waiter it returns is for announce to give.
-func (t *task) end(v verdict, ran bool) (waiter chan struct{}) {
+// resolved tells whether the outcome has been decided.
+func (t *task) resolved() bool { return t.phase.Load() >= settled }
+
+// inside tells whether a handler has been entered with t as its context and has
+// not returned.
+func (t *task) inside() bool {
+	phase := t.phase.Load()
+	return phase == running || phase == settled
+}
+
+// end writes the outcome and makes it visible by the phase, settled or
+// returned; ledger.mu is held. The token of the waiter it returns is for
+// announce to give.
+func (t *task) end(v verdict, phase uint32, ran bool) (waiter chan struct{}) {
 	if v.limit != 0 {
-		v.err = &TimeoutError{Limit: v.limit, Ran: ran && !t.readying}
+		v.err = &TimeoutError{Limit: v.limit, Ran: ran && !v.unrun && !t.readying}
 	}
 	t.kind, t.err = v.kind, v.err
-	t.phase.Store(settled)
+	t.phase.Store(phase)
 	if t.done != nil {
 		close(t.done)
 	}
 	waiter, t.waiter = t.waiter, nil
 	return waiter
+}
+
+// finish ends t because its handler has returned, with v as its outcome unless
+// that has been decided before. ledger.mu is held.
+func (t *task) finish(v verdict) (waiter chan struct{}, inTime bool) {
+	if t.phase.Load() != running {
+		t.phase.Store(returned)
+		return nil, false
+	}
+	return t.end(v, returned, true), true
 }
 
 // announce tells everybody of a decided outcome. It follows end, after the
@@ -119,7 +142,7 @@ func (t *task) materialize() *stdContext {
 	}
 	ctx, cancel := context.WithCancelCause(t.caller)
 	std := &stdContext{Context: ctx, cancel: cancel}
-	if t.deadline != 0 && (t.phase.Load() != settled || t.kind == timedOut) {
+	if t.deadline != 0 && (!t.resolved() || t.kind == timedOut) {
 		std.timeout = &TimeoutError{Limit: t.limit, Ran: true}
 		timed, release := context.WithDeadlineCause(ctx, t.ledger.epoch.Add(t.deadline), std.timeout)
 		std.Context = timed
@@ -134,7 +157,7 @@ func (t *task) materialize() *stdContext {
 	}
 	// Whoever settles the task looks for std after the phase is stored; this
 	// looks at the phase after std is stored. One of the two sees the other.
-	if t.phase.Load() == settled {
+	if t.resolved() {
 		std.cancel(t.cause())
 	}
 	return std
@@ -160,7 +183,7 @@ func (t *task) Err() error {
 	if std := t.std.Load(); std != nil {
 		return std.Err()
 	}
-	if t.phase.Load() == settled {
+	if t.resolved() {
 		return t.materialize().Err()
 	}
 	return t.caller.Err()
@@ -177,27 +200,38 @@ func (t *task) Value(key any) any {
 	return t.caller.Value(key)
 }
 
-// late is the verdict on a job whose context was done before its handler had
-// returned.
-func (t *task) late() verdict {
-	if std := t.std.Load(); std != nil && std.timeout != nil && context.Cause(std) == std.timeout {
-		return verdict{kind: timedOut, limit: t.limit}
+// late tells whether the context of t is done, and gives the verdict of that:
+// it has decided the outcome, even if those who watch the context and the clock
+// get to it only after the worker.
+func (t *task) late() (v verdict, late bool) {
+	if t.deadline != 0 && t.ledger.since() >= t.deadline && t.caller.Err() == nil {
+		return verdict{kind: timedOut, limit: t.limit}, true
 	}
-	return contextVerdict(t)
+	if t.Err() != nil {
+		return contextVerdict(t), true
+	}
+	return v, false
+}
+
+// lateToStart is late for a job that a worker has met, and whose handler is not
+// to be entered then. What Stop has ended is entered all the same: it met a
+// worker before, and so is not among what Stop gives back.
+func (t *task) lateToStart() (v verdict, late bool) {
+	if v, late = t.late(); late && t.resolved() && t.err == ErrStopped {
+		return verdict{}, false
+	}
+	v.unrun = true
+	return v, late
 }
 
 // failure is the verdict on a handler that returned err. An error that only
-// says that the context was done gives way to the cause: the outcome had been
-// decided when the context was, even if whoever watches it comes after the
-// handler.
+// says that the context was done gives way to the cause.
 func (t *task) failure(err error) verdict {
-	if done := t.Err(); done != nil {
-		cause := context.Cause(t)
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cause) {
-			v := t.late()
-			if v.limit != 0 {
-				v.err = context.Cause(t)
-			}
+	if v, late := t.late(); late {
+		if v.limit != 0 {
+			v = verdict{kind: timedOut, err: &TimeoutError{Limit: v.limit, Ran: true}}
+		}
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, v.err) {
 			return v
 		}
 	}

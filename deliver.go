@@ -62,7 +62,12 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 }
 
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
-	out, v := w.exec(w.stay(b.caller, &b.crew), w.hand.item.in)
+	t := w.stay(b.caller, &b.crew)
+	var out Out
+	v, late := t.lateToStart()
+	if !late {
+		out, v = w.exec(t, w.hand.item.in)
+	}
 	b.finish(w, out, v)
 }
 
@@ -117,12 +122,14 @@ func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) (send boo
 	if v.kind != succeeded {
 		b.progress.Failed++
 	}
-	for i, r := range b.readers {
-		if r.index == it.index {
-			b.readers = slices.Delete(b.readers, i, i+1)
+	if len(b.readers) > 0 {
+		b.readers = slices.DeleteFunc(b.readers, func(r *itemReader) bool {
+			if r.index != it.index {
+				return false
+			}
 			r.ready <- struct{}{} // has room: the only token
-			break
-		}
+			return true
+		})
 	}
 	b.order = append(b.order, it)
 	b.startReporter()
@@ -154,12 +161,13 @@ func (b *Batch[In, Out]) delivered(n int) {
 	}
 	p := b.pool
 	p.mu.Lock()
-	left := b.left.Load()
-	if left > 1 || left == 1 && b.results != nil || b.over {
+	over := b.left.Load() == 0
+	resting := !b.sealed && b.progress.Done == b.progress.Total && b.results == nil
+	if b.over || !over && !resting {
 		p.mu.Unlock()
 		return
 	}
-	if left == 0 {
+	if over {
 		b.over = true
 		if b.finished != nil {
 			close(b.finished)
@@ -172,8 +180,8 @@ func (b *Batch[In, Out]) delivered(n int) {
 		}
 		b.lenders = nil
 	}
-	// Nothing to do, and nobody to tell: until the next Add, the pool and the
-	// caller's context need not know of the batch.
+	// Where nothing is left to do, and nobody to tell, the pool and the caller's
+	// context need not know of the batch until the next Add.
 	p.open.remove(&b.open)
 	unwatch := b.unwatch
 	b.watching, b.unwatch = b.watching && unwatch == nil, nil
@@ -185,7 +193,7 @@ func (b *Batch[In, Out]) delivered(n int) {
 
 // halt cancels the items that nobody has claimed, and tells those that run.
 func (b *Batch[In, Out]) halt(v verdict) (unrun []In, announce func()) {
-	if b.crew.halted != nil || b.over {
+	if b.crew.halted != nil {
 		return nil, nothing
 	}
 	interrupted := b.crew.halt(&b.pool.ledger, v)

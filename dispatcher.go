@@ -298,6 +298,6 @@ func (p *Pool[In, Out]) surplus() (now bool, later time.Duration) {
 	case !p.aboveMinimum():
 		return false, 0
 	}
-	expires := p.idleSince[0] + p.cfg.idleTimeout
+	expires := saturate(p.idleSince[0], p.cfg.idleTimeout)
 	return expires <= p.since(), expires
 }

@@ -133,8 +133,8 @@
 //   - A handler that ignores its context keeps its worker until it returns: nothing
 //     in Go ends a goroutine from outside. WithGrace bounds what that costs.
 //   - A job that waits for its own pool in a way that cannot be recognised may wait for
-//     ever: by a receive from [Future.Done], by [Pool.Close], or with a context that
-//     does not descend from its own.
+//     ever: by a receive from [Future.Done], by [Pool.Close], with a context that does
+//     not descend from its own, or by Results or All of a batch made with such a one.
 //   - A job of a pool that is closing can submit nothing more to it: it gets [ErrClosed].
 //   - An In and an Out of 64 KiB and more together do not travel in a Go channel, as a
 //     Batch's results do. The compiler refuses a pool of them: use pointers.
@@ -147,8 +147,9 @@
 // thing beside the others: a go statement and a sync.WaitGroup. A limit around
 // code that stays where it is: golang.org/x/sync/semaphore. Jobs that must
 // survive the process: a job queue with storage. The pool has no priorities,
-// retries, rate limits or weights; each is a few lines in a handler, or a
-// library of its own (golang.org/x/time/rate for rates).
+// retries, rate limits or weights. A pool for each class of jobs serves for the
+// first; the others go into the handler, with golang.org/x/time/rate and
+// golang.org/x/sync/semaphore for the last two.
 //
 // [the Go memory model]: https://go.dev/ref/mem
 package dispatch

@@ -425,7 +425,7 @@ func ExamplePool_Wait() {
 type counter struct{ words map[string]int }
 
 func (c *counter) Process(_ context.Context, line string) (int, error) {
-	for _, word := range strings.Fields(line) {
+	for word := range strings.FieldsSeq(line) {
 		c.words[word]++
 	}
 	return len(c.words), nil

@@ -20,7 +20,7 @@ type Future[Out any] struct {
 func (f *Future[Out]) Wait(ctx context.Context) (Out, error) {
 	mustContext(ctx, "Future.Wait")
 	t := &f.task
-	if t.phase.Load() != settled && !t.wait(ctx) {
+	if !t.resolved() && !t.wait(ctx) {
 		var zero Out
 		return zero, context.Cause(ctx)
 	}
@@ -43,13 +43,11 @@ func (f *Future[Out]) Cancel() bool {
 	return f.task.ledger.settle(&f.task, verdict{kind: canceled, err: context.Canceled})
 }
 
-func (f *Future[Out]) resolved() bool { return f.task.phase.Load() == settled }
-
 // doneChan returns t.done, which it makes at first. The mutex is held.
 func (t *task) doneChan() chan struct{} {
 	if t.done == nil {
 		t.done = make(chan struct{})
-		if t.phase.Load() == settled {
+		if t.resolved() {
 			close(t.done)
 		}
 	}
@@ -70,7 +68,7 @@ func (t *task) wait(ctx context.Context) bool {
 	signal := w.ch
 	l.mu.Lock()
 	switch {
-	case t.phase.Load() == settled:
+	case t.resolved():
 		l.mu.Unlock()
 		l.putWaiter(w)
 		return true
@@ -86,7 +84,7 @@ func (t *task) wait(ctx context.Context) bool {
 	case <-signal:
 	case <-ctx.Done():
 		l.mu.Lock()
-		ok = t.phase.Load() == settled
+		ok = t.resolved()
 		mine := t.waiter == w.ch
 		if mine {
 			t.waiter = nil

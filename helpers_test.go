@@ -101,7 +101,7 @@ type call[T any] struct {
 	done chan struct{}
 }
 
-func later[T any](f func() (T, error)) *call[T] {
+func calling[T any](f func() (T, error)) *call[T] {
 	c := &call[T]{done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -111,8 +111,8 @@ func later[T any](f func() (T, error)) *call[T] {
 	return c
 }
 
-func laterErr(f func() error) *call[struct{}] {
-	return later(func() (struct{}, error) { return struct{}{}, f() })
+func callingErr(f func() error) *call[struct{}] {
+	return calling(func() (struct{}, error) { return struct{}{}, f() })
 }
 
 // returned tells whether the call has returned once all is at rest.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -48,10 +49,19 @@ type verdict struct {
 	kind  outcome
 	err   error
 	limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
+	unrun bool          // the worker that met the job did not enter the handler
 }
 
 // since is the time on the ledger's clock.
 func (l *ledger) since() time.Duration { return time.Since(l.epoch) }
+
+// saturate returns t + d, or the end of time where that overflows.
+func saturate(t, d time.Duration) time.Duration {
+	if t > math.MaxInt64-d {
+		return math.MaxInt64
+	}
+	return t + d
+}
 
 // settle ends t from outside its handler, unless it has ended before. What
 // runs is told through its context, and keeps its place until it returns.
@@ -69,16 +79,17 @@ func (l *ledger) settle(t *task, v verdict) bool {
 func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
 	switch {
 	case t.phase.CompareAndSwap(fresh, settling):
-		// Not accepted, and now it will not be: no outcome to count.
-		t.end(v, false)
-		return nil, true
+		// Its caller's context was done before it was accepted, and now it
+		// will not be: there is no outcome to count, and nobody to tell.
+		t.end(v, settled, false)
+		return nil, false
 	case t.phase.CompareAndSwap(queued, settling):
 		l.dead++
 		t.job.forget()
-		waiter = t.end(v, false)
+		waiter = t.end(v, settled, false)
 	case t.phase.Load() == running:
 		// Only holders of mu move a job on from running.
-		waiter = t.end(v, true)
+		waiter = t.end(v, settled, true)
 		if t.seat != nil {
 			t.seat.interrupt(t)
 		}

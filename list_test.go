@@ -20,19 +20,56 @@ func ids(l *list[listed]) (ids []int) {
 	return ids
 }
 
-func TestAListKeepsTheOrderOfWhatIsPushedAndRemoved(t *testing.T) {
+func TestAListKeepsTheOrderOfWhatIsPushedAndNotRemoved(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var l list[listed]
 	var model []int
-	elems := make([]listed, 20)
-	for step := range 10_000 {
+	elems := make([]listed, 8)
+	for range 5000 {
 		e := &elems[rnd.IntN(len(elems))]
-		e.id = step
-		if i := slices.IndexFunc(elems, func(o listed) bool { return o.id == step }); e.place.elem != nil {
-			e.id = model[slices.IndexFunc(model, func(id int) bool { return &elems[id%len(elems)] == e || false })+0]
-			_ = i
+		if i := slices.Index(model, e.id); i >= 0 && e.place.elem != nil {
+			l.remove(&e.place)
+			model = slices.Delete(model, i, i+1)
+		} else {
+			e.id = rnd.Int()
+			l.push(&e.place, e)
+			model = append(model, e.id)
+		}
+		require.True(t, slices.Equal(model, ids(&l)), "want %v, got %v", model, ids(&l))
+		require.Equal(t, len(model) == 0, l.empty())
+	}
+}
+
+func TestRemovingWhatIsInNoListDoesNothing(t *testing.T) {
+	var l list[listed]
+	in, out := &listed{id: 1}, &listed{id: 2}
+	l.push(&in.place, in)
+	l.remove(&out.place)
+	require.Equal(t, []int{1}, ids(&l))
+	l.remove(&in.place)
+	l.remove(&in.place)
+	require.Empty(t, ids(&l))
+	l.push(&out.place, out)
+	require.Equal(t, []int{2}, ids(&l))
+}
+
+func TestALoopOverAListMayRemoveWhereItIsAndBreakOff(t *testing.T) {
+	var l list[listed]
+	elems := make([]listed, 5)
+	for i := range elems {
+		elems[i].id = i
+		l.push(&elems[i].place, &elems[i])
+	}
+	var seen []int
+	for e := range l.all {
+		if e.id == 4 {
+			break
+		}
+		seen = append(seen, e.id)
+		if e.id%2 == 0 {
+			l.remove(&e.place)
 		}
 	}
-	_ = ids(&l)
-	require.True(t, l.empty())
+	require.Equal(t, []int{0, 1, 2, 3}, seen)
+	require.Equal(t, []int{1, 3, 4}, ids(&l))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -21,6 +22,10 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	}
 	if len(ins) > math.MaxInt32 {
 		return nil, fmt.Errorf("dispatch: Map: %d inputs are more than %d", len(ins), math.MaxInt32)
+	}
+	if ctx.Done() != nil {
+		// Map can return while a worker is about to read its input.
+		ins = slices.Clone(ins)
 	}
 	m := &mapping[In, Out]{pool: p, caller: ctx, ins: ins, outs: make([]Out, len(ins))}
 	return m.process(p.enclosing(ctx))
@@ -200,7 +205,11 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 		if canEnd {
 			w.share.at.Store(int64(i + 1))
 		}
-		out, v := w.exec(t, m.ins[i])
+		var out Out
+		v, late := t.lateToStart()
+		if !late {
+			out, v = w.exec(t, m.ins[i])
+		}
 		if v.kind != succeeded || w.seat != nil {
 			m.finish(w, out, v)
 			return

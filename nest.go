@@ -22,7 +22,7 @@ type insideKey struct{}
 func (l *ledger) enclosing(ctx context.Context) *task {
 	for {
 		t, _ := ctx.Value(insideKey{}).(*task)
-		if t == nil || t.ledger == l && t.phase.Load() == running {
+		if t == nil || t.ledger == l && t.inside() {
 			return t
 		}
 		ctx = t.caller
@@ -62,7 +62,7 @@ func (l *ledger) lendLocked(t *task, x waitable) {
 // useLoan runs something on the place that t lends, if t waits for something
 // that has not started and nothing runs there yet. The mutex is held.
 func (l *ledger) useLoan(t *task) {
-	if t.loan.used || t.phase.Load() != running {
+	if t.loan.used || !t.inside() {
 		return
 	}
 	for _, x := range t.loan.waits {

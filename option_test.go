@@ -36,7 +36,7 @@ func TestTheDefaultQueueTakes1024AndThenBlocks(t *testing.T) {
 		}
 		_, err := p.TrySubmit(t.Context(), 0)
 		require.ErrorIs(t, err, ErrQueueFull)
-		c := later(func() (*Future[int], error) { return p.Submit(t.Context(), 0) })
+		c := calling(func() (*Future[int], error) { return p.Submit(t.Context(), 0) })
 		require.False(t, c.returned())
 		h.letAll()
 		require.NoError(t, c.requireReturn(t))

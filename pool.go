@@ -168,7 +168,7 @@ func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duratio
 	if timeout != 0 {
 		now := time.Now()
 		if theirs, ok := ctx.Deadline(); !ok || theirs.Sub(now) > timeout {
-			j.task.limit, j.task.deadline = timeout, now.Sub(p.epoch)+timeout
+			j.task.limit, j.task.deadline = timeout, saturate(now.Sub(p.epoch), timeout)
 			e.limit, e.expired = timeout, w.start(timeout)
 		}
 	}

@@ -79,7 +79,7 @@ func (p *Pool[In, Out]) acceptFull(ctx context.Context, j *job[In, Out], e entry
 		return p.acceptBlocked(ctx, j, e)
 	case e.policy == Block:
 		return p.acceptBlocked(ctx, j, e)
-	case e.policy == DropOldest && p.queued > 0:
+	case e.policy == DropOldest && p.queued > max(p.limit-p.active, 0):
 		return p.acceptDropping(j)
 	case e.policy == CallerRuns:
 		ok := p.enterExtra(j, nil)

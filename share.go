@@ -57,7 +57,7 @@ func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
 	c.shares.push(&s.place, s)
 	c.size++
 	if c.halted != nil {
-		s.task.end(*c.halted, true)
+		s.task.end(*c.halted, settled, true)
 	}
 	w.pool.mu.Unlock()
 	return &s.task
@@ -69,9 +69,7 @@ func (w *worker[In, Out]) take(next work[In, Out]) {
 	if s := w.share; s != nil && (next.source != w.hand.source || w.pool.cfg.jobTimeout > 0) {
 		s.crew.shares.remove(&s.place)
 		s.crew.size--
-		if s.task.phase.Load() == running {
-			s.task.end(verdict{}, true)
-		}
+		s.task.finish(verdict{})
 		w.share, w.past = nil, s
 	}
 	w.hand = next

@@ -28,7 +28,7 @@ func TestAPoolGoesThroughItsStatesInOrder(t *testing.T) {
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, Running, p.Stats().State)
-		c := laterErr(p.Close)
+		c := callingErr(p.Close)
 		require.Equal(t, Draining, p.Stats().State)
 		p.Stop()
 		require.Equal(t, Stopping, p.Stats().State)
@@ -226,7 +226,7 @@ func TestItemsOfBatchesAndMapsAreQueuedAndRunningToo(t *testing.T) {
 		p := openPool(t, h.handle, WithWorkers(2))
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(upTo(5)...))
-		c := later(func() ([]int, error) { return p.Map(t.Context(), upTo(4)) })
+		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(4)) })
 		for done := range uint64(9) {
 			synctest.Wait()
 			s := p.Stats()
@@ -261,7 +261,7 @@ func TestASubmitterThatIsBlockedIsNotQueued(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
 		for i := range 4 {
-			later(func() (int, error) { return p.Process(t.Context(), i) })
+			calling(func() (int, error) { return p.Process(t.Context(), i) })
 		}
 		s := p.Stats()
 		require.Equal(t, [3]int{1, 1, 2}, [3]int{s.Running, s.Queued, int(s.Submitted)})

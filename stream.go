@@ -29,7 +29,7 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In]) iter.Seq2[
 			if !s.submit(in) {
 				return
 			}
-			for len(s.futures) == ahead || len(s.futures) > 0 && s.futures[0].resolved() {
+			for len(s.futures) == ahead || len(s.futures) > 0 && s.futures[0].task.resolved() {
 				if !s.next() {
 					return
 				}

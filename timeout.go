@@ -86,7 +86,7 @@ type seat struct {
 // and whether Ready comes first.
 func (s *seat) begin(t *task, limit time.Duration, ready bool) {
 	now := s.ledger.since()
-	due := now + limit
+	due := saturate(now, limit)
 	if limit == 0 || t.deadline != 0 && t.deadline <= due {
 		due = 0
 	} else if theirs, ok := t.caller.Deadline(); ok && theirs.Sub(s.ledger.epoch) <= due {
@@ -109,6 +109,13 @@ func (s *seat) begin(t *task, limit time.Duration, ready bool) {
 	default:
 		s.timer.Reset(limit)
 	}
+}
+
+// setReadying notes whether t waits for its worker to be able to process it.
+func (l *ledger) setReadying(t *task, readying bool) {
+	l.mu.Lock()
+	t.readying = readying
+	l.mu.Unlock()
 }
 
 // enter notes that Process is about to be called. It returns false if the job

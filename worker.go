@@ -145,11 +145,13 @@ func (w *worker[In, Out]) runJob() {
 	in := j.in
 	var zero In
 	j.in = zero // the future may outlive the handler by far
+	if v, late := j.task.lateToStart(); late {
+		w.finishJob(*new(Out), v)
+		return
+	}
 	out, v := w.exec(&j.task, in)
-	if j.task.Err() != nil {
-		// The context was done before the handler returned. That has decided
-		// the outcome, though those who watch it may not have got to it yet.
-		out, v = *new(Out), j.task.late()
+	if l, late := j.task.late(); late {
+		out, v = *new(Out), l
 	}
 	w.finishJob(out, v)
 }
@@ -160,11 +162,11 @@ func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 	p, j := w.pool, w.hand.job
 	t := &j.task
 	p.mu.Lock()
-	var waiter chan struct{}
-	inTime := t.phase.Load() == running
-	if inTime {
+	if t.phase.Load() == running {
 		j.out = out
-		waiter = t.end(v, true)
+	}
+	waiter, inTime := t.finish(v)
+	if inTime {
 		p.ended[v.kind]++
 	}
 	p.accepted.remove(&j.accepted)
@@ -233,17 +235,17 @@ func (w *worker[In, Out]) vacate() bool {
 func (w *worker[In, Out]) exec(t *task, in In) (out Out, v verdict) {
 	w.running = true
 	if w.impl == nil {
-		v = w.construct()
+		v = w.construct(t)
 	}
 	switch {
-	case v.err != nil:
+	case w.impl == nil || v.err != nil:
 	case w.seat == nil:
 		out, v = w.call(t, in)
 	default:
 		w.seat.begin(t, w.pool.cfg.jobTimeout, w.ready != nil)
 		out, v = w.call(t, in)
 		w.seat.end()
-		if w.pool.cfg.jobTimeout > 0 && t.phase.Load() == settled {
+		if w.pool.cfg.jobTimeout > 0 && t.resolved() {
 			out, v = *new(Out), verdict{kind: t.kind, err: t.err} // too late
 		}
 	}
@@ -267,6 +269,9 @@ func (w *worker[In, Out]) call(t *task, in In) (out Out, v verdict) {
 			if err := w.ready(t); err != nil {
 				return out, t.failure(err)
 			}
+			if v, late := t.late(); late {
+				return out, v
+			}
 		}
 		if !w.seat.enter(t) {
 			return out, verdict{kind: t.kind, err: t.err}
@@ -279,11 +284,17 @@ func (w *worker[In, Out]) call(t *task, in In) (out Out, v verdict) {
 	return out, v
 }
 
-// construct makes the Worker. v.err is nil if that went well.
-func (w *worker[In, Out]) construct() (v verdict) {
+// construct makes the Worker. v.err is nil if that went well, and t has not been
+// settled meanwhile.
+func (w *worker[In, Out]) construct(t *task) (v verdict) {
+	w.pool.setReadying(t, true)
 	defer func() {
 		if r := recover(); r != nil {
 			v = w.panicked(r)
+		}
+		w.pool.setReadying(t, false)
+		if v.err == nil && t.resolved() {
+			v = verdict{kind: t.kind, err: t.err}
 		}
 	}()
 	impl, err := w.pool.newWorker(w.pool.ctx)

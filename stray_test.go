@@ -1,0 +1,225 @@
+package dispatch
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// requireStrays asserts how many handlers are written off and how many run.
+func requireStrays[In, Out any](t *testing.T, p *Pool[In, Out], strays, running int) {
+	t.Helper()
+	synctest.Wait()
+	s := p.Stats()
+	require.Equal(t, [2]int{strays, running}, [2]int{s.Strays, s.Running})
+}
+
+func TestAHandlerIsWrittenOffWhenItsGraceHasPassed(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int], f *Future[int]){
+		"a cancel": func(_ *Pool[int, int], f *Future[int]) { f.Cancel() },
+		"Stop":     func(p *Pool[int, int], _ *Future[int]) { p.Stop() },
+	}, func(t *testing.T, end func(p *Pool[int, int], f *Future[int])) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Minute, 1))
+		f := Must(p.Submit(t.Context(), 1))
+		time.Sleep(time.Hour)
+		requireStrays(t, p, 0, 1) // nobody has asked it to end
+		end(p, f)
+		time.Sleep(time.Minute - 1)
+		requireStrays(t, p, 0, 1)
+		time.Sleep(1)
+		requireStrays(t, p, 1, 0)
+		require.Zero(t, p.Stats().Workers)
+		h.let(1)
+		requireStrays(t, p, 0, 0)
+	})
+}
+
+func TestGraceBeginsWithEachKindOfTimeout(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		opt Option
+		run func(p *Pool[int, int]) error
+	}{
+		"WithJobTimeout": {WithJobTimeout(time.Second), func(p *Pool[int, int]) error {
+			_, err := p.Process(context.Background(), 1)
+			return err
+		}},
+		"ProcessTimed": {WithJobTimeout(0), func(p *Pool[int, int]) error {
+			_, err := p.ProcessTimed(context.Background(), 1, time.Second)
+			return err
+		}},
+	}, func(t *testing.T, r struct {
+		opt Option
+		run func(p *Pool[int, int]) error
+	}) {
+		h := newHeld()
+		p := openPool(t, h.handle, r.opt, WithGrace(time.Second, 1))
+		require.ErrorIs(t, r.run(p), ErrTimeout)
+		time.Sleep(time.Second - 1)
+		requireStrays(t, p, 0, 1)
+		time.Sleep(1)
+		requireStrays(t, p, 1, 0)
+		h.letAll()
+	})
+}
+
+func TestAHandlerThatReturnsWithinItsGraceIsNoStray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := new(notes[string])
+		p := openWorkers(t, toolbox(made, tool{process: func(ctx context.Context, in int) (int, error) {
+			<-ctx.Done()
+			time.Sleep(time.Minute - 1)
+			return in, nil
+		}}), WithWorkers(1), WithGrace(time.Minute, 1))
+		for range 3 {
+			_, err := p.ProcessTimed(t.Context(), 1, time.Second)
+			require.ErrorIs(t, err, ErrTimeout)
+			time.Sleep(time.Minute - 1)
+			requireStrays(t, p, 0, 0)
+			time.Sleep(time.Hour)
+			requireStrays(t, p, 0, 0)
+		}
+		require.Equal(t, 1, p.Stats().Workers+len(life(made.all(), 1)), "no other worker has been needed")
+	})
+}
+
+func TestANewWorkerTakesThePlaceOfAStray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Second, 2))
+		f := Must(p.Submit(t.Context(), 1))
+		next := Must(p.Submit(t.Context(), 2))
+		synctest.Wait()
+		f.Cancel()
+		time.Sleep(time.Second - 1)
+		require.Equal(t, []int{1}, h.entered())
+		time.Sleep(1)
+		require.Equal(t, []int{1, 2}, h.entered())
+		requireStrays(t, p, 1, 1)
+		h.letAll()
+		out, err := next.Wait(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 2, out)
+		requireStrays(t, p, 0, 0)
+	})
+}
+
+func TestThereAreAtMostMaxStraysAndOthersWaitForTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pass := [4]chan struct{}{}
+		for i := range pass {
+			pass[i] = make(chan struct{})
+		}
+		var entered notes[int]
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			entered.add(in)
+			if in < len(pass) {
+				<-pass[in]
+			}
+			return in, nil
+		}, WithWorkers(4), WithGrace(time.Second, 2))
+		for i := range 4 {
+			f := Must(p.Submit(t.Context(), i))
+			synctest.Wait()
+			time.AfterFunc(time.Duration(i)*time.Millisecond, func() { f.Cancel() })
+		}
+		time.Sleep(2 * time.Second)
+		requireStrays(t, p, 2, 2) // 0 and 1
+		close(pass[0])
+		requireStrays(t, p, 2, 1) // 1 and 2: it was first to wait
+		close(pass[2])
+		requireStrays(t, p, 2, 0) // 1 and 3
+		close(pass[3])
+		requireStrays(t, p, 1, 0)
+		close(pass[1])
+		requireStrays(t, p, 0, 0)
+	})
+}
+
+func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(2), WithGrace(time.Second, 1))
+		for _, d := range []time.Duration{time.Hour, time.Minute} {
+			_, err := p.ProcessTimed(t.Context(), d, time.Second)
+			require.ErrorIs(t, err, ErrTimeout)
+		}
+		time.Sleep(time.Second)
+		requireStrays(t, p, 1, 1)
+		time.Sleep(time.Minute)
+		requireStrays(t, p, 1, 0)
+		time.Sleep(time.Hour)
+		requireStrays(t, p, 0, 0)
+		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
+		require.ErrorIs(t, err, ErrTimeout)
+		time.Sleep(time.Second)
+		requireStrays(t, p, 1, 0) // the place among the strays is free again
+	})
+}
+
+func TestCloseWaitsForStraysAndWaitDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(1), WithGrace(time.Second, 1))
+		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
+		require.ErrorIs(t, err, ErrTimeout)
+		c := callingErr(func() error { return p.Wait(t.Context()) })
+		require.NoError(t, c.requireReturnAfter(t, time.Second))
+		c = callingErr(p.Close)
+		require.NoError(t, c.requireReturnAfter(t, time.Hour-2*time.Second))
+	})
+}
+
+func TestAStrayMayEndAsItLikes(t *testing.T) {
+	inBubbles(t, map[string]func(){
+		"return": func() {},
+		"panic":  func() { panic("late") },
+		"Goexit": runtime.Goexit,
+	}, func(t *testing.T, end func()) {
+		var log notes[string]
+		var lines logbook
+		p := openWorkers(t, toolbox(&log, tool{process: func(_ context.Context, in int) (int, error) {
+			if in > 0 {
+				time.Sleep(time.Minute)
+				end()
+			}
+			return in, nil
+		}}), WithWorkers(1), WithGrace(time.Second, 1), WithLogger(lines.logger()))
+		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
+		require.ErrorIs(t, err, ErrTimeout)
+		time.Sleep(time.Hour)
+		requireStrays(t, p, 0, 0)
+		_, err = p.Process(t.Context(), 0)
+		require.NoError(t, err)
+		require.NoError(t, p.Close())
+		require.Equal(t, []string{"new", "ready", "process", "interrupt", "processed", "close"}, life(log.all(), 0))
+		require.Equal(t, []string{"new", "ready", "process", "processed", "close"}, life(log.all(), 1))
+	})
+}
+
+func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int]) error{
+		"Batch": func(p *Pool[int, int]) error {
+			b := p.Batch(context.Background())
+			_ = b.Add(1)
+			_, err := b.Wait(context.Background())
+			return err
+		},
+		"Map": func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
+	}, func(t *testing.T, run func(p *Pool[int, int]) error) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithJobTimeout(time.Second), WithGrace(time.Second, 1))
+		c := callingErr(func() error { return run(p) })
+		err := c.requireReturnAfter(t, 2*time.Second)
+		var ierr *ItemError
+		require.ErrorAs(t, err, &ierr)
+		require.Equal(t, &ItemError{Index: 0, Err: &TimeoutError{Limit: time.Second, Ran: true}}, ierr)
+		requireBalance(t, p.Stats())
+		h.letAll()
+		synctest.Wait()
+		s := p.Stats()
+		require.Equal(t, [3]uint64{1, 1, 0}, [3]uint64{s.Submitted, s.TimedOut, s.Succeeded})
+	})
+}
