@@ -9,17 +9,21 @@ import (
 
 // The phases of a task go one way only:
 //
-//	fresh ──► queued ──► running ──► settled ──► returned
-//	   └─────────┴─────► settling ─────┘  (running ──► returned is one step for most)
+//	fresh ──► queued ──► claimed ──► running ──► settled ──► returned
+//	   │         └──────────┴────────────┴─────────┘ ▲           ▲
+//	   └─────────────────────────────────────────────┘           │
+//	                                     running ────────────────┘
 //
-// The pool makes fresh queued when it accepts the job; the worker that meets
-// the job makes queued running by compare-and-swap, without the ledger's mutex;
-// every other arrow is taken with the mutex held. settling lasts while the
-// outcome of a job that never ran is written: nobody acts on it. A job that is
-// settled while it runs keeps its place until its handler has returned.
+// A job is queued or claimed when the pool accepts it, claimed when a worker is
+// to run it, and running when its handler is entered. That is the one step that
+// the worker takes without the ledger's mutex, by compare-and-swap; so whoever
+// settles a claimed job (to settling at first, while the outcome is written)
+// keeps it from running. A job that is settled while it runs keeps its place
+// until its handler has returned; for most, returning is what settles them.
 const (
 	fresh uint32 = iota
 	queued
+	claimed
 	running
 	settling
 	settled
@@ -39,8 +43,11 @@ type task struct {
 	ledger *ledger
 	caller context.Context
 	phase  atomic.Uint32
-	kind   outcome // with err: written before the phase becomes settled
-	err    error
+
+	// The outcome, written before the phase becomes settled.
+	kind     outcome
+	byCaller bool // it is the end of the caller's context
+	err      error
 
 	deadline time.Duration // on the ledger's clock; 0: none but the caller's. Written before the handler runs
 	limit    time.Duration // the limit that gave the deadline
@@ -49,22 +56,21 @@ type task struct {
 	unwatch func() bool // ends the watch of the caller's context; written before the job is accepted
 
 	// Guarded by ledger.mu.
-	waiter   chan struct{} // gets one token when the outcome is decided
-	done     chan struct{} // closed when the outcome is decided; nil until Future.Done asks
-	seat     *seat         // of the worker that runs it, in pools that interrupt
-	readying bool          // the worker's Ready has not returned yet
-	loan     *loan         // of its place, while it waits for its own pool
-	job      whole         // the job that this is the task of; nil for a task of a batch
+	dead   bool          // it was settled after it was claimed and before its handler was entered
+	waiter chan struct{} // gets one token when the outcome is decided
+	done   chan struct{} // closed when the outcome is decided; nil until Future.Done asks
+	seat   *seat         // of the worker that runs it, in pools that interrupt
+	loan   *loan         // of its place, while it waits for its own pool
+	job    whole         // the job that this is the task of; nil for a task of a batch
 }
 
 // resolved tells whether the outcome has been decided.
 func (t *task) resolved() bool { return t.phase.Load() >= settled }
 
-// inside tells whether a handler has been entered with t as its context and has
-// not returned.
+// inside tells whether a worker's place is taken for t.
 func (t *task) inside() bool {
 	phase := t.phase.Load()
-	return phase == running || phase == settled
+	return phase >= claimed && phase < returned
 }
 
 // end writes the outcome and makes it visible by the phase, settled or
@@ -72,9 +78,9 @@ func (t *task) inside() bool {
 // announce to give.
 func (t *task) end(v verdict, phase uint32, ran bool) (waiter chan struct{}) {
 	if v.limit != 0 {
-		v.err = &TimeoutError{Limit: v.limit, Ran: ran && !v.unrun && !t.readying}
+		v.err = &TimeoutError{Limit: v.limit, Ran: ran}
 	}
-	t.kind, t.err = v.kind, v.err
+	t.kind, t.err, t.byCaller = v.kind, v.err, v.byCaller
 	t.phase.Store(phase)
 	if t.done != nil {
 		close(t.done)
@@ -83,46 +89,46 @@ func (t *task) end(v verdict, phase uint32, ran bool) (waiter chan struct{}) {
 	return waiter
 }
 
-// finish ends t because its handler has returned, with v as its outcome unless
-// that has been decided before. ledger.mu is held.
-func (t *task) finish(v verdict) (waiter chan struct{}, inTime bool) {
-	if t.phase.Load() != running {
-		t.phase.Store(returned)
-		return nil, false
-	}
-	return t.end(v, returned, true), true
-}
-
-// announce tells everybody of a decided outcome. It follows end, after the
-// mutex is released: contexts can be the user's code.
+// announce tells everybody of an outcome that was decided from outside the
+// handler, after the mutex is released: contexts can be the user's code. The
+// handler's context comes first, so that whoever has the answer finds it done.
 func (t *task) announce(waiter chan struct{}) {
+	if std := t.std.Load(); std != nil {
+		switch {
+		case t.byCaller:
+			// It descends from the caller's, which ends it as it should.
+		case std.timeout != nil && t.kind == timedOut:
+			// Its own timer is due now, and ends it with DeadlineExceeded as
+			// its Err, as cancel could not.
+			<-std.Done()
+		default:
+			std.cancel(t.cause())
+		}
+	}
 	if waiter != nil {
 		waiter <- struct{}{} // has room: there is one token for each wait
 	}
 	if t.unwatch != nil {
 		t.unwatch()
-	}
-	if std := t.std.Load(); std != nil {
-		if std.timeout != nil && t.kind == timedOut {
-			// Its own timer is due now, and ends it with DeadlineExceeded as
-			// its Err, as cancel could not.
-			<-std.Done()
-		}
-		std.cancel(t.cause())
+		t.ledger.endErrand()
 	}
 }
 
-// leave ends the context for good once the handler has returned.
+// leave ends the context, and the watch of the caller's, once the handler has
+// returned.
 func (t *task) leave() {
 	if std := t.std.Load(); std != nil {
 		std.cancel(t.cause())
+	}
+	if t.unwatch != nil {
+		t.unwatch()
 	}
 }
 
 // cause is why the context of a settled task is done; nil where its handler
 // simply returned.
 func (t *task) cause() error {
-	if t.kind == canceled || t.kind == timedOut {
+	if t.resolved() && (t.kind == canceled || t.kind == timedOut) {
 		return t.err
 	}
 	return nil
@@ -204,33 +210,40 @@ func (t *task) Value(key any) any {
 // it has decided the outcome, even if those who watch the context and the clock
 // get to it only after the worker.
 func (t *task) late() (v verdict, late bool) {
-	if t.deadline != 0 && t.ledger.since() >= t.deadline && t.caller.Err() == nil {
-		return verdict{kind: timedOut, limit: t.limit}, true
-	}
-	if t.Err() != nil {
-		return contextVerdict(t), true
+	switch {
+	case t.resolved():
+		return verdict{kind: t.kind, err: t.err}, true
+	case t.caller.Err() != nil:
+		return contextVerdict(t.caller), true
+	case t.deadline != 0 && t.ledger.since() >= t.deadline:
+		return verdict{kind: timedOut, limit: t.limit, err: &TimeoutError{Limit: t.limit, Ran: t.phase.Load() == running}}, true
 	}
 	return v, false
 }
 
-// lateToStart is late for a job that a worker has met, and whose handler is not
-// to be entered then. What Stop has ended is entered all the same: it met a
-// worker before, and so is not among what Stop gives back.
+// lateToStart is late for a handler that has not been entered, and is not to be
+// then. An item of a batch that Stop met in a worker's hand is entered all the
+// same: it is not among what Stop gave back.
 func (t *task) lateToStart() (v verdict, late bool) {
-	if v, late = t.late(); late && t.resolved() && t.err == ErrStopped {
+	if v, late = t.late(); late && t.job == nil && v.err == ErrStopped {
 		return verdict{}, false
 	}
-	v.unrun = true
 	return v, late
+}
+
+// enter notes that the handler is about to be called; false if t has been
+// settled, and it must not be.
+func (t *task) enter() bool {
+	if t.job != nil {
+		return t.phase.CompareAndSwap(claimed, running)
+	}
+	return !t.resolved() || t.err == ErrStopped
 }
 
 // failure is the verdict on a handler that returned err. An error that only
 // says that the context was done gives way to the cause.
 func (t *task) failure(err error) verdict {
 	if v, late := t.late(); late {
-		if v.limit != 0 {
-			v = verdict{kind: timedOut, err: &TimeoutError{Limit: v.limit, Ran: true}}
-		}
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, v.err) {
 			return v
 		}

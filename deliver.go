@@ -62,12 +62,7 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 }
 
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
-	t := w.stay(b.caller, &b.crew)
-	var out Out
-	v, late := t.lateToStart()
-	if !late {
-		out, v = w.exec(t, w.hand.item.in)
-	}
+	out, v := w.exec(w.stay(b.caller, &b.crew), &w.hand.item.in)
 	b.finish(w, out, v)
 }
 
@@ -81,11 +76,10 @@ func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
 		send = b.record(it, out, v)
 		announce = b.haltAfter(v)
 	}
-	admitted := w.turn()
+	w.turn()
 	p.mu.Unlock()
 
 	w.endStay()
-	p.welcome(admitted)
 	if written {
 		announce()
 		b.deliver(it, send)
@@ -197,6 +191,8 @@ func (b *Batch[In, Out]) halt(v verdict) (unrun []In, announce func()) {
 		return nil, nothing
 	}
 	interrupted := b.crew.halt(&b.pool.ledger, v)
+	b.listed = false
+	b.pool.unlist(b)
 	if b.results != nil {
 		close(b.canceled)
 	}

@@ -32,9 +32,9 @@ func (p *Pool[In, Out]) dispatch() {
 		switch d.act {
 		case pairIdle:
 			w := <-p.workers
-			w.inbox <- p.receive(d.work)
+			w.inbox <- d.work
 		case startWorker:
-			go p.newPoolWorker(p.receive(d.work)).loop()
+			go p.newPoolWorker(d.work).loop()
 		case retireIdle:
 			w := <-p.workers
 			w.inbox <- work[In, Out]{leave: true}
@@ -108,7 +108,7 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 		p.idleSince = p.idleSince[1:]
 		p.leaving++
 		d.act = retireIdle
-	case p.state != Running && p.workforce == 0 && p.strays == 0 && p.reporters == 0 && !p.unfinished():
+	case p.state != Running && p.workforce == 0 && p.strays == 0 && p.errands == 0 && !p.unfinished():
 		p.state = Ended
 		d.act = endPool
 	case p.state == Running && p.workforce == 0:
@@ -179,38 +179,44 @@ func (p *Pool[In, Out]) claimUrgent() work[In, Out] {
 // both, they take turns, and so do the sources among themselves. The mutex is
 // held.
 func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
-	if len(p.sources) == 0 {
-		ok = p.queued > 0
-	} else {
-		w, ok = p.claimTurn()
+	if len(p.sources) > 0 && (p.turnSrc || p.queued == 0) {
+		p.turnSrc = false
+		w, ok = p.claimItem()
 		p.checkCrowd()
 	}
-	if ok && w.source == nil {
+	if !ok && p.queued > 0 {
+		j := p.queue.head.elem
+		p.queue.remove(&j.place)
 		p.queued--
-		w.queued = true
+		p.start(j)
+		p.turnSrc = true
+		return work[In, Out]{job: j}, true
 	}
 	return w, ok
 }
 
-// claimTurn takes an item from the source whose turn it is; without a source in
-// w, it is the queue's turn.
-func (p *Pool[In, Out]) claimTurn() (w work[In, Out], ok bool) {
-	if p.queued > 0 && !p.turnSrc {
-		p.turnSrc = true
-		return w, true
-	}
+// claimItem takes an item from the source whose turn it is.
+func (p *Pool[In, Out]) claimItem() (w work[In, Out], ok bool) {
 	for len(p.sources) > 0 {
 		if p.nextSrc >= len(p.sources) {
 			p.nextSrc = 0
 		}
 		if w, ok = p.sources[p.nextSrc].claim(); ok {
-			p.turnSrc = false
 			p.nextSrc++
 			return w, true
 		}
 		p.sources = slices.Delete(p.sources, p.nextSrc, p.nextSrc+1)
 	}
-	return w, p.queued > 0
+	return w, false
+}
+
+// unlist takes a source out of the list that has nothing to claim any more. The
+// mutex is held.
+func (p *Pool[In, Out]) unlist(s source[In, Out]) {
+	if i := slices.Index(p.sources, s); i >= 0 {
+		p.sources = slices.Delete(p.sources, i, i+1)
+		p.checkCrowd()
+	}
 }
 
 // checkCrowd sets heed while a worker that is at a Map should give way to
@@ -222,39 +228,12 @@ func (p *Pool[In, Out]) checkCrowd() {
 	}
 }
 
-// receive takes the job out of the queue that w stands for, if it stands for one.
-func (p *Pool[In, Out]) receive(w work[In, Out]) work[In, Out] {
-	if w.queued {
-		w.queued = false
-		w.job = <-p.queue
-	}
-	return w
-}
-
 // runExtra has w run on top of the limit. The mutex is held.
 func (p *Pool[In, Out]) runExtra(w work[In, Out]) {
 	w.extra = true
 	p.extra++
 	p.urgent = append(p.urgent, w)
 	p.poke()
-}
-
-// enqueue lets j wait for its turn, and returns true if its caller is to send it
-// to the queue when the mutex is released. Only where far more workers may run
-// than the queue has room for, it can be full of jobs that all have a free place:
-// then j gets one too, so that nobody has to wait for the dispatcher to start
-// their workers. The mutex is held.
-func (p *Pool[In, Out]) enqueue(j *job[In, Out]) (send bool) {
-	if p.active < p.limit {
-		p.poke()
-	}
-	if p.queued == cap(p.queue) {
-		p.active++
-		p.urgent = append(p.urgent, work[In, Out]{job: j})
-		return false
-	}
-	p.queued++
-	return true
 }
 
 // claimIdle claims the idle worker that has been needed last. The mutex is

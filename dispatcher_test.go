@@ -35,8 +35,8 @@ func requireRest[In, Out any](t testing.TB, p *Pool[In, Out]) {
 	require.Zero(t, s.Running+s.Queued+s.Strays, "%+v", s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	require.Equal(t, [6]int{}, [6]int{p.active, p.extra, p.queued, p.dead, len(p.urgent), len(p.queue)})
-	require.True(t, p.accepted.empty() && p.blocked.empty() && p.maps.empty())
+	require.Equal(t, [6]int{}, [6]int{p.active, p.extra, p.queued, p.dead, len(p.urgent), len(p.sources)})
+	require.True(t, p.queue.empty() && p.started.empty() && p.blocked.empty() && p.maps.empty())
 	require.Equal(t, p.workforce-p.leaving, len(p.idleSince))
 }
 

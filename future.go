@@ -102,33 +102,43 @@ func (t *task) wait(ctx context.Context) bool {
 // in the same allocation.
 type job[In, Out any] struct {
 	Future[Out]
-	pool     *Pool[In, Out]
-	in       In                 // cleared when a handler takes it, or when none will
-	accepted link[job[In, Out]] // in pool.accepted: accepted, and its handler has not returned
+	pool  *Pool[In, Out]
+	in    In                 // cleared when a handler takes it, or when none will
+	place link[job[In, Out]] // in pool.queue or pool.started
 }
 
-// whole is a job seen from its task.
+// whole is a job seen from its task. The mutex is held for its methods.
 type whole interface {
 	waitable
-	forget() // lets go of the input, which will not be handled; mu is held
+	forget() // takes the job out of the pool before a handler has got its input
 }
 
 func (j *job[In, Out]) forget() {
-	var zero In
-	if j.pool.state == Stopping {
-		j.pool.unrun = append(j.pool.unrun, j.in)
+	p := j.pool
+	if p.state == Stopping {
+		p.unrun = append(p.unrun, j.in)
 	}
+	var zero In
 	j.in = zero
-	j.pool.accepted.remove(&j.accepted)
+	if j.task.phase.Load() == queued {
+		p.queue.remove(&j.place)
+		p.queued--
+		p.admit()
+	} else {
+		p.started.remove(&j.place)
+	}
 }
 
 // forward runs a job that is still queued on the place of a job that waits for
-// it. What stands in the queue is a dead shell from then on.
+// it.
 func (j *job[In, Out]) forward(lender *task) bool {
-	if !j.task.phase.CompareAndSwap(queued, running) {
+	p := j.pool
+	if j.task.phase.Load() != queued {
 		return false
 	}
-	j.pool.dead++
-	j.pool.runExtra(work[In, Out]{job: j, lender: lender})
+	p.queue.remove(&j.place)
+	p.queued--
+	p.startExtra(j, lender)
+	p.admit()
 	return true
 }

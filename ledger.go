@@ -12,8 +12,8 @@ import (
 // One mutex guards all of it, so that whatever could race with something else
 // (accept, claim, settle, lend, resize, stop) is one critical section: the
 // ledger decides who meets whom, and the channels of the pool carry it out
-// after the mutex is released. No user code runs while it is held, and no
-// channel operation that could block.
+// after the mutex is released. No user code runs while it is held, and nothing
+// that could block: tokens go to channels that have room for them.
 type ledger struct {
 	mu sync.Mutex
 
@@ -21,13 +21,11 @@ type ledger struct {
 	limit int   // places: most jobs that run at once
 	room  int   // places in the queue beyond those
 
-	// A claim moves a job from queued to active before the job itself is
-	// received from the queue: whoever made the claim receives exactly one.
-	queued int // jobs in the queue or on their way into it
-	active int // places taken: claimed jobs whose handlers have not returned
+	queued int // single jobs that wait
+	active int // places taken
 	extra  int // runs on top of the limit: on a lent place, or by CallerRuns
 	strays int // handlers written off
-	dead   int // of queued and active: settled before they started, and not met by a worker yet
+	dead   int // of active and extra: jobs settled before their handler was entered
 
 	submitted, rejected uint64
 	ended               [outcomes]uint64
@@ -38,6 +36,8 @@ type ledger struct {
 	epoch   time.Time     // deadlines of jobs are counted from here
 	quiet   chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
 	busy    func() bool   // whether a batch or a map has something to do
+	nudge   func()        // has the dispatcher look again; mu is held
+	errands int           // what the end of the pool waits for besides workers: hooks, and ends of watches
 }
 
 // ErrStopped is the outcome of a job that Stop kept from running or canceled
@@ -46,10 +46,10 @@ var ErrStopped = errors.New("dispatch: pool stopped")
 
 // verdict is how a job ends.
 type verdict struct {
-	kind  outcome
-	err   error
-	limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
-	unrun bool          // the worker that met the job did not enter the handler
+	kind     outcome
+	err      error
+	limit    time.Duration // of a job that timed out: the error is made when it is known whether the job ran
+	byCaller bool          // the caller's context was done
 }
 
 // since is the time on the ledger's clock.
@@ -77,30 +77,66 @@ func (l *ledger) settle(t *task, v verdict) bool {
 
 // decide is the part of settle that holds mu; t.announce must follow it.
 func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
-	switch {
-	case t.phase.CompareAndSwap(fresh, settling):
+	switch t.phase.Load() {
+	case fresh:
 		// Its caller's context was done before it was accepted, and now it
 		// will not be: there is no outcome to count, and nobody to tell.
 		t.end(v, settled, false)
 		return nil, false
-	case t.phase.CompareAndSwap(queued, settling):
-		l.dead++
+	case queued:
 		t.job.forget()
 		waiter = t.end(v, settled, false)
-	case t.phase.Load() == running:
-		// Only holders of mu move a job on from running.
-		waiter = t.end(v, settled, true)
+	case claimed, running:
+		// The worker goes from claimed to running without the mutex.
+		if t.phase.CompareAndSwap(claimed, settling) {
+			l.dead++
+			t.dead = true
+			t.job.forget()
+			waiter = t.end(v, settled, false)
+		} else {
+			waiter = t.end(v, settled, true)
+		}
 		if t.seat != nil {
 			t.seat.interrupt(t)
 		}
 	default:
 		return nil, false
 	}
+	if t.unwatch != nil {
+		l.errands++ // announce ends it
+	}
 	if t.job != nil { // not the task of a batch, whose items are counted one by one
 		l.ended[v.kind]++
 		l.checkQuiet()
 	}
 	return waiter, true
+}
+
+// finish ends t because its worker is done with it, with v as its outcome unless
+// that has been decided before. The mutex is held; the token of the waiter that
+// is returned is to be given when it is released.
+func (l *ledger) finish(t *task, v verdict) (waiter chan struct{}) {
+	switch t.phase.Load() {
+	case claimed:
+		return t.end(v, returned, false)
+	case running:
+		return t.end(v, returned, true)
+	}
+	if t.dead {
+		l.dead--
+	}
+	t.phase.Store(returned)
+	return nil
+}
+
+// endErrand notes that a goroutine of the pool's has done what it was out for.
+func (l *ledger) endErrand() {
+	l.mu.Lock()
+	l.errands--
+	if l.state != Running {
+		l.nudge()
+	}
+	l.mu.Unlock()
 }
 
 // unfinished tells whether something is queued or running.
@@ -117,7 +153,7 @@ func (l *ledger) checkQuiet() {
 }
 
 // hasRoom tells whether one more single job may be accepted.
-func (l *ledger) hasRoom() bool { return l.active+l.queued < l.limit+l.room }
+func (l *ledger) hasRoom() bool { return l.queued < l.room+max(l.limit-l.active, 0) }
 
 // waiter is what one goroutine waits on for one thing at a time.
 type waiter struct {
@@ -147,7 +183,7 @@ func (w *waiter) start(d time.Duration) <-chan time.Time {
 
 // contextVerdict is how a job ends whose caller's context is done.
 func contextVerdict(ctx context.Context) verdict {
-	v := verdict{kind: canceled, err: context.Cause(ctx)}
+	v := verdict{kind: canceled, err: context.Cause(ctx), byCaller: true}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		v.kind = timedOut
 	}

@@ -97,15 +97,15 @@ func (p *Pool[In, Out]) drain() {
 		return
 	}
 	p.state = Draining
-	refused := p.refuse(ErrClosed)
+	for b := range p.blocked.all {
+		p.dismiss(b, ErrClosed)
+	}
 	var seals []func()
 	for b := range p.open.all {
 		seals = append(seals, b.seal())
 	}
 	p.poke()
 	p.mu.Unlock()
-
-	p.welcome(refused)
 	for _, seal := range seals {
 		seal()
 	}
@@ -122,9 +122,11 @@ func (p *Pool[In, Out]) halt() {
 	}
 	p.state = Stopping
 	var announces []func()
-	for j := range p.accepted.all {
-		if waiter, ok := p.decide(&j.task, v); ok {
-			announces = append(announces, func() { j.task.announce(waiter) })
+	for _, jobs := range []*list[job[In, Out]]{&p.started, &p.queue} {
+		for j := range jobs.all {
+			if waiter, ok := p.decide(&j.task, v); ok {
+				announces = append(announces, func() { j.task.announce(waiter) })
+			}
 		}
 	}
 	for b := range p.open.all {
@@ -170,11 +172,10 @@ func (p *Pool[In, Out]) Resize(n int) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	p.limit = min(n, manyWorkers)
-	admitted := p.admit()
+	p.limit = min(n, unlimited)
+	p.admit()
 	p.checkCrowd()
 	p.poke()
 	p.mu.Unlock()
-	p.welcome(admitted)
 	return nil
 }

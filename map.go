@@ -205,11 +205,7 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 		if canEnd {
 			w.share.at.Store(int64(i + 1))
 		}
-		var out Out
-		v, late := t.lateToStart()
-		if !late {
-			out, v = w.exec(t, m.ins[i])
-		}
+		out, v := w.exec(t, &m.ins[i])
 		if v.kind != succeeded || w.seat != nil {
 			m.finish(w, out, v)
 			return
@@ -255,7 +251,7 @@ func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
 		m.hands--
 	}
 	signal := m.count(w)
-	admitted := w.turn()
+	w.turn()
 	m.pool.mu.Unlock()
 
 	w.endStay()
@@ -263,7 +259,6 @@ func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
 	if signal != nil {
 		signal <- struct{}{} // has room: the only token
 	}
-	m.pool.welcome(admitted)
 }
 
 // fail counts the input at index as ended by v; the first that fails stops the
@@ -334,6 +329,7 @@ func (m *mapping[In, Out]) halt(v verdict) (unrun []In, announce func()) {
 		m.err = &ItemError{Index: min(open, len(m.ins)-1), Err: v.err}
 	}
 	interrupted := m.crew.halt(&m.pool.ledger, v)
+	m.pool.unlist(m)
 	signal := m.over()
 	return unrun, func() {
 		interrupted()

@@ -32,7 +32,7 @@ func (l *ledger) enclosing(ctx context.Context) *task {
 // loan is the lending of a job's place. Guarded by ledger.mu.
 type loan struct {
 	used  bool       // something runs on the place now
-	waits []waitable // what the job waits for, oldest first
+	waits []waitable // what the job waits for; those that have used the loan come last
 }
 
 // waitable is something that a job can wait for: another job, a batch, room in
@@ -65,12 +65,27 @@ func (l *ledger) useLoan(t *task) {
 	if t.loan.used || !t.inside() {
 		return
 	}
-	for _, x := range t.loan.waits {
+	for i, x := range t.loan.waits {
 		if x.forward(t) {
 			t.loan.used = true
+			// The others come first the next time.
+			t.loan.waits = append(slices.Delete(t.loan.waits, i, i+1), x)
 			return
 		}
 	}
+}
+
+// borrow takes the place that t lends, for the caller to use; false if
+// something runs there already. The mutex is held.
+func (t *task) borrow() bool {
+	if t.loan == nil {
+		t.loan = new(loan)
+	}
+	if t.loan.used || !t.inside() {
+		return false
+	}
+	t.loan.used = true
+	return true
 }
 
 // endLoan notes that t waits for x no more.

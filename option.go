@@ -10,7 +10,8 @@ import (
 )
 
 // Unlimited, given to [WithWorkers] or [Pool.Resize], lets every job start at
-// once on a worker of its own. Idle workers are still reused and still expire.
+// once on a worker of its own; idle workers are still reused and still expire.
+// Given to [WithQueue], it lets any number of jobs wait.
 const Unlimited = math.MaxInt
 
 // The defaults of the options.
@@ -19,13 +20,9 @@ const (
 	defaultIdleTimeout = 10 * time.Second
 )
 
-// maxQueue bounds WithQueue: the queue is a Go channel, whose room is
-// allocated at once, eight bytes a place.
-const maxQueue = 1 << 26
-
-// manyWorkers stands for Unlimited inside the pool: more than can ever run,
-// and safe to add maxQueue to, also where an int has 32 bits.
-const manyWorkers = 1 << 30
+// unlimited stands for Unlimited inside the pool: more than there can ever be,
+// and safe to add up, also where an int has 32 bits.
+const unlimited = 1 << 29
 
 // Option configures a pool; see the functions named With. An option is not
 // generic, so that New can infer In and Out from the handler.
@@ -114,13 +111,12 @@ func WithIdleTimeout(d time.Duration) Option {
 
 // WithQueue sets how many accepted single jobs may wait beyond those that a
 // worker can take now: the pool accepts workers + n of them. The default is
-// 1024. With 0 a job is taken only if a worker can take it now. The queue is
-// allocated by New, eight bytes a place; n is at most 1<<26. A batch's items
-// wait in the batch and do not count.
+// 1024; [Unlimited] is allowed. With 0 a job is taken only if a worker can take
+// it now. A batch's items wait in the batch and do not count.
 func WithQueue(n int) Option {
 	return func(c *config) error {
-		if n < 0 || n > maxQueue {
-			return fmt.Errorf("dispatch: WithQueue(%d): must be from 0 to %d", n, maxQueue)
+		if n < 0 {
+			return fmt.Errorf("dispatch: WithQueue(%d): must not be negative", n)
 		}
 		c.queue = n
 		return nil

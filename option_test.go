@@ -121,7 +121,6 @@ func TestAWrongOptionIsRefusedWithItsNameAndValue(t *testing.T) {
 		"minimum above limit": {WithMinWorkers(1 << 20), "WithMinWorkers", "1048576"},
 		"negative idle time":  {WithIdleTimeout(-time.Second), "WithIdleTimeout", "-1s"},
 		"negative queue":      {WithQueue(-7), "WithQueue", "-7"},
-		"queue beyond memory": {WithQueue(maxQueue + 1), "WithQueue", "67108865"},
 		"negative policy":     {WithOverflow(-1), "WithOverflow", "-1"},
 		"unknown policy":      {WithOverflow(CallerRuns + 1), "WithOverflow", "4"},
 		"negative job limit":  {WithJobTimeout(-1), "WithJobTimeout", "-1ns"},

@@ -27,12 +27,6 @@ type Pool[In, Out any] struct {
 	strayRoom *semaphore.Weighted // a unit for each stray that is allowed; nil without WithGrace
 	done      chan struct{}       // closed by the dispatcher when the pool has ended
 
-	// queue carries single jobs. Written by submitters (or, for a submitter
-	// that waited for room, by whoever made the room); read by whoever has
-	// claimed a job in the ledger: the dispatcher for a worker it has found, a
-	// worker for itself, a submitter that drops the oldest.
-	queue chan *job[In, Out]
-
 	// workers carries idle workers. Written by each worker that goes idle; read
 	// by whoever has claimed one in the ledger: a submitter that hands its job
 	// over, or the dispatcher.
@@ -47,18 +41,18 @@ type Pool[In, Out any] struct {
 	timed       bool            // ... or for a worker to have been idle too long
 	workforce   int             // workers, strays not counted
 	leaving     int             // of these, how many have been told to leave
-	reporters   int             // goroutines that call an OnProgress
 	idleSince   []time.Duration // since when this many workers have not been needed, longest first; claimed from the end
 
-	accepted list[job[In, Out]]     // single jobs whose handlers have not returned, in submit order
-	blocked  list[blocked[In, Out]] // submitters that wait for room, in order
-	sources  []source[In, Out]      // batches and maps with items to claim
-	nextSrc  int                    // whose turn it is among sources
-	turnSrc  bool                   // whose turn it is between sources and the queue
-	open     list[Batch[In, Out]]   // batches that the end of the pool must seal
-	maps     list[mapping[In, Out]] // maps that are not over
-	urgent   []work[In, Out]        // runs that have their place, or need none, and wait for the dispatcher
-	unrun    []In                   // what never ran, for the next Stop to give back
+	queue   list[job[In, Out]]     // single jobs that wait, in submit order
+	started list[job[In, Out]]     // single jobs that workers have
+	blocked list[blocked[In, Out]] // submitters that wait for room, in order
+	sources []source[In, Out]      // batches and maps with items to claim
+	nextSrc int                    // whose turn it is among sources
+	turnSrc bool                   // whose turn it is between sources and the queue
+	open    list[Batch[In, Out]]   // batches that the end of the pool must seal
+	maps    list[mapping[In, Out]] // maps that are not over
+	urgent  []work[In, Out]        // runs that have their place, or need none, and wait for the dispatcher
+	unrun   []In                   // what never ran, for the next Stop to give back
 
 	// heed asks workers that go through a Map without the mutex to look at the
 	// ledger after each input. Written with the mutex held.
@@ -120,21 +114,17 @@ func Must[T any](v T, err error) T {
 }
 
 func newPool[In, Out any](cfg config) *Pool[In, Out] {
-	limit := min(cfg.workers, manyWorkers)
-	// The channels have slack for what is on its way. Where more workers than
-	// that may start at once, a sender waits until the dispatcher starts them.
-	slack := min(limit, defaultQueue)
+	limit := min(cfg.workers, unlimited)
 	p := &Pool[In, Out]{
 		cfg:     cfg,
 		done:    make(chan struct{}),
-		queue:   make(chan *job[In, Out], cfg.queue+slack),
-		workers: make(chan *worker[In, Out], slack),
+		workers: make(chan *worker[In, Out], min(limit, 1024)), // a worker that finds it full waits there, idle
 		wake:    make(chan struct{}, 1),
 	}
 	p.ledger.limit = limit
-	p.ledger.room = cfg.queue
+	p.ledger.room = min(cfg.queue, unlimited)
 	p.ledger.epoch = time.Now()
-	p.ledger.busy = p.busy
+	p.ledger.busy, p.ledger.nudge = p.busy, p.poke
 	p.ctx, p.cancelCtx = context.WithCancelCause(context.Background())
 	if cfg.maxStrays > 0 {
 		p.strayRoom = semaphore.NewWeighted(int64(cfg.maxStrays))

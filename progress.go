@@ -1,7 +1,7 @@
 package dispatch
 
 // OnProgress is called on a goroutine that lives while there is something to
-// tell. It holds the batch, by one of left, and the pool, by one of reporters:
+// tell. It holds the batch, by one of left, and the pool, by one of errands:
 // neither ends before the last call has returned.
 
 // startReporter has onProgress told of what is new. The mutex is held.
@@ -11,7 +11,7 @@ func (b *Batch[In, Out]) startReporter() {
 	}
 	b.reporting = true
 	b.left.Add(1)
-	b.pool.reporters++
+	b.pool.errands++
 	go b.report()
 }
 
@@ -29,10 +29,7 @@ func (b *Batch[In, Out]) report() {
 	}
 	ended = true
 	b.delivered(1)
-	p.mu.Lock()
-	p.reporters--
-	p.poke()
-	p.mu.Unlock()
+	p.endErrand()
 }
 
 // news returns what onProgress has not been told; without any, a reporter must

@@ -21,52 +21,66 @@ func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) er
 		return context.Cause(ctx)
 	}
 	p.mu.Lock()
-	if p.state != Running {
+	switch {
+	case p.state != Running:
 		p.mu.Unlock()
 		return ErrClosed
-	}
-	if !p.hasRoom() {
+	case j.task.resolved():
+		p.mu.Unlock()
+		return j.task.err // ctx was done meanwhile, and its watch has settled j
+	case e.outer != nil && e.waits && p.enterOnLoan(j, e.outer):
+		p.mu.Unlock()
+		return nil
+	case !p.hasRoom():
 		return p.acceptFull(ctx, j, e)
 	}
-	if !p.enter(j, queued) {
-		p.mu.Unlock()
-		return j.task.err
-	}
+	p.submitted++
 	if len(p.idleSince) > 0 && p.active < p.limit && p.queued == 0 && len(p.sources) == 0 {
 		// Nothing waits and a worker is idle: hand the job over.
 		p.claimIdle()
 		p.active++
+		p.start(j)
 		p.mu.Unlock()
 		p.hand(work[In, Out]{job: j})
 		return nil
 	}
-	send := p.enqueue(j)
-	p.checkCrowd()
+	p.enqueue(j)
 	p.mu.Unlock()
-	if send {
-		p.queue <- j
-	}
 	return nil
 }
 
-// enter makes j one of the accepted jobs, unless it has been settled before:
-// then its caller's context was done, and the pool refuses it with j.task.err.
+// enqueue has j wait for its turn. The mutex is held.
+func (p *Pool[In, Out]) enqueue(j *job[In, Out]) {
+	j.task.phase.Store(queued)
+	p.queue.push(&j.place, j)
+	p.queued++
+	if p.active < p.limit {
+		p.poke()
+	}
+	p.checkCrowd()
+}
+
+// start makes j, which is in no list, one of those that a worker has. The mutex
+// is held.
+func (p *Pool[In, Out]) start(j *job[In, Out]) {
+	j.task.phase.Store(claimed)
+	p.started.push(&j.place, j)
+}
+
+// startExtra has j run at once, on top of the limit. The mutex is held.
+func (p *Pool[In, Out]) startExtra(j *job[In, Out], lender *task) {
+	p.start(j)
+	p.runExtra(work[In, Out]{job: j, lender: lender})
+}
+
+// enterOnLoan accepts j and has it run on the place of outer, if nothing does.
 // The mutex is held.
-func (p *Pool[In, Out]) enter(j *job[In, Out], phase uint32) bool {
-	if !j.task.phase.CompareAndSwap(fresh, phase) {
+func (p *Pool[In, Out]) enterOnLoan(j *job[In, Out], outer *task) bool {
+	if !outer.borrow() {
 		return false
 	}
 	p.submitted++
-	p.accepted.push(&j.accepted, j)
-	return true
-}
-
-// enterExtra has j run at once, on top of the limit. The mutex is held.
-func (p *Pool[In, Out]) enterExtra(j *job[In, Out], lender *task) bool {
-	if !p.enter(j, running) {
-		return false
-	}
-	p.runExtra(work[In, Out]{job: j, lender: lender})
+	p.startExtra(j, outer)
 	return true
 }
 
@@ -74,19 +88,20 @@ func (p *Pool[In, Out]) enterExtra(j *job[In, Out], lender *task) bool {
 // held and releases it.
 func (p *Pool[In, Out]) acceptFull(ctx context.Context, j *job[In, Out], e entry) error {
 	switch {
-	case e.outer != nil && (e.waits || e.policy == Block):
-		// The submitter waits for its own pool: the job may run on its place.
-		return p.acceptBlocked(ctx, j, e)
-	case e.policy == Block:
+	case e.policy == Block || e.outer != nil && e.waits:
 		return p.acceptBlocked(ctx, j, e)
 	case e.policy == DropOldest && p.queued > max(p.limit-p.active, 0):
-		return p.acceptDropping(j)
-	case e.policy == CallerRuns:
-		ok := p.enterExtra(j, nil)
+		old := p.queue.head.elem
+		p.submitted++
+		p.enqueue(j) // first, so that nobody else takes the room that is made
+		waiter, _ := p.decide(&old.task, verdict{kind: dropped, err: ErrDropped})
 		p.mu.Unlock()
-		if !ok {
-			return j.task.err
-		}
+		old.task.announce(waiter)
+		return nil
+	case e.policy == CallerRuns:
+		p.submitted++
+		p.startExtra(j, nil)
+		p.mu.Unlock()
 		if !e.waits {
 			j.task.wait(ctx)
 		}
@@ -97,38 +112,10 @@ func (p *Pool[In, Out]) acceptFull(ctx context.Context, j *job[In, Out], e entry
 	return ErrQueueFull
 }
 
-// acceptDropping lets j take the place of the oldest job in the queue.
-func (p *Pool[In, Out]) acceptDropping(j *job[In, Out]) error {
-	if !p.enter(j, queued) {
-		p.mu.Unlock()
-		return j.task.err
-	}
-	// The claim on the oldest and the entry of j leave queued as it is.
-	p.mu.Unlock()
-	old := <-p.queue
-	p.queue <- j
-
-	p.mu.Lock()
-	var waiter chan struct{}
-	live := old.task.phase.Load() == queued
-	if live {
-		waiter, live = p.decide(&old.task, verdict{kind: dropped, err: ErrDropped})
-	}
-	p.dead-- // out of the queue, dropped now or dead before
-	p.checkQuiet()
-	p.mu.Unlock()
-	if live {
-		old.task.announce(waiter)
-	}
-	return nil
-}
-
 // blocked is a submitter that waits for room. Guarded by the ledger's mutex.
 type blocked[In, Out any] struct {
 	job   *job[In, Out]
 	place link[blocked[In, Out]] // in pool.blocked, while it waits
-	next  *blocked[In, Out]      // among those that admit returned
-	send  bool                   // whether welcome sends the job to the queue
 	err   error                  // why the job was refused after all
 	ready chan struct{}          // one token when the wait is over
 }
@@ -152,16 +139,13 @@ func (p *Pool[In, Out]) acceptBlocked(ctx context.Context, j *job[In, Out], e en
 	case <-ctx.Done():
 		gone = contextVerdict(ctx)
 	case <-e.expired:
-		gone = verdict{kind: timedOut, limit: e.limit}
+		gone = verdict{kind: timedOut, limit: e.limit, err: &TimeoutError{Limit: e.limit}}
 	}
 	p.mu.Lock()
 	waits := b.place.elem != nil
 	p.blocked.remove(&b.place)
 	p.mu.Unlock()
 	if waits {
-		if gone.limit != 0 {
-			gone.err = &TimeoutError{Limit: gone.limit}
-		}
 		return gone.err
 	}
 	// Room was made at the same moment: the job is in, and ends at once.
@@ -172,63 +156,38 @@ func (p *Pool[In, Out]) acceptBlocked(ctx context.Context, j *job[In, Out], e en
 	return b.err
 }
 
+// dismiss ends the wait of b, with the pool's answer to its job. The mutex is
+// held.
+func (p *Pool[In, Out]) dismiss(b *blocked[In, Out], err error) {
+	p.blocked.remove(&b.place)
+	b.err = err
+	b.ready <- struct{}{} // has room: the only token
+}
+
 // forward runs the job of a blocked submitter on the place of the job that
 // submits it.
 func (b *blocked[In, Out]) forward(lender *task) bool {
 	p := b.job.pool
-	if b.place.elem == nil || !p.enterExtra(b.job, lender) {
+	if b.place.elem == nil || b.job.task.resolved() {
 		return false
 	}
-	p.blocked.remove(&b.place)
-	b.ready <- struct{}{} // has room: the only token
+	p.dismiss(b, nil)
+	p.submitted++
+	p.startExtra(b.job, lender)
 	return true
 }
 
 // admit accepts the jobs of blocked submitters for as long as there is room.
-// The mutex is held; welcome must follow when it is released.
-func (p *Pool[In, Out]) admit() *blocked[In, Out] {
-	if p.blocked.empty() || !p.hasRoom() {
-		return nil
-	}
-	var first, last *blocked[In, Out]
-	for b := range p.blocked.all {
-		if !p.hasRoom() {
-			break
+// The mutex is held.
+func (p *Pool[In, Out]) admit() {
+	for !p.blocked.empty() && p.hasRoom() {
+		b := p.blocked.head.elem
+		if b.job.task.resolved() {
+			p.dismiss(b, b.job.task.err) // its context is done
+			continue
 		}
-		p.blocked.remove(&b.place)
-		if p.enter(b.job, queued) {
-			b.send = p.enqueue(b.job)
-		} else {
-			b.err = b.job.task.err
-		}
-		if first == nil {
-			first = b
-		} else {
-			last.next = b
-		}
-		last = b
-	}
-	return first
-}
-
-// refuse is admit for a pool that takes no more.
-func (p *Pool[In, Out]) refuse(err error) *blocked[In, Out] {
-	var first *blocked[In, Out]
-	for b := range p.blocked.all {
-		p.blocked.remove(&b.place)
-		b.err, b.next, first = err, first, b
-	}
-	return first
-}
-
-// welcome queues the jobs that were admitted and tells their submitters.
-func (p *Pool[In, Out]) welcome(b *blocked[In, Out]) {
-	for b != nil {
-		next := b.next // b is the submitter's again once it is told
-		if b.send {
-			p.queue <- b.job
-		}
-		b.ready <- struct{}{}
-		b = next
+		p.dismiss(b, nil)
+		p.submitted++
+		p.enqueue(b.job)
 	}
 }

@@ -21,7 +21,6 @@ type share struct {
 // crew is the workers that are at a batch or a map. Guarded by ledger.mu.
 type crew struct {
 	shares list[share]
-	size   int
 	halted *verdict // how all of it was stopped; nil if it was not
 }
 
@@ -55,7 +54,6 @@ func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
 
 	w.pool.mu.Lock()
 	c.shares.push(&s.place, s)
-	c.size++
 	if c.halted != nil {
 		s.task.end(*c.halted, settled, true)
 	}
@@ -68,8 +66,7 @@ func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
 func (w *worker[In, Out]) take(next work[In, Out]) {
 	if s := w.share; s != nil && (next.source != w.hand.source || w.pool.cfg.jobTimeout > 0) {
 		s.crew.shares.remove(&s.place)
-		s.crew.size--
-		s.task.finish(verdict{})
+		w.pool.finish(&s.task, verdict{})
 		w.share, w.past = nil, s
 	}
 	w.hand = next

@@ -76,10 +76,9 @@ func (p *Pool[In, Out]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	// A job that was settled before it started counts no more, though its
-	// shell still takes a place in the queue (or, just claimed, of a worker).
-	waiting := max(p.queued-p.dead, 0)
-	running := p.queued + p.active + p.extra - p.dead - waiting
+	// A job that was settled between its claim and its handler counts no more,
+	// though its place is still taken.
+	waiting, running := p.queued, p.active+p.extra-p.dead
 	succ := p.ended[succeeded]
 	for _, s := range p.sources {
 		if b, ok := s.(*Batch[In, Out]); ok {

@@ -31,10 +31,9 @@ func (w *worker[In, Out]) writeOff(over context.Context, run uint64) {
 		announce = w.hand.source.abandon(w, v)
 	}
 	p.checkQuiet()
-	admitted := p.admit()
+	p.admit()
 	p.poke()
 	p.mu.Unlock()
 
-	p.welcome(admitted)
 	announce()
 }

@@ -14,8 +14,9 @@ import (
 // yielded. Its jobs wait for room in the queue whatever the [Overflow] policy.
 //
 // A job that fails is yielded with its error, and the stream goes on. When ctx
-// is done, or the pool takes no more, the cause is yielded once with the zero
-// Out, and the stream ends. What was submitted and not yielded when it ends, or
+// is done, its cause is yielded once with the zero Out, and the stream ends; when
+// the pool takes no more, so is ErrClosed, after the outcomes of what it had
+// accepted. What was submitted and not yielded when it ends, or
 // when the loop breaks off, is canceled. ins is called on the goroutine of the
 // loop, and nothing happens before the loop starts: while ins waits for its
 // next value, no outcome is yielded.
@@ -44,7 +45,7 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In]) iter.Seq2[
 func (p *Pool[In, Out]) lookAhead() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.limit >= manyWorkers {
+	if p.limit >= unlimited {
 		return 2 * runtime.GOMAXPROCS(0)
 	}
 	return 2 * p.limit
@@ -62,8 +63,12 @@ type stream[In, Out any] struct {
 func (s *stream[In, Out]) submit(in In) bool {
 	f, err := s.pool.submit(s.ctx, in, Block)
 	if err != nil {
-		var zero Out
-		s.yield(zero, err)
+		for s.ctx.Err() == nil && len(s.futures) > 0 { // what a closing pool runs all the same
+			if !s.next() {
+				return false
+			}
+		}
+		s.yield(*new(Out), err)
 		return false
 	}
 	s.futures = append(s.futures, f)

@@ -82,9 +82,8 @@ type seat struct {
 	pardon   func()                                 // ends the grace of the current run: its handler has returned
 }
 
-// begin notes that t runs from now on, at most for limit where that is above 0,
-// and whether Ready comes first.
-func (s *seat) begin(t *task, limit time.Duration, ready bool) {
+// begin notes that t runs from now on, at most for limit where that is above 0.
+func (s *seat) begin(t *task, limit time.Duration) {
 	now := s.ledger.since()
 	due := saturate(now, limit)
 	if limit == 0 || t.deadline != 0 && t.deadline <= due {
@@ -98,8 +97,8 @@ func (s *seat) begin(t *task, limit time.Duration, ready bool) {
 
 	s.ledger.mu.Lock()
 	s.run++
-	s.task, s.due, s.entered, s.interrupted, s.hooking = t, due, false, false, nil
-	t.seat, t.readying = s, ready
+	s.task, s.due, s.interrupted, s.hooking = t, due, false, nil
+	t.seat = s
 	s.ledger.mu.Unlock()
 
 	switch {
@@ -111,26 +110,23 @@ func (s *seat) begin(t *task, limit time.Duration, ready bool) {
 	}
 }
 
-// setReadying notes whether t waits for its worker to be able to process it.
-func (l *ledger) setReadying(t *task, readying bool) {
-	l.mu.Lock()
-	t.readying = readying
-	l.mu.Unlock()
-}
-
-// enter notes that Process is about to be called. It returns false if the job
-// has been settled meanwhile: then it must not be.
+// enter is task.enter for a run that others can interrupt from then on.
 func (s *seat) enter(t *task) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	s.entered = t.phase.Load() == running
-	t.readying = t.readying && !s.entered
+	if s.entered = t.enter(); s.entered && t.resolved() {
+		s.interrupt(t) // it was settled before, and Process is yet to hear of it
+	}
 	return s.entered
 }
 
 // end notes that the run is over, and waits for an Interrupt that has begun.
 func (s *seat) end() {
 	s.ledger.mu.Lock()
+	if s.task == nil { // it has not begun
+		s.ledger.mu.Unlock()
+		return
+	}
 	s.task.seat, s.task, s.entered = nil, nil, false
 	hooking, pardon := s.hooking, s.pardon
 	s.pardon = nil
@@ -171,6 +167,7 @@ func (s *seat) interrupt(t *task) {
 	run := s.run
 	if s.hook != nil && s.entered && !s.interrupted {
 		s.interrupted = true
+		s.ledger.errands++
 		go s.callHook(run)
 	}
 	if s.writeOff != nil && s.pardon == nil {
@@ -186,6 +183,7 @@ func (s *seat) interrupt(t *task) {
 // callHook calls the worker's Interrupt, on a goroutine of its own because it
 // may block, unless the run has left Process before that goroutine got to it.
 func (s *seat) callHook(run uint64) {
+	defer s.ledger.endErrand()
 	s.ledger.mu.Lock()
 	if s.run != run || !s.entered {
 		s.ledger.mu.Unlock()

@@ -79,7 +79,7 @@ type worker[In, Out any] struct {
 	past    *share      // a stay that is over, but for its context
 	done    int         // inputs of a Map that it has handled well and not counted yet
 	running bool        // user code is handling what is in the hand
-	panic   *PanicError // of what is in the hand, while it is reported
+	caught  *PanicError // the panic of what is in the hand, until it has been reported
 	broken  bool        // Goexit has left impl, which is the worker's own, in an unknown state
 	gone    bool        // loop returns for good
 }
@@ -118,8 +118,6 @@ func (w *worker[In, Out]) loop() {
 			w.runJob()
 		case w.hand.source != nil:
 			w.hand.source.run(w)
-		case w.hand.queued:
-			w.hand = w.pool.receive(w.hand)
 		case w.hand.leave:
 			w.quit()
 			return
@@ -130,29 +128,10 @@ func (w *worker[In, Out]) loop() {
 	}
 }
 
-// runJob runs the single job in the worker's hand, unless it has been settled
-// before its turn came.
+// runJob runs the single job in the worker's hand.
 func (w *worker[In, Out]) runJob() {
 	j := w.hand.job
-	if !w.hand.extra && !j.task.phase.CompareAndSwap(queued, running) {
-		w.pool.mu.Lock()
-		w.pool.dead--
-		admitted := w.turn()
-		w.pool.mu.Unlock()
-		w.pool.welcome(admitted)
-		return
-	}
-	in := j.in
-	var zero In
-	j.in = zero // the future may outlive the handler by far
-	if v, late := j.task.lateToStart(); late {
-		w.finishJob(*new(Out), v)
-		return
-	}
-	out, v := w.exec(&j.task, in)
-	if l, late := j.task.late(); late {
-		out, v = *new(Out), l
-	}
+	out, v := w.exec(&j.task, &j.in)
 	w.finishJob(out, v)
 }
 
@@ -161,57 +140,57 @@ func (w *worker[In, Out]) runJob() {
 func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 	p, j := w.pool, w.hand.job
 	t := &j.task
-	p.mu.Lock()
-	if t.phase.Load() == running {
-		j.out = out
+	if late, yes := t.late(); yes {
+		out, v = *new(Out), late
 	}
-	waiter, inTime := t.finish(v)
-	if inTime {
+	t.leave() // can be the user's code, so it comes before the worker is free
+
+	p.mu.Lock()
+	if !t.resolved() {
+		j.out = out
 		p.ended[v.kind]++
 	}
-	p.accepted.remove(&j.accepted)
-	admitted := w.turn()
+	p.started.remove(&j.place)
+	waiter := p.finish(t, v)
+	w.turn()
 	p.mu.Unlock()
-
-	if inTime {
-		t.announce(waiter)
+	if waiter != nil {
+		waiter <- struct{}{} // has room: there is one token for each wait
 	}
-	t.leave()
-	p.welcome(admitted)
 }
 
 // turn ends the run in the worker's hand and takes what comes next into it: the
 // next thing that waits, as long as the limit allows it, or else nothing. The
-// mutex is held; p.welcome must follow when it is released.
-func (w *worker[In, Out]) turn() (admitted *blocked[In, Out]) {
+// mutex is held, and the worker must run no user code after it before it looks
+// into its hand: from now on others count on it.
+func (w *worker[In, Out]) turn() {
 	p := w.pool
 	if w.seat != nil && w.seat.stray {
 		w.take(work[In, Out]{leave: true})
-		return nil
+		return
 	}
 	if !w.vacate() {
 		p.active--
 	}
-	admitted = p.admit()
+	p.admit()
 	if w.broken {
-		// Closing what is left of it may take long; another worker goes on.
+		// Closing what is left of it may take long: another worker goes on.
 		p.leaving++
 		p.poke()
 		p.checkQuiet()
 		w.take(work[In, Out]{leave: true})
-		return admitted
+		return
 	}
 	if next, ok := p.claimWork(); ok {
 		w.take(next)
-	} else {
-		w.take(work[In, Out]{})
-		p.idleSince = append(p.idleSince, p.since())
-		if p.mustRetire() {
-			p.poke()
-		}
-		p.checkQuiet()
+		return
 	}
-	return admitted
+	w.take(work[In, Out]{})
+	p.idleSince = append(p.idleSince, p.since())
+	if p.mustRetire() {
+		p.poke()
+	}
+	p.checkQuiet()
 }
 
 // vacate ends a run that was on top of the limit, and returns false if the
@@ -230,71 +209,80 @@ func (w *worker[In, Out]) vacate() bool {
 	return true
 }
 
-// exec has user code handle in, with t as its context, and contains whatever
-// that does, but for runtime.Goexit.
-func (w *worker[In, Out]) exec(t *task, in In) (out Out, v verdict) {
+// exec has user code handle the input at in, with t as its context, and contains
+// whatever that does, but for runtime.Goexit. An input that is late is not
+// handled.
+func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
+	if v, late := t.lateToStart(); late {
+		return out, v
+	}
 	w.running = true
 	if w.impl == nil {
-		v = w.construct(t)
+		v = w.construct()
 	}
-	switch {
-	case w.impl == nil || v.err != nil:
-	case w.seat == nil:
+	if v.err == nil {
 		out, v = w.call(t, in)
-	default:
-		w.seat.begin(t, w.pool.cfg.jobTimeout, w.ready != nil)
-		out, v = w.call(t, in)
+	}
+	if w.seat != nil {
 		w.seat.end()
-		if w.pool.cfg.jobTimeout > 0 && t.resolved() {
-			out, v = *new(Out), verdict{kind: t.kind, err: t.err} // too late
-		}
+		out, v = w.timely(t, out, v)
 	}
-	if w.panic != nil {
-		w.pool.report(w.panic)
-		w.panic = nil
+	if w.caught != nil {
+		w.pool.report(w.caught)
+		w.caught = nil
 	}
 	w.running = false
 	return out, v
 }
 
-// call calls the handler.
-func (w *worker[In, Out]) call(t *task, in In) (out Out, v verdict) {
+// timely gives way to the outcome that WithJobTimeout gave an item of a batch.
+func (w *worker[In, Out]) timely(t *task, out Out, v verdict) (Out, verdict) {
+	if w.pool.cfg.jobTimeout > 0 && t.resolved() {
+		return *new(Out), verdict{kind: t.kind, err: t.err}
+	}
+	return out, v
+}
+
+// call calls the handler, if the job can still be started.
+func (w *worker[In, Out]) call(t *task, in *In) (out Out, v verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			v = w.panicked(r)
 		}
 	}()
 	if w.seat != nil {
-		if w.ready != nil {
-			if err := w.ready(t); err != nil {
-				return out, t.failure(err)
-			}
-			if v, late := t.late(); late {
-				return out, v
-			}
-		}
-		if !w.seat.enter(t) {
-			return out, verdict{kind: t.kind, err: t.err}
+		w.seat.begin(t, w.pool.cfg.jobTimeout)
+	}
+	if w.ready != nil {
+		if err := w.ready(t); err != nil {
+			return out, t.failure(err)
 		}
 	}
-	out, err := w.impl.Process(t, in)
+	if w.pool.newWorker != nil { // making the Worker and its Ready can take long
+		if v, late := t.lateToStart(); late {
+			return out, v
+		}
+	}
+	if entered := w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t); !entered {
+		v, _ = t.late()
+		return out, v
+	}
+	input := *in
+	if w.hand.job != nil {
+		*in = *new(In) // the future may outlive the handler by far
+	}
+	out, err := w.impl.Process(t, input)
 	if err != nil {
 		v = t.failure(err)
 	}
 	return out, v
 }
 
-// construct makes the Worker. v.err is nil if that went well, and t has not been
-// settled meanwhile.
-func (w *worker[In, Out]) construct(t *task) (v verdict) {
-	w.pool.setReadying(t, true)
+// construct makes the Worker. v.err is nil if that went well.
+func (w *worker[In, Out]) construct() (v verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			v = w.panicked(r)
-		}
-		w.pool.setReadying(t, false)
-		if v.err == nil && t.resolved() {
-			v = verdict{kind: t.kind, err: t.err}
 		}
 	}()
 	impl, err := w.pool.newWorker(w.pool.ctx)
@@ -359,26 +347,26 @@ func (w *worker[In, Out]) afterGoexit() {
 		return // it was a hook; the hand holds what comes next
 	}
 	w.running, w.broken = false, w.pool.newWorker != nil
-	if w.seat != nil && w.seat.task != nil {
+	v := verdict{kind: failed, err: ErrGoexit}
+	if w.caught != nil { // it was the panic handler
+		v, w.caught = verdict{kind: panicked, err: w.caught}, nil
+	}
+	if w.seat != nil {
 		w.seat.end()
 	}
-	v := verdict{kind: failed, err: ErrGoexit}
-	if w.panic != nil { // it was the panic handler
-		v, w.panic = verdict{kind: panicked, err: w.panic}, nil
-	}
-	var zero Out
 	if w.hand.job != nil {
-		w.finishJob(zero, v)
-	} else {
-		w.hand.source.finish(w, zero, v)
+		w.finishJob(*new(Out), v)
+		return
 	}
+	out, v := w.timely(&w.share.task, *new(Out), v)
+	w.hand.source.finish(w, out, v)
 }
 
 // panicked makes the verdict on user code that panicked with r. It is called by
 // the deferred function that has recovered r.
 func (w *worker[In, Out]) panicked(r any) verdict {
-	w.panic = &PanicError{Value: r, Stack: debug.Stack()}
-	return verdict{kind: panicked, err: w.panic}
+	w.caught = &PanicError{Value: r, Stack: debug.Stack()}
+	return verdict{kind: panicked, err: w.caught}
 }
 
 // report tells of a panic, as the options say.

@@ -1,0 +1,293 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// batchOf returns a batch with the inputs in it.
+func batchOf[In, Out any](t *testing.T, p *Pool[In, Out], ins []In, opts ...BatchOption) *Batch[In, Out] {
+	t.Helper()
+	b := p.Batch(t.Context(), opts...)
+	require.NoError(t, b.Add(ins...))
+	return b
+}
+
+func TestABatchStartsAtOnceAndAddNeverBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithQueue(0))
+		b := batchOf(t, p, upTo(10_000))
+		require.Equal(t, []int{0}, h.entered())
+		require.Equal(t, Progress{Total: 10_000}, b.Progress())
+		require.NoError(t, b.Add())
+		h.let(1)
+		require.Equal(t, Progress{Total: 10_000, Done: 1}, b.Progress())
+		b.Cancel()
+		h.letAll()
+	})
+}
+
+func TestABatchThatIsSealedTakesNoMore(t *testing.T) {
+	for name, seal := range map[string]func(b *Batch[int, int]) []error{
+		"Close":               func(b *Batch[int, int]) []error { b.Close(); b.Close(); return []error{ErrSealed} },
+		"Wait":                func(b *Batch[int, int]) []error { _, _ = b.Wait(context.Background()); return []error{ErrSealed} },
+		"All":                 func(b *Batch[int, int]) []error { _ = slices.Collect(b.All()); return []error{ErrSealed} },
+		"Cancel":              func(b *Batch[int, int]) []error { b.Cancel(); return []error{ErrSealed, context.Canceled} },
+		"the end of the pool": func(b *Batch[int, int]) []error { _ = b.pool.Close(); return []error{ErrClosed} },
+		"Stop":                func(b *Batch[int, int]) []error { b.pool.Stop(); return []error{ErrClosed} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var entered notes[int]
+			p := openPool(t, func(_ context.Context, in int) (int, error) { entered.add(in); return in, nil })
+			b := batchOf(t, p, []int{1})
+			require.NoError(t, p.Wait(t.Context()))
+			wants := seal(b)
+			for _, ins := range [][]int{{2, 3}, nil} {
+				err := b.Add(ins...)
+				for _, want := range wants {
+					require.ErrorIs(t, err, want)
+				}
+			}
+			require.NoError(t, p.Close())
+			require.Equal(t, []int{1}, entered.all())
+			require.Equal(t, 1, b.Progress().Total)
+		})
+	}
+}
+
+func TestAnAddAfterTheContextsEndNamesItsCause(t *testing.T) {
+	p := openPool(t, double)
+	b := p.Batch(canceledContext(t, errCause))
+	err := b.Add(1)
+	require.ErrorIs(t, err, ErrSealed)
+	require.ErrorIs(t, err, errCause)
+	require.Zero(t, p.Stats().Submitted)
+}
+
+func TestABatchOnAnEndedPoolIsEmptyAndOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double)
+		require.NoError(t, p.Close())
+		b := p.Batch(t.Context())
+		require.Equal(t, ErrClosed, b.Add(1))
+		_, open := <-b.Results()
+		require.False(t, open)
+		outs, err := b.Wait(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, outs)
+		require.Empty(t, slices.Collect(b.All()))
+	})
+}
+
+func TestWaitGivesOutputsInOrderAndJoinsTheErrors(t *testing.T) {
+	p := openPool(t, failOdd)
+	b := batchOf(t, p, []int{4, 1, 6, 3})
+	for range 2 { // as often as it is asked
+		outs, err := b.Wait(t.Context())
+		require.Equal(t, []int{4, 0, 6, 0}, outs)
+		joined, ok := err.(interface{ Unwrap() []error })
+		require.True(t, ok)
+		require.Equal(t, []error{&ItemError{1, errOdd}, &ItemError{3, errOdd}}, joined.Unwrap())
+		require.ErrorIs(t, err, errOdd)
+	}
+	require.Equal(t, Progress{Total: 4, Done: 4, Failed: 2}, b.Progress())
+	_, err := batchOf(t, p, []int{2}).Wait(t.Context())
+	require.NoError(t, err)
+}
+
+func TestAWaitThatGivesUpLeavesTheBatchGoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap)
+		b := batchOf(t, p, []time.Duration{time.Minute})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
+		defer cancel()
+		c := calling(func() ([]time.Duration, error) { return b.Wait(ctx) })
+		require.Equal(t, errCause, c.requireReturnAfter(t, time.Second))
+		require.Nil(t, c.out)
+		c = calling(func() ([]time.Duration, error) { return b.Wait(t.Context()) })
+		require.NoError(t, c.requireReturnAfter(t, time.Minute-time.Second))
+		for range 50 {
+			outs, err := b.Wait(ctx)
+			require.NoError(t, err, "a batch that is over answers whatever ctx says")
+			require.Len(t, outs, 1)
+		}
+	})
+}
+
+func TestAllGivesEachAsSoonAsItsTurnAndItsOutcomeHaveCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(3))
+		ins := []time.Duration{3 * time.Second, time.Second, 2 * time.Second, 4 * time.Second}
+		b := batchOf(t, p, ins)
+		start := time.Now()
+		wants := []time.Duration{3, 3, 3, 5} // the last begins when the second is done
+		i := 0
+		for r := range b.All() {
+			require.Equal(t, Result[time.Duration, time.Duration]{Index: i, In: ins[i], Out: ins[i]}, r)
+			require.Equal(t, wants[i]*time.Second, time.Since(start))
+			i++
+		}
+		require.Equal(t, 4, i)
+		require.Len(t, slices.Collect(b.All()), 4, "a second loop has them all at once")
+	})
+}
+
+func TestABreakOutOfAllCancelsTheRest(t *testing.T) {
+	inBubbles(t, map[string]func(b *Batch[int, int]){
+		"break": func(b *Batch[int, int]) {
+			for range b.All() {
+				break
+			}
+		},
+		"panic": func(b *Batch[int, int]) {
+			defer func() { _ = recover() }()
+			for range b.All() {
+				panic("boo")
+			}
+		},
+	}, func(t *testing.T, leave func(b *Batch[int, int])) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(2))
+		b := batchOf(t, p, upTo(10))
+		c := callingErr(func() error { leave(b); return nil })
+		h.let(1)
+		if !c.returned() {
+			h.let(1) // the first was that of item 1
+		}
+		require.NoError(t, c.requireReturn(t))
+		n := len(h.entered())
+		h.letAll()
+		require.Len(t, h.entered(), n, "nothing more starts")
+		require.Equal(t, 10, b.Progress().Done)
+		_, err := b.Wait(t.Context())
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
+	type end struct {
+		cancel func(b *Batch[int, error], ctx context.CancelCauseFunc)
+		cause  error
+	}
+	inBubbles(t, map[string]end{
+		"Cancel":              {func(b *Batch[int, error], _ context.CancelCauseFunc) { b.Cancel(); b.Cancel() }, context.Canceled},
+		"the context":         {func(_ *Batch[int, error], cancel context.CancelCauseFunc) { cancel(errCause) }, errCause},
+		"the end of the pool": {func(b *Batch[int, error], _ context.CancelCauseFunc) { b.pool.Stop() }, ErrStopped},
+	}, func(t *testing.T, r end) {
+		p := openPool(t, func(ctx context.Context, in int) (error, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			if in == 0 {
+				return context.Cause(ctx), nil // it has done its work after all
+			}
+			return nil, ctx.Err()
+		}, WithWorkers(2))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b := p.Batch(ctx)
+		require.NoError(t, b.Add(upTo(5)...))
+		results := b.Results()
+		synctest.Wait()
+		r.cancel(b, cancel)
+		synctest.Wait()
+		require.Equal(t, 3, b.Progress().Done, "at once")
+		outs, err := b.Wait(t.Context())
+		require.Equal(t, r.cause, outs[0])
+		joined := err.(interface{ Unwrap() []error }).Unwrap()
+		require.Len(t, joined, 4)
+		for i, err := range joined {
+			require.Equal(t, &ItemError{i + 1, r.cause}, err)
+		}
+		n := 0
+		for range results {
+			n++
+		}
+		require.Equal(t, 5, n)
+		cancel(nil)
+	})
+}
+
+func TestOnceABatchIsOverItsCancelChangesNothing(t *testing.T) {
+	p := openPool(t, double)
+	ctx, cancel := context.WithCancel(t.Context())
+	b := p.Batch(ctx)
+	require.NoError(t, b.Add(1, 2))
+	_, err := b.Wait(t.Context())
+	require.NoError(t, err)
+	cancel()
+	b.Cancel()
+	outs, err := b.Wait(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 4}, outs)
+	require.ErrorIs(t, b.Add(3), ErrSealed)
+}
+
+func TestTheFirstFailureStopsABatchThatIsToStopOnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var entered notes[int]
+		p := openPool(t, func(ctx context.Context, in int) (int, error) {
+			entered.add(in)
+			return failOdd(ctx, in)
+		}, WithWorkers(1))
+		outs, err := batchOf(t, p, []int{2, 4, 5, 6, 7}, StopOnError()).Wait(t.Context())
+		require.Equal(t, []int{2, 4, 0, 0, 0}, outs)
+		require.Equal(t, []error{&ItemError{2, errOdd}, &ItemError{3, context.Canceled}, &ItemError{4, context.Canceled}},
+			err.(interface{ Unwrap() []error }).Unwrap())
+		require.Equal(t, []int{2, 4, 5}, entered.all())
+	})
+}
+
+func TestTheFirstSuccessStopsABatchThatIsToStopOnSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, func(ctx context.Context, in time.Duration) (time.Duration, error) {
+			d, err := heedfulNap(ctx, in)
+			if d == time.Second {
+				return 0, errOdd
+			}
+			return d, err
+		}, WithWorkers(3))
+		b := batchOf(t, p, []time.Duration{time.Second, 2 * time.Second, time.Hour, time.Hour}, StopOnSuccess())
+		c := calling(func() ([]time.Duration, error) { return b.Wait(t.Context()) })
+		err := c.requireReturnAfter(t, 2*time.Second)
+		require.Equal(t, []time.Duration{0, 2 * time.Second, 0, 0}, c.out)
+		require.Equal(t, []error{&ItemError{0, errOdd}, &ItemError{2, context.Canceled}, &ItemError{3, context.Canceled}},
+			err.(interface{ Unwrap() []error }).Unwrap())
+	})
+}
+
+func TestABatchTakesTurnsItemByItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1))
+		batchOf(t, p, []int{10, 11, 12, 13, 14, 15})
+		synctest.Wait()
+		batchOf(t, p, []int{20, 21})
+		for i := range 3 {
+			Must(p.Submit(t.Context(), i))
+		}
+		h.letAll()
+		require.Equal(t, []int{10, 0, 20, 1, 11, 2, 21, 12, 13, 14, 15}, h.entered())
+	})
+}
+
+func TestTheItemsOfABatchDoNotStandInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithQueue(2))
+		b := batchOf(t, p, upTo(100))
+		synctest.Wait()
+		for i := range 2 {
+			_, err := p.TrySubmit(t.Context(), i)
+			require.NoError(t, err)
+		}
+		_, err := p.TrySubmit(t.Context(), 0)
+		require.Equal(t, ErrQueueFull, err)
+		b.Cancel()
+		h.letAll()
+	})
+}

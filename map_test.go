@@ -1,0 +1,233 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMapGivesTheOutputsInTheOrderOfTheInputs(t *testing.T) {
+	for _, workers := range []int{1, 2, 7, 100, Unlimited} {
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			if in%5 == 0 {
+				runtime.Gosched()
+			}
+			return 2 * in, nil
+		}, WithWorkers(workers))
+		for _, n := range []int{0, 1, 2, 63, 64, 65, 1000} {
+			outs, err := p.Map(t.Context(), upTo(n))
+			require.NoError(t, err)
+			require.Len(t, outs, n)
+			for i, out := range outs {
+				require.Equal(t, 2*i, out)
+			}
+		}
+	}
+}
+
+func TestMapOfLongJobsRunsAsManyAtOnceAsThereAreWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(3))
+		ins := make([]time.Duration, 10)
+		for i := range ins {
+			ins[i] = time.Second
+		}
+		c := calling(func() ([]time.Duration, error) { return p.Map(t.Context(), ins) })
+		require.NoError(t, c.requireReturnAfter(t, 4*time.Second))
+	})
+}
+
+func TestTheFirstErrorOfAMapCancelsTheRest(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		fail func() error
+		want func(t *testing.T, err error)
+	}{
+		"error": {func() error { return errOdd }, func(t *testing.T, err error) { require.Equal(t, errOdd, err) }},
+		"panic": {func() error { panic(errOdd) }, func(t *testing.T, err error) {
+			var perr *PanicError
+			require.ErrorAs(t, err, &perr)
+			require.ErrorIs(t, err, errOdd)
+		}},
+		"Goexit": {func() error { runtime.Goexit(); return nil }, func(t *testing.T, err error) { require.Equal(t, ErrGoexit, err) }},
+	}, func(t *testing.T, r struct {
+		fail func() error
+		want func(t *testing.T, err error)
+	}) {
+		var canceled notes[error]
+		var entered notes[int]
+		p := openPool(t, func(ctx context.Context, in int) (int, error) {
+			entered.add(in)
+			if in == 1 {
+				time.Sleep(time.Second)
+				return 0, r.fail()
+			}
+			<-ctx.Done()
+			canceled.add(context.Cause(ctx))
+			time.Sleep(time.Minute)
+			return in, nil
+		}, WithWorkers(3), WithPanicHandler(func(*PanicError) {}))
+		// The spans of three workers begin at 0, 1 and 2.
+		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(3)) })
+		err := c.requireReturnAfter(t, time.Second+time.Minute) // it waits for those that have started
+		require.Nil(t, c.out)
+		var ierr *ItemError
+		require.ErrorAs(t, err, &ierr)
+		require.Equal(t, 1, ierr.Index)
+		r.want(t, ierr.Err)
+		require.Equal(t, []error{context.Canceled, context.Canceled}, canceled.all())
+	})
+}
+
+func TestAfterTheFirstErrorOfAMapNothingMoreStarts(t *testing.T) {
+	var entered notes[int]
+	p := openPool(t, func(_ context.Context, in int) (int, error) {
+		entered.add(in)
+		return failOdd(t.Context(), in)
+	}, WithWorkers(1))
+	outs, err := p.Map(t.Context(), []int{2, 4, 5, 6, 7})
+	require.Nil(t, outs)
+	require.Equal(t, &ItemError{Index: 2, Err: errOdd}, err)
+	require.ErrorIs(t, err, errOdd)
+	require.ErrorContains(t, err, "item 2: odd")
+	require.Equal(t, []int{2, 4, 5}, entered.all())
+}
+
+func TestTheContextEndsAMapAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
+		defer cancel()
+		c := calling(func() ([]int, error) { return p.Map(ctx, upTo(4)) })
+		h.let(1)
+		err := c.requireReturnAfter(t, time.Second)
+		var ierr *ItemError
+		require.ErrorAs(t, err, &ierr)
+		require.Equal(t, errCause, ierr.Err)
+		require.NotZero(t, ierr.Index, "item 0 has its outcome")
+		require.Nil(t, c.out)
+		require.Equal(t, 1, p.Stats().Running, "a handler that has started keeps its worker")
+		h.letAll()
+		require.Equal(t, []int{0, 1}, h.entered())
+
+		outs, err := p.Map(ctx, upTo(4))
+		require.Nil(t, outs)
+		require.ErrorIs(t, err, errCause)
+		require.Equal(t, uint64(4), p.Stats().Submitted, "nothing has been taken of the second")
+	})
+}
+
+func TestMapOnAPoolThatHasEndedRunsNothing(t *testing.T) {
+	h := newHeld()
+	p := openPool(t, h.handle)
+	require.NoError(t, p.Close())
+	for _, n := range []int{0, 3} {
+		outs, err := p.Map(t.Context(), upTo(n))
+		require.Nil(t, outs)
+		require.Equal(t, ErrClosed, err)
+	}
+	require.Empty(t, h.all())
+}
+
+func TestAMapThatHasBegunIsFinishedByCloseAndEndedByStop(t *testing.T) {
+	inBubbles(t, map[string]bool{"Close": false, "Stop": true}, func(t *testing.T, stop bool) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1))
+		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(4)) })
+		if stop {
+			require.Equal(t, []int{1, 2, 3}, p.Stop())
+		} else {
+			callingErr(p.Close)
+		}
+		h.letAll()
+		err := c.requireReturn(t)
+		if stop {
+			require.ErrorIs(t, err, ErrStopped)
+			require.Equal(t, []int{0}, h.entered())
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, upTo(4), c.out)
+		}
+	})
+}
+
+func TestTheJobLimitIsForEachInputOfAMap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, heedfulNap, WithWorkers(1), WithJobTimeout(time.Second))
+		ins := []time.Duration{time.Second - 1, time.Second - 1, time.Second - 1}
+		_, err := p.Map(t.Context(), ins)
+		require.NoError(t, err)
+		c := calling(func() ([]time.Duration, error) { return p.Map(t.Context(), append(ins, time.Second+1)) })
+		require.Equal(t, &ItemError{Index: 3, Err: &TimeoutError{Limit: time.Second, Ran: true}}, c.requireReturnAfter(t, 4*time.Second-3))
+	})
+}
+
+func TestAMapTakesTurnsWithSingleJobsAndOtherMaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1))
+		calling(func() ([]int, error) { return p.Map(t.Context(), []int{10, 11, 12, 13, 14}) })
+		calling(func() ([]int, error) { return p.Map(t.Context(), []int{20, 21}) })
+		for i := range 3 {
+			Must(p.Submit(t.Context(), i))
+		}
+		h.letAll()
+		all := h.entered()
+		kinds := make([]int, len(all))
+		for i, in := range all {
+			kinds[i] = in / 10
+		}
+		require.Equal(t, 1, kinds[0])
+		// From then on singles take every other turn, and the maps the rest in turn.
+		require.Equal(t, []int{0, 0, 0}, []int{kinds[1], kinds[3], kinds[5]}, "%v", all)
+		require.ElementsMatch(t, []int{1, 2}, []int{kinds[2], kinds[4]}, "%v", all)
+		require.Len(t, all, 10)
+	})
+}
+
+func TestManyMapsAtOnceEachGetTheirOwn(t *testing.T) {
+	p := openPool(t, func(_ context.Context, in int) (int, error) {
+		if in == 777 {
+			return 0, errOdd
+		}
+		return -in, nil
+	}, WithWorkers(3))
+	done := make(chan error, 16)
+	for k := range cap(done) {
+		go func() {
+			rnd := rand.New(rand.NewPCG(uint64(k), 0))
+			for range 50 {
+				n := rnd.IntN(100)
+				ins := upTo(n)
+				if fail := k%4 == 0 && n > 0; fail {
+					ins[rnd.IntN(n)] = 777
+					if _, err := p.Map(context.Background(), ins); !errors.Is(err, errOdd) {
+						done <- errors.New("the error was lost")
+						return
+					}
+					continue
+				}
+				outs, err := p.Map(context.Background(), ins)
+				for i := range outs {
+					if outs[i] != -i {
+						err = errors.New("a foreign output")
+					}
+				}
+				if err != nil || len(outs) != n {
+					done <- errors.Join(err, errors.New("a wrong Map"))
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range cap(done) {
+		require.NoError(t, <-done)
+	}
+}

@@ -1,0 +1,235 @@
+package dispatch
+
+import (
+	"context"
+	"iter"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// yielded is what one step of a stream gives.
+type yielded[Out any] struct {
+	out Out
+	err error
+}
+
+func collect[Out any](seq iter.Seq2[Out, error]) (all []yielded[Out]) {
+	for out, err := range seq {
+		all = append(all, yielded[Out]{out, err})
+	}
+	return all
+}
+
+// counted gives the numbers from 0 up, for ever if n is negative, and notes how
+// many have been taken.
+func counted(n int, taken *notes[int]) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := 0; i != n; i++ {
+			taken.add(i)
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func TestAStreamYieldsInTheOrderOfTheInputs(t *testing.T) {
+	for _, workers := range []int{1, 3, Unlimited} {
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			if in%3 == 0 {
+				runtime.Gosched()
+			}
+			return 2 * in, nil
+		}, WithWorkers(workers), WithQueue(0), WithOverflow(Reject))
+		for _, n := range []int{0, 1, 500} {
+			i := 0
+			for out, err := range p.Stream(t.Context(), slices.Values(upTo(n))) {
+				require.NoError(t, err)
+				require.Equal(t, 2*i, out)
+				i++
+			}
+			require.Equal(t, n, i)
+		}
+	}
+}
+
+func TestAStreamDoesNothingBeforeItsLoopAndRunsOnceForEach(t *testing.T) {
+	p := openPool(t, double, WithWorkers(1))
+	var taken notes[int]
+	seq := p.Stream(t.Context(), counted(3, &taken))
+	require.Empty(t, taken.all())
+	for range 2 {
+		require.Len(t, collect(seq), 3)
+	}
+	require.Len(t, taken.all(), 6)
+}
+
+func TestAStreamIsAtMostTwiceTheLimitAhead(t *testing.T) {
+	inBubbles(t, map[string]struct{ limit, queue, ahead int }{
+		"one":                {1, 100, 2},
+		"many":               {4, 100, 8},
+		"unlimited":          {Unlimited, 100, 2 * runtime.GOMAXPROCS(0)},
+		"room for all of it": {2, 2, 4},
+	}, func(t *testing.T, r struct{ limit, queue, ahead int }) {
+		var taken notes[int]
+		p := openPool(t, double, WithWorkers(r.limit), WithQueue(r.queue))
+		i := 0
+		for out, err := range p.Stream(t.Context(), counted(50, &taken)) {
+			require.NoError(t, err)
+			require.Equal(t, 2*i, out)
+			time.Sleep(time.Second) // a slow reader: the jobs would be done by now
+			require.LessOrEqual(t, len(taken.all())-i, r.ahead)
+			i++
+		}
+		require.Equal(t, 50, i)
+	})
+	synctest.Test(t, func(t *testing.T) { // and with slow jobs it does go so far
+		var taken notes[int]
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(4))
+		c := callingErr(func() error {
+			for range p.Stream(t.Context(), counted(-1, &taken)) {
+				break
+			}
+			return nil
+		})
+		require.Len(t, taken.all(), 8)
+		h.letAll()
+		require.NoError(t, c.requireReturn(t))
+	})
+}
+
+func TestAStreamGivesAnOutcomeAsSoonAsTheLoopComesForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(2))
+		start := time.Now()
+		ins := []time.Duration{time.Second, 3 * time.Second, time.Second, time.Second}
+		wants := []time.Duration{1, 3, 3, 3}
+		i := 0
+		for out, err := range p.Stream(t.Context(), slices.Values(ins)) {
+			require.NoError(t, err)
+			require.Equal(t, ins[i], out)
+			require.Equal(t, wants[i]*time.Second, time.Since(start), "outcome %d", i)
+			i++
+		}
+	})
+}
+
+func TestAFailedItemIsYieldedAndTheStreamGoesOn(t *testing.T) {
+	p := openPool(t, func(ctx context.Context, in int) (int, error) {
+		switch in {
+		case 2:
+			panic("boo")
+		case 4:
+			runtime.Goexit()
+		}
+		return failOdd(ctx, in)
+	}, WithPanicHandler(func(*PanicError) {}))
+	all := collect(p.Stream(t.Context(), slices.Values(upTo(7))))
+	require.Len(t, all, 7)
+	var perr *PanicError
+	require.ErrorAs(t, all[2].err, &perr)
+	require.Equal(t, ErrGoexit, all[4].err)
+	for _, i := range []int{1, 3, 5} {
+		require.Equal(t, yielded[int]{0, errOdd}, all[i])
+	}
+	for _, i := range []int{0, 6} {
+		require.Equal(t, yielded[int]{i, nil}, all[i])
+	}
+}
+
+func TestTheEndOfTheContextEndsAStreamWithItsCauseOnce(t *testing.T) {
+	inBubbles(t, map[string]int{"while jobs run": 2, "while the stream waits for room": 0}, func(t *testing.T, queue int) {
+		var causes notes[error]
+		p := openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in > 1 {
+				<-ctx.Done()
+				causes.add(context.Cause(ctx))
+			}
+			return in, ctx.Err()
+		}, WithWorkers(1), WithQueue(queue))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
+		defer cancel()
+		var taken notes[int]
+		c := calling(func() ([]yielded[int], error) { return collect(p.Stream(ctx, counted(-1, &taken))), nil })
+		require.NoError(t, c.requireReturnAfter(t, time.Second))
+		require.Equal(t, []yielded[int]{{0, nil}, {1, nil}, {0, errCause}}, c.out)
+		require.Equal(t, []error{errCause}, causes.all())
+	})
+	p := openPool(t, double)
+	require.Equal(t, []yielded[int]{{0, errCause}}, collect(p.Stream(canceledContext(t, errCause), slices.Values(upTo(3)))))
+	require.Zero(t, p.Stats().Submitted)
+}
+
+func TestLeavingAStreamCancelsWhatItHasSubmitted(t *testing.T) {
+	inBubbles(t, map[string]func(seq iter.Seq2[int, error]){
+		"break": func(seq iter.Seq2[int, error]) {
+			for range seq {
+				break
+			}
+		},
+		"panic": func(seq iter.Seq2[int, error]) {
+			defer func() { _ = recover() }()
+			for range seq {
+				panic("boo")
+			}
+		},
+	}, func(t *testing.T, leave func(seq iter.Seq2[int, error])) {
+		var entered notes[int]
+		p := openPool(t, func(ctx context.Context, in int) (int, error) {
+			entered.add(in)
+			if in > 0 {
+				<-ctx.Done()
+			}
+			return in, ctx.Err()
+		}, WithWorkers(1))
+		var taken notes[int]
+		leave(p.Stream(t.Context(), counted(-1, &taken)))
+		require.NoError(t, p.Wait(t.Context()))
+		require.Subset(t, []int{0, 1}, entered.all())
+		s := p.Stats()
+		require.Equal(t, s.Submitted-1, s.Canceled)
+		require.Equal(t, uint64(len(taken.all())), s.Submitted)
+	})
+}
+
+func TestAPanicOfTheInputsLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, heedfulNap, WithWorkers(1))
+		require.PanicsWithValue(t, "no more", func() {
+			collect(p.Stream(t.Context(), func(yield func(time.Duration) bool) {
+				yield(time.Hour)
+				panic("no more")
+			}))
+		})
+		synctest.Wait()
+		require.Zero(t, p.Stats().Running)
+	})
+}
+
+func TestTheEndOfThePoolEndsAStream(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int]){
+		"Close": func(p *Pool[int, int]) { callingErr(p.Close) },
+		"Stop":  func(p *Pool[int, int]) { p.Stop() },
+	}, func(t *testing.T, end func(p *Pool[int, int])) {
+		p := openPool(t, double, WithWorkers(1))
+		var all []yielded[int]
+		for out, err := range p.Stream(t.Context(), counted(-1, new(notes[int]))) {
+			all = append(all, yielded[int]{out, err})
+			if len(all) == 2 {
+				end(p)
+			}
+		}
+		last := all[len(all)-1]
+		require.Equal(t, yielded[int]{0, ErrClosed}, last)
+		for _, y := range all[:len(all)-1] {
+			require.NotEqual(t, ErrClosed, y.err, "it is given once")
+		}
+		require.LessOrEqual(t, len(all), 2+2+1)
+	})
+}
