@@ -8,10 +8,10 @@ import (
 // The dispatcher is the goroutine that brings jobs and workers together
 // whenever they do not meet by themselves:
 //
-//	Submit/Process ──► queue (buffered channel) ──► dispatcher ◄── worker channel (idle workers)
-//	Batch/Map      ──► list of batches ───────────────┤
-//	                                                    │
-//	                                                    └──► worker's inbox ──► handler ──► future / batch
+//	Submit/Process ──► shared queue ─────┐
+//	                                     ├──► dispatcher ◄── worker channel (idle workers)
+//	Batch/Map ───────► list of batches ──┘        │
+//	                                              └──► worker's inbox ──► handler ──► future / batch
 //
 // A submitter that finds nothing waiting and a worker idle hands its job over
 // itself (accept), and a worker that finishes a job takes the next itself
@@ -127,7 +127,6 @@ type work[In, Out any] struct {
 	source source[In, Out] // or an item of a batch or a map ...
 	item   *item[In, Out]  // ... of a batch
 	index  int             // ... at this index
-	queued bool            // or the job that a claim on the queue stands for
 	leave  bool            // or the end of the worker
 
 	extra  bool  // the run is on top of the limit ...

@@ -15,10 +15,10 @@
 //
 // # How a job meets a worker
 //
-//	Submit/Process ──► queue (buffered channel) ──► dispatcher ◄── worker channel (idle workers)
-//	Batch/Map      ──► list of batches ───────────────┤
-//	                                                    │
-//	                                                    └──► worker's inbox ──► handler ──► future / batch
+//	Submit/Process ──► shared queue ─────┐
+//	                                     ├──► dispatcher ◄── worker channel (idle workers)
+//	Batch/Map ───────► list of batches ──┘        │
+//	                                              └──► worker's inbox ──► handler ──► future / batch
 //
 // The dispatcher is a goroutine that pairs what waits with an idle worker, and
 // starts a worker where none is idle and the limit allows it. It never holds a

@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// workerLimit is the limit on jobs that run at once, for every peer and in
+// every work that does not say otherwise.
+const workerLimit = 8
+
+// defaultQueue is the room of the queues that ask for a size. It is dispatch's
+// own default; peers with an unbounded queue, or none, keep what they have.
+const defaultQueue = 1024
+
+// A job turns one int into another. The cheapest one adds one, so that what a
+// benchmark measures is the pool; see work.go for the others.
+type job func(in int) int
+
+// config is all a peer is told when it is opened.
+type config struct {
+	workers int
+	queue   int // least room for waiting jobs; 0: the default
+	job     job
+}
+
+func (c config) room() int {
+	return max(c.queue, defaultQueue)
+}
+
+// An opener starts a pool and gives the one operation of it that a work needs.
+// stop ends the pool in the peer's own orderly way and waits as far as the
+// peer is able to. Nothing of the pool may be used after that.
+type opener[T any] func(c config) (do T, stop func())
+
+// The operations a peer may have. Each panics if the peer reports an error: in
+// these works there is no reason for one.
+type (
+	// caller runs one job and waits for its result. It belongs to one
+	// goroutine, so that it can use one reply channel again and again.
+	caller func(in int) int
+
+	// ctxCaller is a caller that also ends when ctx does.
+	ctxCaller func(ctx context.Context, in int) (int, error)
+
+	// timedCaller is a caller that also ends after timeout.
+	timedCaller func(in int, timeout time.Duration) (int, error)
+
+	// submitter submits n jobs with the inputs 0 to n-1 without waiting for
+	// any, calls queued, and then waits for all of them.
+	submitter func(n int, queued func())
+
+	// gatherer runs a job for each input and returns the sum of the results.
+	gatherer func(ins []int) (sum int)
+
+	// mapper runs a job for each input and returns the results in the order
+	// of the inputs.
+	mapper func(ins []int) []int
+)
+
+// A peer is one way to run jobs. A nil opener is something it cannot do.
+type peer struct {
+	name   string
+	module string // where it comes from
+	floor  bool   // not a pool: what the runtime itself can do
+
+	// queues says that submitting never blocks while config.queue jobs wait,
+	// even if no worker is free.
+	queues bool
+
+	process      opener[func() caller]
+	processCtx   opener[func() ctxCaller]
+	processTimed opener[func() timedCaller]
+	submit       opener[submitter]
+	futures      opener[gatherer] // one future a job, read one after another
+	batch        opener[gatherer] // results as they come, by the peer's own means
+	mapping      opener[mapper]
+}
+
+// peers are all that are measured, in the order of the tables.
+var peers = []peer{
+	dispatchPeer,
+	tunnyPeer,
+	antsPeer,
+	antsGenericPeer,
+	pondPeer,
+	gammazeroPeer,
+	grpoolPeer,
+	poolV3Peer,
+	mortarPeer,
+	concPeer,
+	errgroupPeer,
+	goFloor,
+	chanFloor,
+	directFloor,
+}
+
+// withTasks gives p the operations that any pool of func() can do: results come
+// back over a channel, the end of a run over a WaitGroup.
+func withTasks(p peer, open opener[func(task func())]) peer {
+	p.process = func(c config) (func() caller, func()) {
+		submit, stop := open(c)
+		return func() caller { return replyCaller(submit, c.job) }, stop
+	}
+	p.submit = func(c config) (submitter, func()) {
+		submit, stop := open(c)
+		return groupSubmitter(submit, c.job), stop
+	}
+	p.batch = func(c config) (gatherer, func()) {
+		submit, stop := open(c)
+		return channelGatherer(submit, c.job), stop
+	}
+	return p
+}
+
+// replyCaller waits on a reply channel that it makes once: the fastest way to
+// get a result out of a func(), and only right because nothing is abandoned.
+func replyCaller(submit func(task func()), job job) caller {
+	reply := make(chan int, 1)
+	return func(in int) int {
+		submit(func() { reply <- job(in) })
+		return <-reply
+	}
+}
+
+func groupSubmitter(submit func(task func()), job job) submitter {
+	return func(n int, queued func()) {
+		var wg sync.WaitGroup
+		wg.Add(n)
+		for i := range n {
+			submit(func() {
+				job(i)
+				wg.Done()
+			})
+		}
+		queued()
+		wg.Wait()
+	}
+}
+
+func channelGatherer(submit func(task func()), job job) gatherer {
+	return func(ins []int) int {
+		results := make(chan int, len(ins))
+		for _, in := range ins {
+			submit(func() { results <- job(in) })
+		}
+		return receive(results, len(ins))
+	}
+}
+
+// receive sums n values from results.
+func receive(results <-chan int, n int) (sum int) {
+	for range n {
+		sum += <-results
+	}
+	return sum
+}
+
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+func check(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("bench: a pool refused its work: %v", err))
+	}
+}

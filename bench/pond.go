@@ -1,0 +1,59 @@
+package bench
+
+import "github.com/alitto/pond/v2"
+
+// pond has futures and ordered groups on its result pool, and on its plain pool
+// Go, which submits without either.
+var pondPeer = peer{
+	name:   "pond",
+	module: "github.com/alitto/pond/v2",
+	queues: true,
+	process: func(c config) (func() caller, func()) {
+		p := pond.NewResultPool[int](c.workers)
+		call := func(in int) int {
+			return must(p.Submit(func() int { return c.job(in) }).Wait())
+		}
+		return func() caller { return call }, p.StopAndWait
+	},
+	submit: func(c config) (submitter, func()) {
+		p := pond.NewPool(c.workers)
+		submit := func(task func()) { check(p.Go(task)) }
+		return groupSubmitter(submit, c.job), p.StopAndWait
+	},
+	futures: func(c config) (gatherer, func()) {
+		p := pond.NewResultPool[int](c.workers)
+		return func(ins []int) (sum int) {
+			tasks := make([]pond.ResultTask[int], len(ins))
+			for i, in := range ins {
+				tasks[i] = p.Submit(func() int { return c.job(in) })
+			}
+			for _, t := range tasks {
+				sum += must(t.Wait())
+			}
+			return sum
+		}, p.StopAndWait
+	},
+	batch: func(c config) (gatherer, func()) {
+		run, stop := openPondGroup(c)
+		return func(ins []int) (sum int) {
+			for _, out := range run(ins) {
+				sum += out
+			}
+			return sum
+		}, stop
+	},
+	mapping: openPondGroup,
+}
+
+// openPondGroup runs a result group, which is both pond's way to collect a batch
+// and, as its results are in the order of the tasks, its Map.
+func openPondGroup(c config) (mapper, func()) {
+	p := pond.NewResultPool[int](c.workers)
+	return func(ins []int) []int {
+		g := p.NewGroup()
+		for _, in := range ins {
+			g.Submit(func() int { return c.job(in) })
+		}
+		return must(g.Wait())
+	}, p.StopAndWait
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+)
+
+// blockLines is how many lines make a job. To count one line takes about as long
+// as to hand it to a worker; to count a few hundred makes the handing over cheap.
+const blockLines = 256
+
+// A source reads files one after another; "-" is stdin.
+type source struct {
+	files []string
+	stdin io.Reader
+	err   error // why blocks ended before the last line, or nil
+}
+
+// blocks yields the lines of all files in order, blockLines at a time. A block
+// does not reach from one file into the next.
+func (s *source) blocks(yield func([]string) bool) {
+	for _, name := range s.files {
+		more, err := s.file(name, yield)
+		if err != nil {
+			s.err = fmt.Errorf("%s: %w", name, err)
+		}
+		if err != nil || !more {
+			return
+		}
+	}
+}
+
+// file yields the blocks of one file and reports whether more are wanted.
+func (s *source) file(name string, yield func([]string) bool) (more bool, err error) {
+	r := s.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		r = f
+	}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20) // the longest line
+	block := make([]string, 0, blockLines)
+	for lines.Scan() {
+		block = append(block, lines.Text())
+		if len(block) < blockLines {
+			continue
+		}
+		if !yield(block) {
+			return false, nil
+		}
+		block = make([]string, 0, blockLines) // the old one is a worker's now
+	}
+	if err := lines.Err(); err != nil {
+		return false, err
+	}
+	return len(block) == 0 || yield(block), nil
+}
