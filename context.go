@@ -47,6 +47,7 @@ type task struct {
 	// The outcome, written before the phase becomes settled.
 	kind     outcome
 	byCaller bool // it is the end of the caller's context
+	dead     bool // the task was claimed, and its handler will not be entered
 	err      error
 
 	deadline time.Duration // on the ledger's clock; 0: none but the caller's. Written before the handler runs
@@ -56,7 +57,6 @@ type task struct {
 	unwatch func() bool // ends the watch of the caller's context; written before the job is accepted
 
 	// Guarded by ledger.mu.
-	dead   bool          // it was settled after it was claimed and before its handler was entered
 	waiter chan struct{} // gets one token when the outcome is decided
 	done   chan struct{} // closed when the outcome is decided; nil until Future.Done asks
 	seat   *seat         // of the worker that runs it, in pools that interrupt

@@ -199,28 +199,55 @@ func (m *mapping[In, Out]) progress() (left, handling, done int) {
 
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(m.caller, &m.crew)
-	canEnd := m.caller.Done() != nil
-	for {
-		i := w.hand.index
-		if canEnd {
+	if w.seat != nil || w.impl == nil {
+		out, v := w.exec(t, &m.ins[w.hand.index])
+		m.finish(w, out, v)
+		return
+	}
+	w.running = true
+	v, bad := m.handle(w, t)
+	w.running = false
+	if bad {
+		w.reportCaught()
+		m.finish(w, *new(Out), v)
+	} else {
+		m.leave(w)
+	}
+}
+
+// handle handles the input in w's hand and those it can claim after it. It
+// returns true with the verdict on an input that went bad, which is in w's hand,
+// or false when w is to look at the ledger and its hand is empty. It is exec for
+// many inputs at once.
+func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) (v verdict, bad bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, bad = w.panicked(r), true
+		}
+	}()
+	watched := m.caller.Done() != nil
+	for i := w.hand.index; ; w.hand.index = i {
+		if watched {
 			w.share.at.Store(int64(i + 1))
 		}
-		out, v := w.exec(t, &m.ins[i])
-		if v.kind != succeeded || w.seat != nil {
-			m.finish(w, out, v)
-			return
+		if t.resolved() || watched {
+			if v, bad = t.lateToStart(); bad {
+				return v, true
+			}
+		}
+		out, err := w.impl.Process(t, m.ins[i])
+		if err != nil {
+			return t.failure(err), true
 		}
 		m.outs[i] = out
 		w.done++
-		next, ok := 0, false
-		if !m.pool.heed.Load() {
-			next, ok = m.take(i / m.length)
+		ok := !m.pool.heed.Load()
+		if ok {
+			i, ok = m.take(i / m.length)
 		}
 		if !ok {
-			m.leave(w)
-			return
+			return v, false
 		}
-		w.hand.index = next
 	}
 }
 

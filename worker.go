@@ -147,7 +147,7 @@ func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 
 	p.mu.Lock()
 	if !t.resolved() {
-		j.out = out
+		j.in, j.out = *new(In), out
 		p.ended[v.kind]++
 	}
 	p.started.remove(&j.place)
@@ -227,12 +227,17 @@ func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
 		w.seat.end()
 		out, v = w.timely(t, out, v)
 	}
+	w.reportCaught()
+	w.running = false
+	return out, v
+}
+
+// reportCaught reports a panic, if the handler has just ended in one.
+func (w *worker[In, Out]) reportCaught() {
 	if w.caught != nil {
 		w.pool.report(w.caught)
 		w.caught = nil
 	}
-	w.running = false
-	return out, v
 }
 
 // timely gives way to the outcome that WithJobTimeout gave an item of a batch.
