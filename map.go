@@ -112,9 +112,13 @@ func (m *mapping[In, Out]) process(outer *task) ([]Out, error) {
 	case <-w.ch:
 	case <-m.caller.Done():
 		p.mu.Lock()
-		_, announce := m.halt(contextVerdict(m.caller))
+		v := contextVerdict(m.caller)
+		_, announce := m.halt(v)
 		told := m.signal == nil
 		m.signal = nil
+		if m.err == nil && m.counted < n {
+			m.err = &ItemError{Index: m.handled(), Err: v.err} // those that run are on their own
+		}
 		p.checkQuiet()
 		p.mu.Unlock()
 		announce()
@@ -144,6 +148,18 @@ func (m *mapping[In, Out]) result() ([]Out, error) {
 		return nil, m.err
 	}
 	return m.outs, nil
+}
+
+// handled returns an input that is being handled. The mutex is held, and the
+// caller's context can end.
+func (m *mapping[In, Out]) handled() int {
+	first := len(m.ins) - 1
+	for s := range m.crew.shares.all {
+		if at := s.at.Load(); at > 0 {
+			first = min(first, int(at-1))
+		}
+	}
+	return first
 }
 
 // take claims an input, from span s if there is one left, or else from those
@@ -336,25 +352,16 @@ func (m *mapping[In, Out]) halt(v verdict) (unrun []In, announce func()) {
 	if m.crew.halted != nil || m.counted == len(m.ins) {
 		return nil, nothing
 	}
-	open := len(m.ins) // the first input that has no outcome
-	for s := range m.crew.shares.all {
-		if at := s.at.Load(); at > 0 {
-			open = min(open, int(at-1))
-		}
-	}
 	for i := range m.spans {
 		s := &m.spans[i]
 		from := min(s.next.Swap(s.end), s.end)
 		unrun = append(unrun, m.ins[from:s.end]...)
-		if from < s.end {
-			open = min(open, int(from))
+		if from < s.end && m.err == nil {
+			m.err = &ItemError{Index: int(from), Err: v.err}
 		}
 	}
 	m.pool.ended[v.kind] += uint64(len(unrun))
 	m.counted += len(unrun)
-	if m.err == nil {
-		m.err = &ItemError{Index: min(open, len(m.ins)-1), Err: v.err}
-	}
 	interrupted := m.crew.halt(&m.pool.ledger, v)
 	m.pool.unlist(m)
 	signal := m.over()

@@ -215,6 +215,7 @@ func TestTheMinimumOfWorkersIsKeptOnceStarted(t *testing.T) {
 			_, err := p.Submit(t.Context(), i)
 			require.NoError(t, err)
 		}
+		require.Len(t, h.entered(), 4)
 		h.letAll()
 		synctest.Wait()
 		require.Equal(t, 4, p.Stats().Workers)

@@ -222,10 +222,10 @@ func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
 	}
 	if v.err == nil {
 		out, v = w.call(t, in)
-	}
-	if w.seat != nil {
-		w.seat.end()
-		out, v = w.timely(t, out, v)
+		if w.seat != nil {
+			w.seat.end()
+			out, v = w.timely(t, out, v)
+		}
 	}
 	w.reportCaught()
 	w.running = false

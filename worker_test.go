@@ -390,11 +390,9 @@ func TestAPanicErrorUnwrapsToAnErrorAndToNothingElse(t *testing.T) {
 	require.Contains(t, (&PanicError{Value: 42}).Error(), "42")
 }
 
-func TestAWorkerWithoutHooksIsOnlyProcessed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := openWorkers(t, func(context.Context) (Worker[int, int], error) { return Handler[int, int](double), nil })
-		out, err := p.Process(t.Context(), 4)
-		require.NoError(t, err)
-		require.Equal(t, 8, out)
-	})
+func TestAWorkerNeedsNoHooks(t *testing.T) {
+	p := openWorkers(t, func(context.Context) (Worker[int, int], error) { return Handler[int, int](double), nil })
+	out, err := p.Process(t.Context(), 4)
+	require.NoError(t, err)
+	require.Equal(t, 8, out)
 }
