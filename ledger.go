@@ -14,30 +14,34 @@ import (
 // ledger decides who meets whom, and the channels of the pool carry it out
 // after the mutex is released. No user code runs while it is held, and nothing
 // that could block: tokens go to channels that have room for them.
+//
+// What is written for every job stands together, here at the end and in Pool at
+// the beginning: a worker on another core has to fetch it each time.
 type ledger struct {
-	mu sync.Mutex
-
-	state State // Running -> Draining -> Stopping -> Ended; never back
-	limit int   // places: most jobs that run at once
-	room  int   // places in the queue beyond those
-
-	queued int // single jobs that wait
-	active int // places taken
-	extra  int // runs on top of the limit: on a lent place, or by CallerRuns
-	strays int // handlers written off
-	dead   int // of active and extra: jobs settled before their handler was entered
-
-	submitted, rejected uint64
-	ended               [outcomes]uint64
+	epoch time.Time   // deadlines of jobs are counted from here
+	busy  func() bool // whether a batch or a map has something to claim
+	nudge func()      // has the dispatcher look again; mu is held
 
 	// waiters gives single waits their channel and timer. It belongs to the
 	// pool, so that a pool made in a synctest bubble uses that bubble's.
 	waiters sync.Pool
-	epoch   time.Time     // deadlines of jobs are counted from here
-	quiet   chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
-	busy    func() bool   // whether a batch or a map has something to do
-	nudge   func()        // has the dispatcher look again; mu is held
-	errands int           // what the end of the pool waits for besides workers: hooks, and ends of watches
+
+	mu sync.Mutex // guards what follows
+
+	state State         // Running -> Draining -> Stopping -> Ended; never back
+	limit int           // places: most jobs that run at once
+	room  int           // places in the queue beyond those
+	quiet chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
+
+	strays  int // handlers written off
+	errands int // what the end of the pool waits for besides workers: hooks, and ends of watches
+	extra   int // runs on top of the limit: on a lent place, or by CallerRuns
+	dead    int // of active and extra: jobs settled before their handler was entered
+	active  int // places taken
+	queued  int // single jobs that wait
+
+	rejected, submitted uint64
+	ended               [outcomes]uint64
 }
 
 // ErrStopped is the outcome of a job that Stop kept from running or canceled

@@ -19,6 +19,30 @@ import (
 // an open pool that has been idle for its idle timeout holds no goroutine.
 type Pool[In, Out any] struct {
 	ledger
+
+	// Guarded by mu.
+	queue     list[job[In, Out]]     // single jobs that wait, in submit order
+	started   list[job[In, Out]]     // single jobs that workers have
+	blocked   list[blocked[In, Out]] // submitters that wait for room, in order
+	sources   []source[In, Out]      // batches and maps with items to claim
+	nextSrc   int                    // whose turn it is among sources
+	turnSrc   bool                   // whose turn it is between sources and the queue
+	urgent    []work[In, Out]        // runs that need no place, and wait for the dispatcher
+	idleSince []time.Duration        // since when this many workers have not been needed, longest first; claimed from the end
+
+	dispatching bool                   // the dispatcher's goroutine lives
+	asleep      bool                   // ... and waits for wake
+	timed       bool                   // ... or for a worker to have been idle too long
+	workforce   int                    // workers, strays not counted
+	leaving     int                    // of these, how many have been told to leave
+	open        list[Batch[In, Out]]   // batches that the end of the pool must seal
+	maps        list[mapping[In, Out]] // maps that are not over
+	unrun       []In                   // what never ran, for the next Stop to give back
+
+	// heed asks workers that go through a Map without the mutex to look at the
+	// ledger after each input. Written with the mutex held.
+	heed atomic.Bool
+
 	cfg       config
 	newWorker func(context.Context) (Worker[In, Out], error)
 	handler   Worker[In, Out] // shared by all workers; nil where newWorker makes one for each
@@ -34,29 +58,6 @@ type Pool[In, Out any] struct {
 
 	// wake gets one token for the dispatcher whenever asleep turns false.
 	wake chan struct{}
-
-	// Guarded by mu.
-	dispatching bool            // the dispatcher's goroutine lives
-	asleep      bool            // ... and waits for wake
-	timed       bool            // ... or for a worker to have been idle too long
-	workforce   int             // workers, strays not counted
-	leaving     int             // of these, how many have been told to leave
-	idleSince   []time.Duration // since when this many workers have not been needed, longest first; claimed from the end
-
-	queue   list[job[In, Out]]     // single jobs that wait, in submit order
-	started list[job[In, Out]]     // single jobs that workers have
-	blocked list[blocked[In, Out]] // submitters that wait for room, in order
-	sources []source[In, Out]      // batches and maps with items to claim
-	nextSrc int                    // whose turn it is among sources
-	turnSrc bool                   // whose turn it is between sources and the queue
-	open    list[Batch[In, Out]]   // batches that the end of the pool must seal
-	maps    list[mapping[In, Out]] // maps that are not over
-	urgent  []work[In, Out]        // runs that have their place, or need none, and wait for the dispatcher
-	unrun   []In                   // what never ran, for the next Stop to give back
-
-	// heed asks workers that go through a Map without the mutex to look at the
-	// ledger after each input. Written with the mutex held.
-	heed atomic.Bool
 }
 
 // ErrClosed is returned for a job that was refused because the pool takes no

@@ -1,0 +1,96 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A Batch.Add did not ask a Map that was under way to give way.
+func TestAMapGivesWayToABatchThatComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			time.Sleep(time.Second)
+			return in, nil
+		}, WithWorkers(1))
+		m := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(100)) })
+		time.Sleep(1500 * time.Millisecond)
+		b := batchOf(t, p, []int{1})
+		c := calling(func() ([]int, error) { return b.Wait(t.Context()) })
+		time.Sleep(5 * time.Second)
+		require.NoError(t, c.requireReturn(t))
+		<-m.done
+		require.NoError(t, m.err)
+	})
+}
+
+// Where all inputs were claimed, the error named the first whatever its outcome.
+func TestTheErrorOfAMapNamesAnInputThatHasNoOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, WithWorkers(2))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := p.Map(ctx, []time.Duration{time.Millisecond, time.Hour})
+		var ierr *ItemError
+		require.ErrorAs(t, err, &ierr)
+		require.Equal(t, 1, ierr.Index)
+	})
+}
+
+// An input that was written off was counted again when its handler returned.
+func TestAnInputThatIsWrittenOffIsCountedOnce(t *testing.T) {
+	for _, stray := range []int{1, 2} { // which of the two is written off is chance
+		synctest.Test(t, func(t *testing.T) {
+			pass := []chan struct{}{nil, make(chan struct{}), make(chan struct{})}
+			p := openWorkers(t, toolbox(new(notes[string]), tool{
+				process: func(_ context.Context, in int) (int, error) {
+					if in == 0 {
+						time.Sleep(time.Second)
+						return 0, errOdd
+					}
+					<-pass[in]
+					return in, nil
+				},
+				close: func() error { time.Sleep(time.Second); return nil },
+			}), WithWorkers(3), WithGrace(time.Second, 1))
+			c := calling(func() ([]int, error) { return p.Map(t.Context(), []int{1, 2, 0}) })
+			time.Sleep(2 * time.Second)
+			requireStrays(t, p, 1, 1)
+			last := p.Stats()
+			for _, in := range []int{stray, 3 - stray} {
+				close(pass[in])
+				synctest.Wait()
+				s := p.Stats()
+				require.GreaterOrEqual(t, s.Succeeded, last.Succeeded)
+				require.GreaterOrEqual(t, s.Canceled, last.Canceled)
+				requireBalance(t, s)
+				last = s
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				require.GreaterOrEqual(t, p.Stats().Succeeded, last.Succeeded)
+			}
+			require.ErrorIs(t, c.requireReturn(t), errOdd)
+			require.Equal(t, uint64(3), last.Succeeded+last.Failed+last.Canceled)
+		})
+	}
+}
+
+// A worker read the input it had claimed after Map had returned.
+func TestAMapThatHasReturnedDoesNotReadItsInputs(t *testing.T) {
+	p := openPool(t, double, WithWorkers(4))
+	for range 1000 { // under the race detector
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		ins := make([]int, 100)
+		_, err := p.Map(ctx, ins)
+		clear(ins)
+		cancel()
+		if err != nil {
+			require.True(t, errors.Is(err, context.Canceled), "%v", err)
+		}
+	}
+}

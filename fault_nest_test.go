@@ -1,0 +1,121 @@
+package dispatch
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A job that was canceled counted as ended, and its place was lent no more.
+func TestACanceledJobMayStillWaitForItsPoolWithoutItsCancel(t *testing.T) {
+	for name, nest := range nestings {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p *Pool[int, int]
+				cleanup := make(chan error, 1)
+				p = openPool(t, func(ctx context.Context, in int) (int, error) {
+					if in == 2 {
+						<-ctx.Done()
+						ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+						defer cancel()
+						_, err := nest(ctx, p, 1)
+						cleanup <- err
+					}
+					return in, nil
+				}, WithWorkers(1))
+				f := Must(p.Submit(t.Context(), 2))
+				synctest.Wait()
+				require.True(t, f.Cancel())
+				require.NoError(t, <-cleanup)
+			})
+		})
+	}
+}
+
+// The job counted as ended: Wait hung, and Shutdown became Stop.
+func TestWaitAndShutdownInsideACanceledJobReturnErrInsideJob(t *testing.T) {
+	inBubbles(t, map[string]func(ctx context.Context, p *Pool[int, int]) error{
+		"Wait":                    func(ctx context.Context, p *Pool[int, int]) error { return p.Wait(ctx) },
+		"Wait without cancel":     func(ctx context.Context, p *Pool[int, int]) error { return p.Wait(context.WithoutCancel(ctx)) },
+		"Shutdown":                func(ctx context.Context, p *Pool[int, int]) error { return p.Shutdown(ctx) },
+		"Shutdown without cancel": func(ctx context.Context, p *Pool[int, int]) error { return p.Shutdown(context.WithoutCancel(ctx)) },
+	}, func(t *testing.T, end func(ctx context.Context, p *Pool[int, int]) error) {
+		var p *Pool[int, int]
+		var told notes[error]
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in == 1 {
+				<-ctx.Done()
+				told.add(end(ctx, p))
+			}
+			return in, nil
+		}, WithWorkers(1))
+		f := Must(p.Submit(t.Context(), 1))
+		next := Must(p.Submit(t.Context(), 2))
+		synctest.Wait()
+		require.True(t, f.Cancel())
+		synctest.Wait()
+		require.Equal(t, []error{ErrInsideJob}, told.all())
+		_, err := next.Wait(t.Context())
+		require.NoError(t, err, "what was accepted is run")
+	})
+}
+
+// What a job had waited for longest always had its place.
+func TestWhatAJobWaitsForTakesTurnsWithItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *Pool[int, time.Duration]
+		p = openPool(t, func(ctx context.Context, in int) (time.Duration, error) {
+			if in > 0 {
+				time.Sleep(time.Second)
+				return 0, nil
+			}
+			b := p.Batch(ctx)
+			if err := b.Add(make1(100)...); err != nil {
+				return 0, err
+			}
+			b.Close()
+			<-b.Results()
+			start := time.Now()
+			_, err := p.Process(ctx, 1)
+			return time.Since(start), err
+		}, WithWorkers(1))
+		d, err := p.Process(t.Context(), 0)
+		require.NoError(t, err)
+		require.LessOrEqual(t, d, 5*time.Second)
+	})
+}
+
+// make1 returns n ones.
+func make1(n int) []int {
+	ins := make([]int, n)
+	for i := range ins {
+		ins[i] = 1
+	}
+	return ins
+}
+
+// A job that ran on a lent place kept its place in the queue as well.
+func TestAJobThatIsBroughtForwardLeavesItsPlaceInTheQueue(t *testing.T) {
+	inBubbles(t, map[string]func(ctx context.Context, p *Pool[int, int], in int) (int, error){
+		"Process": nestings["Process"], "Submit and Wait": nestings["Submit and Wait"],
+	}, func(t *testing.T, nest func(ctx context.Context, p *Pool[int, int], in int) (int, error)) {
+		var p *Pool[int, int]
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in == 0 {
+				return nest(ctx, p, 1)
+			}
+			time.Sleep(time.Second)
+			return in, nil
+		}, WithWorkers(1), WithQueue(1))
+		Must(p.Submit(t.Context(), 0))
+		synctest.Wait()
+		require.Equal(t, [2]int{2, 0}, [2]int{p.Stats().Running, p.Stats().Queued})
+		_, err := p.TrySubmit(t.Context(), 2)
+		require.NoError(t, err)
+		_, err = p.TrySubmit(t.Context(), 3)
+		require.Equal(t, ErrQueueFull, err)
+	})
+}

@@ -1,0 +1,221 @@
+package dispatch
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A panic handler that called Goexit left its panic to the next job.
+func TestAGoexitIsNotTakenForThePanicOfTheJobBefore(t *testing.T) {
+	p := openPool(t, func(_ context.Context, in int) (int, error) {
+		if in == 1 {
+			panic(errTool)
+		}
+		runtime.Goexit()
+		return 0, nil
+	}, WithWorkers(1), WithPanicHandler(func(*PanicError) { runtime.Goexit() }))
+	_, err := p.Process(t.Context(), 1)
+	require.ErrorIs(t, err, errTool)
+	_, err = p.Process(t.Context(), 2)
+	require.Equal(t, ErrGoexit, err)
+}
+
+// A worker that closed what Goexit had left counted as idle.
+func TestASlowCloseAfterAGoexitHoldsUpNoOtherJob(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			p := openWorkers(t, toolbox(new(notes[string]), tool{
+				process: func(_ context.Context, in int) (int, error) {
+					if in == 0 {
+						runtime.Goexit()
+					}
+					return in, nil
+				},
+				close: func() error { time.Sleep(time.Hour); return nil },
+			}), WithWorkers(workers))
+			_, err := p.Process(t.Context(), 0)
+			require.ErrorIs(t, err, ErrGoexit)
+			synctest.Wait()
+			c := calling(func() (int, error) { return p.Process(t.Context(), 1) })
+			require.NoError(t, c.requireReturn(t))
+		})
+	}
+}
+
+// An item that called Goexit after its limit ended with ErrGoexit.
+func TestALateGoexitOfAnItemIsDropped(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int]) error{
+		"Batch": func(p *Pool[int, int]) error {
+			b := p.Batch(context.Background())
+			_ = b.Add(1)
+			_, err := b.Wait(context.Background())
+			return err
+		},
+		"Map": func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), upTo(1)); return err },
+	}, func(t *testing.T, run func(p *Pool[int, int]) error) {
+		p := openPool(t, func(context.Context, int) (int, error) {
+			time.Sleep(time.Minute)
+			runtime.Goexit()
+			return 0, nil
+		}, WithJobTimeout(time.Second))
+		err := run(p)
+		require.ErrorIs(t, err, ErrTimeout)
+		require.NotErrorIs(t, err, ErrGoexit)
+		s := p.Stats()
+		require.Equal(t, [2]uint64{1, 0}, [2]uint64{s.TimedOut, s.Failed})
+	})
+}
+
+// plain is a constructor of Workers without hooks that takes five seconds.
+func plain(entered *notes[int]) func(context.Context) (Worker[int, int], error) {
+	return func(context.Context) (Worker[int, int], error) {
+		time.Sleep(5 * time.Second)
+		return Handler[int, int](func(_ context.Context, in int) (int, error) {
+			entered.add(in)
+			return in, nil
+		}), nil
+	}
+}
+
+// A job that was canceled while its Worker was made was processed all the same.
+func TestAJobThatIsCanceledDuringTheConstructorNeverRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var entered notes[int]
+		p := openWorkers(t, plain(&entered))
+		f := Must(p.Submit(t.Context(), 1))
+		time.Sleep(time.Second)
+		require.True(t, f.Cancel())
+		require.NoError(t, p.Close())
+		require.Empty(t, entered.all())
+	})
+}
+
+// A job that timed out before Process was entered was said to have run.
+func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
+	untilDone := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	slow := func(log *notes[string]) func(context.Context) (Worker[int, int], error) {
+		make := toolbox(log, tool{})
+		return func(ctx context.Context) (Worker[int, int], error) {
+			time.Sleep(5 * time.Second)
+			return make(ctx)
+		}
+	}
+	for name, newWorker := range map[string]func(log *notes[string]) func(context.Context) (Worker[int, int], error){
+		"in the constructor":           slow,
+		"in the constructor, no hooks": func(*notes[string]) func(context.Context) (Worker[int, int], error) { return plain(new(notes[int])) },
+		"in Ready": func(log *notes[string]) func(context.Context) (Worker[int, int], error) {
+			return toolbox(log, tool{ready: untilDone})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 { // in Ready the worker and the caller race
+				synctest.Test(t, func(t *testing.T) {
+					var log notes[string]
+					p := openWorkers(t, newWorker(&log))
+					_, err := p.ProcessTimed(t.Context(), 1, time.Second)
+					require.Equal(t, &TimeoutError{Limit: time.Second}, err)
+					require.NoError(t, p.Close())
+					require.NotContains(t, log.all(), "process 0")
+				})
+			}
+		})
+	}
+}
+
+// A context that ended in Ready was seen only when its callback came.
+func TestAJobWhoseContextEndsInReadyIsNotProcessed(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			var log notes[string]
+			ctx, cancel := context.WithCancel(t.Context())
+			p := openWorkers(t, toolbox(&log, tool{ready: func(context.Context) error { cancel(); return nil }}))
+			_, err := p.Process(ctx, 1)
+			require.Equal(t, context.Canceled, err)
+			require.NoError(t, p.Close())
+			require.NotContains(t, log.all(), "process 0")
+		})
+	}
+}
+
+// A worker had claimed the input: Stop did not give it back, and it was not run.
+func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
+	submits := map[string]func(ctx context.Context, p *Pool[int, int]){
+		"Submit": func(ctx context.Context, p *Pool[int, int]) { Must(p.Submit(ctx, 1)) },
+		"Batch":  func(ctx context.Context, p *Pool[int, int]) { _ = p.Batch(ctx).Add(1) },
+		"Map": func(ctx context.Context, p *Pool[int, int]) {
+			calling(func() ([]int, error) { return p.Map(ctx, []int{1}) })
+		},
+	}
+	for name, submit := range submits {
+		for what, opt := range map[string]Option{"": WithJobTimeout(0), " with a job limit": WithJobTimeout(time.Hour)} {
+			t.Run(name+what+" in Ready", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var log notes[string]
+					p := openWorkers(t, toolbox(&log, tool{ready: func(context.Context) error {
+						time.Sleep(time.Second)
+						return nil
+					}}), WithWorkers(1), opt)
+					submit(context.Background(), p)
+					synctest.Wait()
+					back := len(p.Stop())
+					require.NoError(t, p.Close())
+					ran := 0
+					for _, note := range log.all() {
+						if note == "process 0" {
+							ran++
+						}
+					}
+					require.Equal(t, 1, back+ran, "given back %d times, run %d times", back, ran)
+				})
+			})
+			t.Run(name+what+" in the constructor", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var entered notes[int]
+					p := openWorkers(t, plain(&entered), WithWorkers(1), opt)
+					submit(context.Background(), p)
+					synctest.Wait()
+					back := p.Stop()
+					require.NoError(t, p.Close())
+					require.Equal(t, []int{1}, append(back, entered.all()...))
+				})
+			})
+		}
+	}
+}
+
+// Stop hid why an item that it did not give back had not run.
+func TestAnItemWhoseConstructorFailsAfterStopSaysWhy(t *testing.T) {
+	inBubbles(t, map[string]Option{"no job limit": WithJobTimeout(0), "a job limit": WithJobTimeout(time.Hour)}, func(t *testing.T, opt Option) {
+		p := openWorkers(t, func(context.Context) (Worker[int, int], error) {
+			time.Sleep(time.Second)
+			return nil, errTool
+		}, opt)
+		b := batchOf(t, p, []int{1})
+		synctest.Wait()
+		require.Empty(t, p.Stop())
+		_, err := b.Wait(context.Background())
+		require.ErrorIs(t, err, errTool)
+	})
+}
+
+// Interrupt was called while the panic handler was told of Process's panic.
+func TestInterruptIsNotBegunAfterProcessHasPanicked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log notes[string]
+		p := openWorkers(t, toolbox(&log, tool{
+			process: func(context.Context, int) (int, error) { panic(errTool) },
+		}), WithWorkers(1), WithPanicHandler(func(*PanicError) { time.Sleep(time.Minute) }))
+		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
+		require.Error(t, err)
+		require.NoError(t, p.Close())
+		require.NotContains(t, log.all(), "interrupt 0")
+	})
+}
