@@ -206,29 +206,28 @@ func (t *task) Value(key any) any {
 	return t.caller.Value(key)
 }
 
-// late tells whether the context of t is done, and gives the verdict of that:
-// it has decided the outcome, even if those who watch the context and the clock
-// get to it only after the worker.
-func (t *task) late() (v verdict, late bool) {
+// late tells whether the context of t is done: then the outcome is lateVerdict,
+// even if those who watch the context and the clock get to it only after the
+// worker.
+func (t *task) late() bool {
+	return t.resolved() || t.caller.Err() != nil || t.deadline != 0 && t.ledger.since() >= t.deadline
+}
+
+func (t *task) lateVerdict() verdict {
 	switch {
 	case t.resolved():
-		return verdict{kind: t.kind, err: t.err}, true
+		return verdict{kind: t.kind, err: t.err}
 	case t.caller.Err() != nil:
-		return contextVerdict(t.caller), true
-	case t.deadline != 0 && t.ledger.since() >= t.deadline:
-		return verdict{kind: timedOut, limit: t.limit, err: &TimeoutError{Limit: t.limit, Ran: t.phase.Load() == running}}, true
+		return contextVerdict(t.caller)
 	}
-	return v, false
+	return verdict{kind: timedOut, limit: t.limit, err: &TimeoutError{Limit: t.limit, Ran: t.phase.Load() == running}}
 }
 
 // lateToStart is late for a handler that has not been entered, and is not to be
 // then. An item of a batch that Stop met in a worker's hand is entered all the
 // same: it is not among what Stop gave back.
-func (t *task) lateToStart() (v verdict, late bool) {
-	if v, late = t.late(); late && t.job == nil && v.err == ErrStopped {
-		return verdict{}, false
-	}
-	return v, late
+func (t *task) lateToStart() bool {
+	return t.late() && (t.job != nil || !t.resolved() || t.err != ErrStopped)
 }
 
 // enter notes that the handler is about to be called; false if t has been
@@ -243,7 +242,8 @@ func (t *task) enter() bool {
 // failure is the verdict on a handler that returned err. An error that only
 // says that the context was done gives way to the cause.
 func (t *task) failure(err error) verdict {
-	if v, late := t.late(); late {
+	if t.late() {
+		v := t.lateVerdict()
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, v.err) {
 			return v
 		}

@@ -97,6 +97,7 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 			d.act = pairIdle
 		} else {
 			p.workforce++
+			p.idleSince = slices.Grow(p.idleSince, p.workforce) // here, not on the worker's small stack
 			d.act = startWorker
 		}
 		return d

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func TestWhatAJobWaitsForTakesTurnsWithItsPlace(t *testing.T) {
 				return 0, nil
 			}
 			b := p.Batch(ctx)
-			if err := b.Add(make1(100)...); err != nil {
+			if err := b.Add(slices.Repeat([]int{1}, 100)...); err != nil {
 				return 0, err
 			}
 			b.Close()
@@ -86,15 +87,6 @@ func TestWhatAJobWaitsForTakesTurnsWithItsPlace(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, d, 5*time.Second)
 	})
-}
-
-// make1 returns n ones.
-func make1(n int) []int {
-	ins := make([]int, n)
-	for i := range ins {
-		ins[i] = 1
-	}
-	return ins
 }
 
 // A job that ran on a lent place kept its place in the queue as well.

@@ -102,10 +102,10 @@ func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
 		return ctx.Err()
 	}
 	slow := func(log *notes[string]) func(context.Context) (Worker[int, int], error) {
-		make := toolbox(log, tool{})
+		quick := toolbox(log, tool{})
 		return func(ctx context.Context) (Worker[int, int], error) {
 			time.Sleep(5 * time.Second)
-			return make(ctx)
+			return quick(ctx)
 		}
 	}
 	for name, newWorker := range map[string]func(log *notes[string]) func(context.Context) (Worker[int, int], error){

@@ -223,8 +223,10 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	w.running = true
 	v, bad := m.handle(w, t)
 	w.running = false
-	if bad {
+	if w.caught != nil {
 		w.reportCaught()
+	}
+	if bad {
 		m.finish(w, *new(Out), v)
 	} else {
 		m.leave(w)
@@ -247,8 +249,8 @@ func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) (v verdict, bad b
 			w.share.at.Store(int64(i + 1))
 		}
 		if t.resolved() || watched {
-			if v, bad = t.lateToStart(); bad {
-				return v, true
+			if t.lateToStart() {
+				return t.lateVerdict(), true
 			}
 		}
 		out, err := w.impl.Process(t, m.ins[i])

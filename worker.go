@@ -140,8 +140,8 @@ func (w *worker[In, Out]) runJob() {
 func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 	p, j := w.pool, w.hand.job
 	t := &j.task
-	if late, yes := t.late(); yes {
-		out, v = *new(Out), late
+	if t.late() {
+		out, v = *new(Out), t.lateVerdict()
 	}
 	t.leave() // can be the user's code, so it comes before the worker is free
 
@@ -213,8 +213,8 @@ func (w *worker[In, Out]) vacate() bool {
 // whatever that does, but for runtime.Goexit. An input that is late is not
 // handled.
 func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
-	if v, late := t.lateToStart(); late {
-		return out, v
+	if t.lateToStart() {
+		return out, t.lateVerdict()
 	}
 	w.running = true
 	if w.impl == nil {
@@ -222,30 +222,42 @@ func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
 	}
 	if v.err == nil {
 		out, v = w.call(t, in)
-		if w.seat != nil {
-			w.seat.end()
-			out, v = w.timely(t, out, v)
-		}
 	}
-	w.reportCaught()
+	if w.caught != nil {
+		w.reportCaught()
+	}
 	w.running = false
 	return out, v
 }
 
-// reportCaught reports a panic, if the handler has just ended in one.
+// reportCaught reports the panic that the handler has just ended in.
 func (w *worker[In, Out]) reportCaught() {
-	if w.caught != nil {
-		w.pool.report(w.caught)
-		w.caught = nil
+	w.pool.report(w.caught)
+	w.caught = nil
+}
+
+// prepare does what comes before a job that can be interrupted or whose Worker
+// has something to say. v.err is nil if the job can be started.
+func (w *worker[In, Out]) prepare(t *task) (v verdict) {
+	if w.seat != nil {
+		w.seat.begin(t, w.pool.cfg.jobTimeout)
 	}
+	if w.ready != nil {
+		if err := w.ready(t); err != nil {
+			return t.failure(err)
+		}
+	}
+	if t.lateToStart() { // making the Worker and its Ready can take long
+		return t.lateVerdict()
+	}
+	return v
 }
 
 // timely gives way to the outcome that WithJobTimeout gave an item of a batch.
-func (w *worker[In, Out]) timely(t *task, out Out, v verdict) (Out, verdict) {
+func (w *worker[In, Out]) timely(t *task, out *Out, v *verdict) {
 	if w.pool.cfg.jobTimeout > 0 && t.resolved() {
-		return *new(Out), verdict{kind: t.kind, err: t.err}
+		*out, *v = *new(Out), verdict{kind: t.kind, err: t.err}
 	}
-	return out, v
 }
 
 // call calls the handler, if the job can still be started.
@@ -254,22 +266,21 @@ func (w *worker[In, Out]) call(t *task, in *In) (out Out, v verdict) {
 		if r := recover(); r != nil {
 			v = w.panicked(r)
 		}
+		if w.seat != nil {
+			w.seat.end()
+			w.timely(t, &out, &v)
+		}
 	}()
-	if w.seat != nil {
-		w.seat.begin(t, w.pool.cfg.jobTimeout)
+	entered := false
+	if w.pool.newWorker == nil && w.seat == nil {
+		entered = t.enter()
+	} else if v = w.prepare(t); v.err == nil {
+		entered = w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t)
 	}
-	if w.ready != nil {
-		if err := w.ready(t); err != nil {
-			return out, t.failure(err)
+	if !entered {
+		if v.err == nil {
+			v = t.lateVerdict()
 		}
-	}
-	if w.pool.newWorker != nil { // making the Worker and its Ready can take long
-		if v, late := t.lateToStart(); late {
-			return out, v
-		}
-	}
-	if entered := w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t); !entered {
-		v, _ = t.late()
 		return out, v
 	}
 	input := *in
@@ -356,14 +367,12 @@ func (w *worker[In, Out]) afterGoexit() {
 	if w.caught != nil { // it was the panic handler
 		v, w.caught = verdict{kind: panicked, err: w.caught}, nil
 	}
-	if w.seat != nil {
-		w.seat.end()
-	}
+	var out Out
 	if w.hand.job != nil {
-		w.finishJob(*new(Out), v)
+		w.finishJob(out, v)
 		return
 	}
-	out, v := w.timely(&w.share.task, *new(Out), v)
+	w.timely(&w.share.task, &out, &v)
 	w.hand.source.finish(w, out, v)
 }
 
