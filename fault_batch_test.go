@@ -157,24 +157,24 @@ func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 	})
 }
 
-// OnProgress was called by a worker, which a job that it waited for needed.
+// OnProgress was called by a worker, which a job that it waited for was given to.
 func TestOnProgressMayWaitForAJobOfItsPool(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1))
-		var told notes[error]
-		b := p.Batch(t.Context(), OnProgress(func(Progress) {
-			_, err := p.ProcessTimed(context.Background(), 7, time.Second)
-			told.add(err)
-		}))
-		require.NoError(t, b.Add(1, 2))
-		outs, err := b.Wait(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, []int{2, 4}, outs)
-		require.NotEmpty(t, told.all())
-		for _, err := range told.all() {
+	for workers := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			p := openPool(t, double, WithWorkers(workers+1))
+			var told notes[error]
+			b := p.Batch(t.Context(), OnProgress(func(Progress) {
+				_, err := p.ProcessTimed(context.Background(), 7, time.Second)
+				told.add(err)
+			}))
+			require.NoError(t, b.Add(1))
+			synctest.Wait() // it is not sealed
+			require.Equal(t, []error{nil}, told.all())
+			outs, err := b.Wait(t.Context())
 			require.NoError(t, err)
-		}
-	})
+			require.Equal(t, []int{2}, outs)
+		})
+	}
 }
 
 // An OnProgress that called runtime.Goexit took along whoever called it.

@@ -145,45 +145,6 @@ func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
 	})
 }
 
-// A call stopped its timer after it had given it to the next.
-func TestATimeoutIsNotLostToTheCallBefore(t *testing.T) {
-	block := make(chan struct{})
-	p := openPool(t, func(_ context.Context, in int) (int, error) {
-		if in == 0 {
-			<-block
-		}
-		return in, nil
-	}, WithWorkers(Unlimited))
-	var calls, timed sync.WaitGroup
-	for range 32 {
-		calls.Go(func() {
-			for i := range 200 {
-				if i%20 != 0 {
-					_, _ = p.ProcessTimed(context.Background(), 1, time.Minute)
-					continue
-				}
-				timed.Add(1)
-				go func() {
-					defer timed.Done()
-					_, _ = p.ProcessTimed(context.Background(), 0, time.Millisecond)
-				}()
-			}
-		})
-	}
-	calls.Wait()
-	over := make(chan struct{})
-	go func() { timed.Wait(); close(over) }()
-	lost := false
-	select {
-	case <-over:
-	case <-time.After(10 * time.Second):
-		lost = true
-	}
-	close(block)
-	<-over
-	require.False(t, lost, "a call has not timed out")
-}
-
 // The watch was written down while it could already run.
 func TestASubmitMayMeetTheEndOfItsContext(t *testing.T) {
 	p := openPool(t, double, WithWorkers(2))
