@@ -56,8 +56,8 @@ func StopOnSuccess() BatchOption { return func(c *batchConfig) { c.stopOnSuccess
 
 // OnProgress has f called as inputs get their outcomes: never twice at once,
 // with numbers that never fall, and a last time with Done == Total before the
-// batch is over. A slow f skips steps, and delays only the end of the batch and
-// the worker that calls it.
+// batch is over. It is called on a goroutine of its own: a slow f skips steps
+// and delays the end of the batch and of the pool, but no job.
 func OnProgress(f func(Progress)) BatchOption { return func(c *batchConfig) { c.onProgress = f } }
 
 // Batch fans inputs out to the pool's workers and their outcomes in again. The

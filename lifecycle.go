@@ -44,7 +44,8 @@ func (p *Pool[In, Out]) Shutdown(ctx context.Context) error {
 // Stop takes no more jobs, cancels what runs, and returns the inputs that were
 // accepted and never ran: single jobs in the order in which they were
 // submitted, then the items of batches and Maps. Their outcome is ErrStopped,
-// and so is that of the jobs that run, whose contexts it ends. It does not wait
+// and so is that of the jobs that run, whose contexts it ends; an item of a batch
+// or a Map that runs has the outcome that its handler gives it. It does not wait
 // for those; receive from Done, or call Close, to do so. Each input is given
 // back once: of several calls, the first gets it.
 func (p *Pool[In, Out]) Stop() []In {

@@ -14,8 +14,10 @@ import (
 // is simpler; a pool pays where jobs are alike and many, or come for as long as
 // the program runs.
 //
-// Any number of goroutines may use a pool at once, jobs of the pool included.
-// Make one with [New] or [NewWorkers], and end it with Close, Shutdown or Stop;
+// Any number of goroutines may use a pool at once, jobs of the pool included. A
+// nil context is a mistake in the program: methods that take one panic, as those
+// of the standard library do. In and Out travel in a channel (see
+// [Batch.Results]), so together they must stay below 64 KiB; use pointers. Make one with [New] or [NewWorkers], and end it with Close, Shutdown or Stop;
 // an open pool that has been idle for its idle timeout holds no goroutine.
 type Pool[In, Out any] struct {
 	ledger

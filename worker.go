@@ -33,8 +33,9 @@ func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { ret
 //
 // is called when a job is to end early: at most once for a job, from another
 // goroutine, and only if Process has been entered for that job and has not
-// returned, as far as can be known (it may meet Process on its way out). It is
-// over before the next call of any other method.
+// returned, as far as can be known: it may meet Process on its way in, before
+// its first statement, or on its way out. It is over before the next call of any
+// other method. What it sets is best reset in Ready.
 //
 //	Close() error
 //
