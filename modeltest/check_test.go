@@ -1,0 +1,236 @@
+package modeltest
+
+import (
+	"context"
+	"slices"
+
+	"example.com/dispatch"
+)
+
+// poll looks, once nothing moves any more, at what nobody tells the model.
+func (w *world) poll() {
+	w.mu.Lock()
+	for _, c := range w.contexts {
+		w.doneAt(c)
+	}
+	w.stoppedAt()
+	select {
+	case <-w.pool.Done():
+		if w.ended == 0 {
+			w.ended = w.phase
+		}
+	default:
+	}
+	polled := w.jobs[:0:0]
+	for _, j := range w.jobs {
+		if w.polled(j) && j.settled == 0 {
+			polled = append(polled, j)
+		}
+	}
+	w.mu.Unlock()
+
+	for _, j := range polled {
+		select {
+		case <-j.future.Done():
+			w.read(j, j.asked)
+		default:
+		}
+	}
+}
+
+// check holds what the model saw in this phase against the promises.
+func (w *world) check() {
+	stats := w.pool.Stats()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range w.jobs {
+		if !j.checked {
+			w.checkJob(j)
+		}
+	}
+	w.checkPlaces(stats)
+	w.checkCalls()
+	w.checkStats(stats)
+	w.checkContexts()
+	for _, g := range w.groups {
+		if g.batch != nil {
+			if err := w.checkProgress(g); err != nil {
+				w.failf("%v\n%s", err, w.list())
+			}
+		}
+	}
+	if w.ended == 0 && w.over() {
+		w.failf("nothing is left of a closed pool, but Done is open\n%s", w.list())
+	}
+	if w.ended == w.phase && (w.closed == 0 || w.busy()) {
+		w.failf("Done is closed, but the pool is not over\n%s", w.list())
+	}
+	if w.waited == w.phase {
+		for _, j := range w.jobs {
+			if j.running && j.started < w.phase && !w.stray(j) {
+				w.failf("%v: it runs, but Wait has returned", j)
+			}
+		}
+	}
+}
+
+// checkJob checks the outcome of j if it has one, that it has one if it should,
+// and what its handler is told.
+func (w *world) checkJob(j *job) {
+	switch {
+	case j.settled != 0:
+		if d, err := w.verdict(j); err != nil {
+			w.failf("%v\n%s", err, w.list())
+		} else if d.by < j.started {
+			w.failf("%v: it started, though the %s had decided it in phase %d", j, d.why, d.by)
+		}
+		j.checked = !j.running
+	case w.awaited(j):
+		if last := deadline(w.decisions(j)); last <= w.phase {
+			w.failf("%v: decided in phase %d, and nobody was told", j, last)
+		}
+	}
+	if w.stateful && j.running {
+		w.checkInterrupted(j)
+	}
+	switch {
+	case j.handed != nil:
+		w.checkHanded(j)
+	case j.running && j.body.manner == polls:
+		w.checkPolling(j)
+	}
+}
+
+// awaited tells whether somebody waits for j's outcome and for nothing else.
+func (w *world) awaited(j *job) bool {
+	if j.future != nil {
+		return w.followed(j) || w.polled(j)
+	}
+	return j.group == nil && j.refused == nil && !j.indirect
+}
+
+// checkPolling checks that a handler that asks for the cause every tick has
+// heard of what ended its job a tick ago. The model does not look at that
+// context itself: that must not be what makes it done.
+func (w *world) checkPolling(j *job) {
+	for _, d := range w.decisions(j) {
+		if d.told && d.from < w.phase && w.clock[d.from]+tick <= w.now() {
+			w.failf("%v: %s ended it in phase %d, and its context gives no cause", j, d.why, d.from)
+		}
+	}
+}
+
+// checkHanded checks that the handler of j is told what concerns it, at once,
+// and nothing else.
+func (w *world) checkHanded(j *job) {
+	done, cause := j.handed.Err() != nil, context.Cause(j.handed)
+	if !j.running {
+		if !done && !j.item() {
+			w.failf("%v: its handler has returned, and its context is not done", j)
+		}
+		return
+	}
+	explained := false
+	for _, d := range w.decisions(j) {
+		if d.from > w.phase {
+			continue
+		}
+		if d.told && !done {
+			w.failf("%v: %s has ended it, and its context is not done", j, d.why)
+		}
+		explained = explained || d.want(outcome{err: cause})
+	}
+	if done && !explained {
+		w.failf("%v: its context is done with the cause %v, for no reason of its own\n%s", j, cause, w.list())
+	}
+}
+
+// checkPlaces checks that no job waits while a worker could run it, and that a
+// job that waits for its own pool is served.
+func (w *world) checkPlaces(stats dispatch.Stats) {
+	running, waiting := 0, (*job)(nil)
+	for _, j := range w.jobs {
+		if j.running {
+			running++
+		}
+		if w.pending(j) == yes && (waiting == nil || j.group != nil) {
+			waiting = j
+		}
+	}
+	free := running-stats.Strays < w.limit
+	if free && waiting != nil {
+		w.failf("%v: it waits, while %d handlers (%d of them strays) run on %d workers\n%s", waiting, running, stats.Strays, w.limit, w.list())
+	}
+	for _, j := range w.jobs {
+		switch {
+		case w.offQueueNow(j, free):
+			j.offQueue = true
+		case j.lending:
+			w.checkServed(j)
+		}
+	}
+}
+
+// offQueueNow tells whether j is known to take no place in the queue: one that
+// was ended there may keep it until its turn comes.
+func (w *world) offQueueNow(j *job, free bool) bool {
+	if j.offQueue || free || j.starts > 0 || j.settled != 0 && j.outcome.err == dispatch.ErrDropped {
+		return true
+	}
+	if j.via == opStream {
+		return false // it may have waited for room while others came in
+	}
+	for _, later := range w.jobs {
+		queued := later.parent == nil && later.group == nil && (w.overflow != dispatch.CallerRuns || later.room == yes)
+		if queued && later.starts > 0 && later.asked > j.asked {
+			return true
+		}
+	}
+	return false
+}
+
+// checkServed checks that something runs on the place that j lends, if there is
+// something left to run: what j waits for, or what it waited for before.
+func (w *world) checkServed(j *job) {
+	open := (*job)(nil)
+	for _, child := range j.waiting {
+		if w.pending(child) == yes {
+			open = child
+		}
+	}
+	// Items that one worker takes from a batch in one go share a place.
+	served := func(child *job) bool {
+		return child.running && child.onLoan && (child.parent == j || j.item() && child.parent.group == j.group)
+	}
+	if open != nil && !slices.ContainsFunc(w.jobs, served) {
+		w.failf("%v: its parent waits for it, and it does not run\n%s", open, w.list())
+	}
+}
+
+// checkCalls checks that no call goes on that should have returned.
+func (w *world) checkCalls() {
+	for c := range w.calls {
+		if c.ready != nil && c.ready() {
+			w.failf("%s, called in phase %d, should have returned\n%s", c.name, c.asked, w.list())
+		}
+		if j := c.job; j != nil && j.via == opSubmit && w.overflow == dispatch.Block && w.room() == yes {
+			w.failf("%v: Submit waits for room, and there is room\n%s", j, w.list())
+		}
+	}
+}
+
+// checkContexts checks that nothing stays registered with a context whose jobs
+// are all over. Batches and the like stay registered for themselves.
+func (w *world) checkContexts() {
+	for _, c := range w.contexts {
+		n := c.registrations()
+		if n == 0 || slices.ContainsFunc(w.groups, func(g *group) bool { return g.ctx == c }) {
+			continue
+		}
+		if !slices.ContainsFunc(c.users, func(j *job) bool {
+			return j.running || j.settled == 0 && j.refused == nil
+		}) {
+			w.failf("%d callbacks are registered with a context whose jobs are over\n%s", n, w.list())
+		}
+	}
+}

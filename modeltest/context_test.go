@@ -1,0 +1,141 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// errCause is the cause that the program gives when it cancels a context.
+var errCause = errors.New("the program canceled this context")
+
+type valueKey struct{}
+
+// watched is a context that jobs are submitted with, or that a handler was
+// given, together with what the model saw of it. It is polled after every
+// phase, so the model knows the phase in which it was done.
+type watched struct {
+	context.Context
+	cancel context.CancelCauseFunc // nil for a handler's
+	doneAt int                     // the phase in which it was seen to be done; 0: not yet
+	users  []*job                  // what was submitted with it
+	foreign
+}
+
+// foreign makes a context one that the context package does not know, so that
+// whoever waits for it must register with AfterFunc. That makes registrations
+// countable: none may be left once all jobs of the context are over.
+type foreign struct {
+	done chan struct{} // nil: not a foreign context
+	live *atomic.Int64
+}
+
+// newContext returns one of the kinds of context that a program knows: never
+// done, done already, with a deadline, or canceled by a later step.
+func (w *world) newContext(kind byte) *watched {
+	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, len(w.contexts))}
+	switch kind % 8 {
+	case 0, 1:
+		return w.watch(c) // background, with a value
+	case 2:
+		c.Context, c.cancel = context.WithCancelCause(c.Context)
+		c.cancel(errCause)
+		return w.watch(c)
+	case 3, 4:
+		d := time.Duration(kind/8%8+1) * tick
+		ctx, cancel := context.WithTimeout(c.Context, d)
+		c.Context, c.cancel = ctx, func(error) { cancel() }
+	default:
+		c.Context, c.cancel = context.WithCancelCause(c.Context)
+	}
+	if kind%2 == 1 {
+		c.foreign = foreign{make(chan struct{}), new(atomic.Int64)}
+		context.AfterFunc(c.Context, func() { close(c.done) })
+	}
+	return w.watch(c)
+}
+
+// plain is what to hand to the pool: the wrapper only where it does something.
+func (c *watched) plain() context.Context {
+	if c.foreign.done != nil {
+		return c
+	}
+	return c.Context
+}
+
+// watch has the model poll c.
+func (w *world) watch(c *watched) *watched {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.contexts = append(w.contexts, c)
+	return c
+}
+
+// Done hides the channel of the context inside, which is what makes a context
+// foreign to the context package.
+func (c *watched) Done() <-chan struct{} {
+	if c.foreign.done != nil {
+		return c.foreign.done
+	}
+	return c.Context.Done()
+}
+
+func (c *watched) Err() error {
+	if c.foreign.done != nil {
+		select {
+		case <-c.foreign.done:
+		default:
+			return nil
+		}
+	}
+	return c.Context.Err()
+}
+
+// AfterFunc is what the context package calls for a context that is not its own.
+func (c *watched) AfterFunc(f func()) (stop func() bool) {
+	if c.foreign.done == nil {
+		return context.AfterFunc(c.Context, f)
+	}
+	c.live.Add(1)
+	unregister := context.AfterFunc(c.Context, func() {
+		<-c.foreign.done // first the context is done, then it calls back
+		c.live.Add(-1)
+		f()
+	})
+	return func() bool {
+		stopped := unregister()
+		if stopped {
+			c.live.Add(-1)
+		}
+		return stopped
+	}
+}
+
+// registrations is how many callbacks are registered with a foreign context.
+func (c *watched) registrations() int {
+	if c.foreign.done == nil {
+		return 0
+	}
+	return int(c.live.Load())
+}
+
+// doneAt is the phase in which c was done, which may be this one. The caller
+// holds mu.
+func (w *world) doneAt(c *watched) int {
+	if c.doneAt == 0 && c.Err() != nil {
+		c.doneAt = w.phase
+	}
+	return c.doneAt
+}
+
+// cancelable lists the contexts that a step may cancel.
+func (w *world) cancelable() []*watched {
+	var all []*watched
+	for _, c := range w.contexts {
+		if c.cancel != nil && c.doneAt == 0 {
+			all = append(all, c)
+		}
+	}
+	return all
+}

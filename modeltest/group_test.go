@@ -1,0 +1,186 @@
+package modeltest
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+
+	"example.com/dispatch"
+)
+
+// group is the jobs of one batch, map or stream.
+type group struct {
+	id    int
+	via   op // opBatch, opMap or opStream
+	ctx   *watched
+	items []*job
+	batch *dispatch.Batch[int, int] // nil for a map or a stream
+
+	stopOnError   bool // a map is one that stops on the first error
+	stopOnSuccess bool
+
+	sealed   int // the phase in which the program sealed it
+	canceled int // the phase in which the program canceled it, or broke out of a loop over it
+	reading  bool
+
+	progress []dispatch.Progress // what OnProgress was told, under world.mu
+	calling  bool                // inside OnProgress
+}
+
+func (w *world) newGroup(via op, c *watched) *group {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g := &group{id: len(w.groups), via: via, ctx: c, stopOnError: via == opMap}
+	w.groups = append(w.groups, g)
+	return g
+}
+
+// join makes the n jobs that a step adds to g.
+func (w *world) join(g *group, b body, n int, parent *job) []*job {
+	var jobs []*job
+	for i := range n {
+		j := w.newJob(g.via, g.ctx, b.sibling(i), parent)
+		w.mu.Lock()
+		j.group, j.index, j.room = g, len(g.items), unknown
+		g.items = append(g.items, j)
+		w.mu.Unlock()
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+func ids(jobs []*job) []int {
+	all := make([]int, len(jobs))
+	for i, j := range jobs {
+		all[i] = j.id
+	}
+	return all
+}
+
+// tripped is when an item's outcome stopped the batch, as StopOnError and
+// StopOnSuccess ask for: in phase from at the earliest, in phase by at the
+// latest. The outcome of an item past its limit may come when its handler
+// returns, hence the span.
+func (g *group) tripped(w *world) (from, by int) {
+	from, by = never, never
+	if g.stopOnError && w.doneAt(g.ctx) != 0 {
+		from = g.ctx.doneAt // the first item that its end decides may come before the others
+	}
+	for _, j := range g.items {
+		limit := w.runLimit(j)
+		if j.ended != 0 && j.ended <= limit {
+			good := j.body.finish == returns && !j.gaveUp
+			if good && g.stopOnSuccess || !good && g.stopOnError {
+				from = min(from, j.ended)
+				// Unless it was too late by a hair, or it gave up, because of
+				// what has decided the rest by then.
+				if !j.gaveUp && (j.ended < limit || !good) {
+					by = min(by, j.ended)
+				}
+			}
+		}
+		if !g.stopOnError {
+			continue
+		}
+		if w.flaky && j.starts == 0 {
+			from = min(from, j.asked)
+		}
+		if limit != never && (j.ended == 0 || j.ended >= limit) {
+			from = min(from, limit)
+			if j.ended > limit {
+				by = min(by, j.ended)
+			}
+		}
+	}
+	if from == never {
+		return 0, 0
+	}
+	return from, by
+}
+
+// tell notes one item's outcome as a reader of g was told it.
+func (w *world) tell(g *group, index int, o outcome, since int) {
+	w.mu.Lock()
+	if index < 0 || index >= len(g.items) {
+		w.failf("group %d: a reader was told of item %d of %d", g.id, index, len(g.items))
+		w.mu.Unlock()
+		return
+	}
+	j := g.items[index]
+	w.mu.Unlock()
+	w.settle(j, o, since)
+}
+
+// result notes one Result.
+func (w *world) result(g *group, r dispatch.Result[int, int], since int) {
+	w.tell(g, r.Index, outcome{r.Out, r.Err}, since)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Index < len(g.items) && g.items[r.Index].id != r.In {
+		w.failf("group %d: item %d came with the input of job %d", g.id, r.Index, r.In)
+	}
+}
+
+// onProgress is the batch's OnProgress.
+func (w *world) onProgress(g *group) func(dispatch.Progress) {
+	return func(p dispatch.Progress) {
+		w.mu.Lock()
+		if g.calling {
+			w.failf("group %d: two calls of OnProgress at once", g.id)
+		}
+		if n := len(g.progress); n > 0 {
+			last := g.progress[n-1]
+			if p.Total < last.Total || p.Done < last.Done || p.Failed < last.Failed {
+				w.failf("group %d: OnProgress was told %+v after %+v", g.id, p, last)
+			}
+		}
+		g.progress = append(g.progress, p)
+		g.calling = true
+		w.mu.Unlock()
+
+		runtime.Gosched() // lets a second call in, if there is one
+
+		w.mu.Lock()
+		g.calling = false
+		w.mu.Unlock()
+	}
+}
+
+// batchDone tells whether a batch that takes no more has all its outcomes.
+func (w *world) batchDone(g *group) bool {
+	if g.sealed == 0 && g.canceled == 0 && g.ctx.doneAt == 0 && w.closed == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(g.items, func(j *job) bool { return deadline(w.decisions(j)) > w.phase })
+}
+
+// mapDone tells whether Map should have returned: at once if its context is
+// done, otherwise once all items have their outcomes and no handler runs.
+func (w *world) mapDone(g *group) bool {
+	return g.ctx.doneAt != 0 || !slices.ContainsFunc(g.items, func(j *job) bool {
+		return j.running || deadline(w.decisions(j)) > w.phase
+	})
+}
+
+// checkProgress compares what the batch says of itself with the model.
+func (w *world) checkProgress(g *group) error {
+	p := g.batch.Progress()
+	least, most, total := 0, 0, 0
+	for _, j := range g.items {
+		if j.accepted == 0 {
+			continue
+		}
+		total++
+		ds := w.decisions(j)
+		if deadline(ds) <= w.phase {
+			least++
+		}
+		if first(ds) <= w.phase || w.flaky {
+			most++
+		}
+	}
+	if p.Total != total || p.Done < least || p.Done > most || p.Failed > p.Done {
+		return fmt.Errorf("group %d: Progress is %+v, expected a total of %d and from %d to %d done", g.id, p, total, least, most)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package modeltest
+
+import (
+	"context"
+
+	"example.com/dispatch"
+)
+
+// markClosed notes that the pool takes no more from now on. The budget, if
+// there is one, is the context that ends a Shutdown's patience.
+func (w *world) markClosed(budget *watched) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed == 0 {
+		w.closed = w.phase
+	}
+	if budget != nil {
+		w.budgets = append(w.budgets, budget)
+	}
+}
+
+func (w *world) close() {
+	w.markClosed(nil)
+	w.start(&call{name: "Close", ready: w.over}, func() {
+		if err := w.pool.Close(); err != nil {
+			w.fail("Close returned %v", err)
+		}
+		w.checkEnd("Close")
+	})
+}
+
+// shutdown gives the pool a number of ticks to end in.
+func (w *world) shutdown(n int) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), ticks(n), errCause)
+	budget := w.watch(&watched{Context: ctx})
+	w.markClosed(budget)
+	done := func() bool { return budget.doneAt != 0 || w.over() }
+	w.start(&call{name: "Shutdown", ready: done}, func() {
+		defer cancel()
+		switch err := w.pool.Shutdown(ctx); {
+		case err == nil:
+			w.checkEnd("Shutdown")
+		case !budget.tells(err):
+			w.fail("Shutdown returned %v", err)
+		}
+	})
+}
+
+// stop stops the pool, which must not wait for anything.
+func (w *world) stop() {
+	w.markClosed(nil)
+	w.mu.Lock()
+	if w.stopped == 0 {
+		w.stopped = w.phase
+	} else if w.stopped < w.phase {
+		w.again = true
+	}
+	w.mu.Unlock()
+	unrun := w.pool.Stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.givenBack = append(w.givenBack, unrun...)
+}
+
+// spend notes that a Shutdown has become Stop.
+func (w *world) spend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped == 0 && w.ended == 0 {
+		w.stopped, w.spent = w.phase, true
+	}
+}
+
+func (w *world) closedNow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed != 0
+}
+
+// stoppedAt is the phase of the first Stop, or of the end of a Shutdown's
+// budget, which may be this one. The caller holds mu.
+func (w *world) stoppedAt() int {
+	for _, b := range w.budgets {
+		// A Shutdown that has returned has canceled its budget.
+		if w.stopped == 0 && w.ended == 0 && w.doneAt(b) != 0 && b.Err() == context.DeadlineExceeded {
+			w.stopped, w.spent = max(b.doneAt, w.closed), true
+		}
+	}
+	return w.stopped
+}
+
+// over tells whether nothing is left that the end of a closed pool waits for.
+func (w *world) over() bool { return w.closed != 0 && w.idleNow() }
+
+// checkEnd checks what must hold once a call has returned that waits for the
+// end of the pool.
+func (w *world) checkEnd(name string) {
+	select {
+	case <-w.pool.Done():
+	default:
+		w.fail("%s returned before Done was closed", name)
+	}
+	if s := w.pool.Stats().State; s != dispatch.Ended {
+		w.fail("%s returned in the state %v", name, s)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range w.jobs {
+		if j.running {
+			w.failf("%v: it runs, though %s has returned", j, name)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+// Command mutate tests the tests: it breaks a copy of the pool in one place at a
+// time and expects a test to notice, of the pool's own module or of modeltest.
+//
+//	go run ./modeltest/mutate               # all mutations
+//	go run ./modeltest/mutate -only wake    # those whose name contains it
+//	go run ./modeltest/mutate -list
+//
+// It prints a table of what killed each mutation, and exits with 1 if one
+// survived, or no longer fits the source. Nothing is changed in the repository.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	only := flag.String("only", "", "apply the mutations whose name contains this")
+	list := flag.Bool("list", false, "list the mutations, apply none")
+	jobs := flag.Int("jobs", 2, "how many to test at once")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *only, *list, *jobs); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, only string, list bool, jobs int) error {
+	var chosen []mutation
+	for _, m := range mutations {
+		if strings.Contains(m.name, only) {
+			chosen = append(chosen, m)
+		}
+	}
+	if list {
+		for _, m := range chosen {
+			fmt.Printf("%-32s  %-14s  %s\n", m.name, m.file, m.breaks)
+		}
+		return nil
+	}
+	source, err := findModule(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkUnbroken(ctx, source); err != nil {
+		return err
+	}
+	fmt.Printf("%-32s  %-14s  %-8s  %6s  %s\n", "mutation", "file", "verdict", "time", "noticed by")
+	return testAll(ctx, source, chosen, jobs)
+}
+
+// checkUnbroken makes sure that the tests pass before anything is broken:
+// otherwise every mutation would seem to be killed.
+func checkUnbroken(ctx context.Context, source string) error {
+	r := test(ctx, source, mutation{name: "none"})
+	if r.verdict != survived {
+		return fmt.Errorf("the tests fail on the source as it is: %s: %s", r.verdict, r.by)
+	}
+	return nil
+}
+
+// testAll tests the mutations, several at once, and prints the table in order.
+func testAll(ctx context.Context, source string, chosen []mutation, jobs int) error {
+	results := make([]chan result, len(chosen))
+	places := make(chan struct{}, max(jobs, 1))
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i, m := range chosen {
+		results[i] = make(chan result, 1)
+		running.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			results[i] <- test(ctx, source, m)
+		})
+	}
+	bad := 0
+	for i, m := range chosen {
+		r := <-results[i]
+		fmt.Printf("%-32s  %-14s  %-8s  %5.1fs  %s\n", m.name, m.file, r.verdict, r.took.Round(100*time.Millisecond).Seconds(), r.by)
+		if r.verdict != killed {
+			bad++
+		}
+	}
+	fmt.Printf("%d of %d killed\n", len(chosen)-bad, len(chosen))
+	if bad > 0 {
+		return fmt.Errorf("%d mutations were not killed", bad)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// mutation is one edit of one file of the pool.
+type mutation struct {
+	name   string
+	file   string
+	old    string // occurs exactly once in the file
+	new    string
+	breaks string // the promise that a test should see broken
+}
+
+type verdict string
+
+const (
+	killed   verdict = "killed"
+	survived verdict = "SURVIVED"
+	misfit   verdict = "MISFIT" // the edit does not fit the source, or the result does not compile
+)
+
+// result is what became of a mutation.
+type result struct {
+	verdict verdict
+	by      string // the test that failed first, or what is wrong
+	took    time.Duration
+}
+
+// test applies m to a copy of the source and runs the tests on it: those of the
+// pool first, because they are faster, then those of modeltest.
+func test(ctx context.Context, source string, m mutation) (r result) {
+	began := time.Now()
+	defer func() { r.took = time.Since(began) }()
+	dir, err := os.MkdirTemp("", "mutate-")
+	if err != nil {
+		return result{verdict: misfit, by: err.Error()}
+	}
+	defer os.RemoveAll(dir)
+	if err := errors.Join(copyModule(dir, source), apply(dir, m)); err != nil {
+		return result{verdict: misfit, by: err.Error()}
+	}
+	if out, err := command(ctx, dir, "build", "."); err != nil {
+		return result{verdict: misfit, by: firstLine(out)}
+	}
+	for _, s := range suites {
+		args := append([]string{"test", "-count=1", "-failfast"}, s.args...)
+		if out, err := command(ctx, filepath.Join(dir, s.dir), append(args, ".")...); err != nil {
+			return result{verdict: killed, by: s.name + ": " + firstFailure(out)}
+		}
+	}
+	return result{verdict: survived, by: m.breaks}
+}
+
+// suites are what may kill a mutation, the fastest first. A test that hangs
+// kills it too.
+var suites = []struct {
+	name, dir string
+	args      []string
+}{
+	{"pool", ".", []string{"-timeout=60s"}},
+	{"modeltest", "modeltest", []string{"-short", "-timeout=60s"}},
+	{"modeltest", "modeltest", []string{"-timeout=180s"}},
+}
+
+// apply makes the edit.
+func apply(dir string, m mutation) error {
+	if m.file == "" {
+		return nil
+	}
+	path := filepath.Join(dir, m.file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if n := bytes.Count(text, []byte(m.old)); n != 1 {
+		return fmt.Errorf("its text occurs %d times in %s", n, m.file)
+	}
+	return os.WriteFile(path, bytes.Replace(text, []byte(m.old), []byte(m.new), 1), 0o644)
+}
+
+// copyModule copies the pool's module and modeltest.
+func copyModule(dir, source string) error {
+	return filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(source, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			top, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+			if top != "." && top != "modeltest" && top != "testdata" {
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(dir, rel), 0o755)
+		}
+		if strings.HasPrefix(d.Name(), "go.work") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, rel), text, 0o644)
+	})
+}
+
+// findModule is the directory of the pool's module, from anywhere in the
+// repository.
+func findModule(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "example.com/dispatch")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+func command(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	return cmd.CombinedOutput()
+}
+
+var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^panic: (.*)|^fatal error: (.*)`)
+
+// firstFailure is the test that failed, or what ended the test binary.
+func firstFailure(out []byte) string {
+	var first string
+	for _, m := range failure.FindAllSubmatch(out, -1) {
+		for _, group := range m[1:] {
+			if len(group) > 0 && (first == "" || strings.HasPrefix(string(group), first+"/")) {
+				first = string(group)
+			}
+		}
+	}
+	if first == "" {
+		return firstLine(out)
+	}
+	return first
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}

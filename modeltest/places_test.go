@@ -1,0 +1,54 @@
+package modeltest
+
+import "example.com/dispatch"
+
+// roomNow is the room before the first call of a phase. Later in the phase
+// the model does not know. The caller holds mu.
+func (w *world) roomNow() answerTo {
+	if !w.calm {
+		return unknown
+	}
+	w.calm = false
+	return w.room()
+}
+
+// room tells whether the pool has a place free, once nothing moves: it takes
+// as many single jobs as there are idle workers, and a queue on top of that. A
+// job that was ended in the queue may keep its place there until its turn
+// comes, and a handler may run on a worker or on top of them.
+func (w *world) room() answerTo {
+	if w.limit == dispatch.Unlimited {
+		return yes
+	}
+	var running, queued struct{ least, most int }
+	for _, j := range w.jobs {
+		switch {
+		case j.running:
+			running.most++
+			extra := j.onLoan || w.stray(j) || w.overflow == dispatch.CallerRuns && j.room != yes
+			if !extra {
+				running.least++
+			}
+		case j.item() || j.refused != nil || j.offQueue:
+		case w.pending(j) == yes && j.counted():
+			queued.least++
+			queued.most++
+		default:
+			queued.most++
+		}
+	}
+	switch {
+	case queued.most < w.queue+max(0, w.limit-running.most):
+		return yes
+	case queued.least >= w.queue+max(0, w.limit-running.least):
+		return no
+	default:
+		return unknown
+	}
+}
+
+// counted tells whether j, which has not started, is known to be accepted.
+func (j *job) counted() bool {
+	doneBefore := j.ctx.doneAt != 0 && j.ctx.doneAt <= j.asked
+	return j.accepted != 0 || j.via == opProcess && j.room == yes && !doneBefore
+}

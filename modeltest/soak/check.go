@@ -1,0 +1,84 @@
+package main
+
+import (
+	"runtime"
+	"slices"
+	"time"
+
+	"example.com/dispatch"
+)
+
+// checkCounters checks that no counter of the rig's pool has fallen.
+func (m *monitor) checkCounters(r *rig) {
+	now := r.pool.Stats()
+	before := m.previous[r.name]
+	a, b := counters(before), counters(now)
+	for i := range a {
+		if b[i] < a[i] {
+			m.fault("%s: a counter fell: %+v, then %+v", r.name, before, now)
+		}
+	}
+	m.previous[r.name] = now
+}
+
+func counters(s dispatch.Stats) []uint64 {
+	return []uint64{s.Submitted, s.Succeeded, s.Failed, s.Panicked, s.Canceled, s.TimedOut, s.Dropped, s.Rejected}
+}
+
+// checkStalls checks that every load has made rounds since the last line. A
+// line that comes too soon tells nothing.
+func (m *monitor) checkStalls(every time.Duration) {
+	m.mu.Lock()
+	loads := m.loads
+	m.mu.Unlock()
+	for _, l := range loads {
+		n := l.Load()
+		if n == l.last && every >= 5*time.Second {
+			m.fault("%s: no round in %v", l.name, every)
+		}
+		l.last = n
+	}
+}
+
+// checkEnded checks the counters of a pool that is closed.
+func (m *monitor) checkEnded(r *rig) {
+	s := r.pool.Stats()
+	sum := s.Succeeded + s.Failed + s.Panicked + s.Canceled + s.TimedOut + s.Dropped
+	if s.State != dispatch.Ended || s.Submitted != sum || s.Running+s.Queued+s.Strays+s.Workers+s.Idle != 0 {
+		m.fault("%s: after the end: %+v", r.name, s)
+	}
+	if n := r.busy.Load(); n != 0 {
+		m.fault("%s: %d handlers at work after the end", r.name, n)
+	}
+}
+
+// checkGoroutines checks that as many goroutines are left as there were before.
+// The last ones may be on their way out.
+func (m *monitor) checkGoroutines(before int) {
+	for range 1000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	buf := make([]byte, 1<<20)
+	m.fault("%d goroutines are left, %d were there before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+}
+
+// checkHeap checks that the heap has not grown from the second quarter of the
+// time to the last: the first is for warming up.
+func (m *monitor) checkHeap() {
+	n := len(m.heaps)
+	if n < 8 {
+		return
+	}
+	early, late := median(m.heaps[n/4:n/2]), median(m.heaps[3*n/4:])
+	if late > early+early/2+4<<20 {
+		m.fault("the heap has grown from %d to %d bytes", early, late)
+	}
+}
+
+func median(all []uint64) uint64 {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/dispatch"
+)
+
+// newRigs makes one pool of each kind.
+func newRigs(m *monitor) []*rig {
+	most := 2 * runtime.GOMAXPROCS(0)
+	quiet := dispatch.WithPanicHandler(func(*dispatch.PanicError) {})
+	make := func(name string, strict bool, opts ...dispatch.Option) *rig {
+		r := &rig{name: name, monitor: m, most: most, strict: strict}
+		opts = append(opts, dispatch.WithName(name), dispatch.WithWorkers(most), quiet)
+		r.pool = dispatch.Must(dispatch.New(r.handle, opts...))
+		return r
+	}
+	stateful := &rig{name: "workers", monitor: m, most: most}
+	var asked atomic.Int64
+	stateful.pool = dispatch.Must(dispatch.NewWorkers(func(context.Context) (dispatch.Worker[job, int], error) {
+		if asked.Add(1)%50 == 0 {
+			return nil, errConstruct
+		}
+		return &soakWorker{rig: stateful}, nil
+	}, dispatch.WithName("workers"), dispatch.WithWorkers(most), dispatch.WithIdleTimeout(time.Millisecond), quiet))
+	return []*rig{
+		make("plain", false),
+		make("short queue", true, dispatch.WithQueue(1)),
+		make("reject", true, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.Reject)),
+		make("drop", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.DropOldest)),
+		make("caller runs", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.CallerRuns)),
+		make("timeout", false, dispatch.WithJobTimeout(100*time.Microsecond)),
+		make("strays", false, dispatch.WithJobTimeout(50*time.Microsecond), dispatch.WithGrace(20*time.Microsecond, 2)),
+		stateful,
+	}
+}
+
+// load is one kind of use: one call of it is one round.
+type load struct {
+	name  string
+	round func(ctx context.Context, r *rig, random *rand.Rand)
+}
+
+var loads = []load{
+	{"process", processOne},
+	{"timed", timeOne},
+	{"submit", submitSome},
+	{"nest", nestOne},
+	{"map", mapSome},
+	{"stream", streamSome},
+	{"batch", batchSome},
+	{"resize", resizeOnce},
+	{"pools", poolOnce},
+}
+
+// startLoads puts every load on every rig until ctx is done.
+func startLoads(ctx context.Context, m *monitor, rigs []*rig, callers int) *sync.WaitGroup {
+	var running sync.WaitGroup
+	for _, r := range rigs {
+		for _, l := range loads {
+			rounds := m.counter(r.name + ": " + l.name)
+			n := callers
+			if l.name == "resize" || l.name == "pools" {
+				n = 1
+			}
+			for range n {
+				running.Go(func() {
+					random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+					for ctx.Err() == nil {
+						l.round(ctx, r, random)
+						rounds.Add(1)
+					}
+				})
+			}
+		}
+	}
+	return &running
+}
+
+func processOne(_ context.Context, r *rig, random *rand.Rand) {
+	j := newJob(random)
+	out, err := r.pool.Process(context.Background(), j)
+	r.judge(j, out, err)
+}
+
+func timeOne(_ context.Context, r *rig, random *rand.Rand) {
+	j := newJob(random)
+	limit := time.Duration(random.IntN(400)) * time.Microsecond
+	out, err := r.pool.ProcessTimed(context.Background(), j, limit)
+	r.judge(j, out, err)
+	var te *dispatch.TimeoutError
+	if took := time.Since(j.asked); errors.As(err, &te) && te.Limit == limit && took < limit {
+		r.monitor.fault("%s: timed out after %v, before its limit of %v", r.name, took, limit)
+	}
+}
+
+// submitSome submits jobs, cancels some and forgets some.
+func submitSome(_ context.Context, r *rig, random *rand.Rand) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for range 10 {
+		j := newJob(random)
+		f, err := r.pool.Submit(ctx, j)
+		if err != nil {
+			r.judge(j, 0, err)
+			continue
+		}
+		switch random.IntN(4) {
+		case 0:
+			won := f.Cancel()
+			if _, err := f.Wait(context.Background()); won && err != context.Canceled {
+				r.monitor.fault("%s: Cancel claims to have decided the outcome %v", r.name, err)
+			}
+		case 1:
+			out, err := f.Wait(context.Background())
+			r.judge(j, out, err)
+		}
+	}
+}
+
+func nestOne(_ context.Context, r *rig, random *rand.Rand) {
+	j := newJob(random)
+	if !r.strict {
+		j.depth = 1 + random.IntN(3)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	out, err := r.pool.Process(ctx, j)
+	r.judge(j, out, err)
+}
+
+func mapSome(_ context.Context, r *rig, random *rand.Rand) {
+	jobs := newJobs(random, random.IntN(100))
+	for i := range jobs {
+		jobs[i].fate = returns
+	}
+	outs, err := r.pool.Map(context.Background(), jobs)
+	var item *dispatch.ItemError
+	if errors.As(err, &item) {
+		r.judge(jobs[item.Index], 0, item.Err)
+		return
+	}
+	for i, out := range outs {
+		r.judge(jobs[i], out, err)
+	}
+}
+
+func streamSome(_ context.Context, r *rig, random *rand.Rand) {
+	jobs, i, breakAt := newJobs(random, random.IntN(50)), 0, random.IntN(60)
+	for out, err := range r.pool.Stream(context.Background(), slices.Values(jobs)) {
+		r.judge(jobs[i], out, err)
+		if i++; i == breakAt {
+			return
+		}
+	}
+	if i != len(jobs) && i != breakAt {
+		r.monitor.fault("%s: a stream of %d jobs ended after %d", r.name, len(jobs), i)
+	}
+}
+
+// batchSome reads a batch in one way or another, or not at all.
+func batchSome(_ context.Context, r *rig, random *rand.Rand) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // which ends what nobody reads
+	jobs := newJobs(random, random.IntN(200))
+	b := r.pool.Batch(ctx)
+	if err := b.Add(jobs...); err != nil {
+		r.monitor.fault("%s: Add: %v", r.name, err)
+	}
+	few := random.IntN(len(jobs) + 1)
+	switch random.IntN(5) {
+	case 0:
+		b.Close()
+		n := 0
+		for res := range b.Results() {
+			r.judge(jobs[res.Index], res.Out, res.Err)
+			n++
+		}
+		if n != len(jobs) {
+			r.monitor.fault("%s: %d results of %d", r.name, n, len(jobs))
+		}
+	case 1:
+		results := b.Results()
+		for range few {
+			<-results
+		}
+	case 2:
+		for res := range b.All() {
+			r.judge(jobs[res.Index], res.Out, res.Err)
+			if few--; few <= 0 {
+				break
+			}
+		}
+	case 3:
+		if outs, _ := b.Wait(context.Background()); len(outs) != len(jobs) {
+			r.monitor.fault("%s: %d outputs of %d", r.name, len(outs), len(jobs))
+		}
+	}
+}
+
+// resizeOnce changes the limit, at most to what the rig allows, and pauses.
+func resizeOnce(ctx context.Context, r *rig, random *rand.Rand) {
+	if err := r.pool.Resize(1 + random.IntN(r.most)); err != nil {
+		r.monitor.fault("%s: Resize: %v", r.name, err)
+	}
+	select {
+	case <-ctx.Done():
+		_ = r.pool.Resize(r.most)
+	case <-time.After(time.Millisecond):
+	}
+}
+
+// poolOnce makes a pool of its own, and ends it while it is at work.
+func poolOnce(_ context.Context, r *rig, random *rand.Rand) {
+	const n = 20
+	var ran atomic.Int64
+	p := dispatch.Must(dispatch.New(func(ctx context.Context, i int) (int, error) {
+		ran.Add(1)
+		runtime.Gosched()
+		return i, nil
+	}, dispatch.WithWorkers(2)))
+	for i := range n {
+		if _, err := p.Submit(context.Background(), i); err != nil {
+			r.monitor.fault("Submit: %v", err)
+		}
+	}
+	var unrun []int
+	if how := random.IntN(3); how > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.IntN(20))*time.Microsecond)
+		defer cancel()
+		if how == 1 {
+			_ = p.Shutdown(ctx)
+		}
+		unrun = p.Stop()
+	}
+	if err := p.Close(); err != nil {
+		r.monitor.fault("Close: %v", err)
+	}
+	if got := int(ran.Load()) + len(unrun); got != n {
+		r.monitor.fault("of %d jobs %d ran and %d were given back", n, ran.Load(), len(unrun))
+	}
+}

@@ -1,0 +1,78 @@
+// Command soak keeps pools of all kinds under full load, with everything that
+// can happen to them at once: jobs that fail, panic, end their goroutines, time
+// out, are canceled, wait for jobs of their own pool; batches whose readers walk
+// away; changing limits; pools that come and go.
+//
+//	go run ./modeltest/soak -for 30m
+//
+// It prints a line every 10 s and ends with a verdict: every outcome was one
+// that the job could have, no counter fell, the counters balance, nothing
+// stalled, and neither goroutines nor memory have grown. The exit status is 1
+// if one of these does not hold.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func main() {
+	length := flag.Duration("for", 30*time.Minute, "how long to keep the load up")
+	every := flag.Duration("every", 10*time.Second, "how often to print a line")
+	callers := flag.Int("callers", 2, "goroutines for each kind of load on each pool")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if faults := soak(ctx, *length, *every, *callers); len(faults) > 0 {
+		for _, f := range faults {
+			fmt.Println("FAULT:", f)
+		}
+		fmt.Println("verdict: FAIL")
+		os.Exit(1)
+	}
+	fmt.Println("verdict: ok")
+}
+
+// soak puts the load on, watches, takes it off, and returns what was wrong.
+func soak(ctx context.Context, length, every time.Duration, callers int) []string {
+	goroutines := runtime.NumGoroutine()
+	m := newMonitor()
+	rigs := newRigs(m)
+	loading, stop := context.WithTimeout(ctx, length)
+	defer stop()
+	done := startLoads(loading, m, rigs, callers)
+	m.watch(loading, rigs, every)
+
+	within(m, "the loads end", done.Wait)
+	for _, r := range rigs {
+		within(m, r.name+" closes", func() {
+			if err := r.pool.Close(); err != nil {
+				m.fault("%s: Close: %v", r.name, err)
+			}
+		})
+		m.checkEnded(r)
+	}
+	m.checkGoroutines(goroutines)
+	m.checkHeap()
+	return m.faults()
+}
+
+// within gives f a minute, and otherwise prints all stacks and gives up.
+func within(m *monitor, what string, f func()) {
+	timer := time.AfterFunc(time.Minute, func() {
+		buf := make([]byte, 4<<20)
+		fmt.Printf("%s\nFAULT: it does not happen that %s\nverdict: FAIL\n", buf[:runtime.Stack(buf, true)], what)
+		for _, f := range m.faults() {
+			fmt.Println("FAULT:", f)
+		}
+		os.Exit(1)
+	})
+	defer timer.Stop()
+	f()
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"example.com/dispatch"
+)
+
+// monitor gathers what the loads see, prints it, and notes what is wrong.
+type monitor struct {
+	began     time.Time
+	queueWait recorder
+	runTime   recorder
+
+	mu       sync.Mutex
+	wrong    []string
+	loads    []*loadCounter
+	heaps    []uint64                  // at each line, after a collection
+	previous map[string]dispatch.Stats // by rig
+}
+
+// loadCounter counts the rounds of one load on one rig.
+type loadCounter struct {
+	atomic.Int64
+	name string
+	last int64 // at the last line
+}
+
+// recorder is a histogram that several goroutines write to.
+type recorder struct {
+	mu sync.Mutex
+	h  *hdrhistogram.Histogram // in ns
+}
+
+func (r *recorder) record(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.h.RecordValue(min(int64(d), r.h.HighestTrackableValue()))
+}
+
+// take returns two quantiles of what was recorded since the last call.
+func (r *recorder) take() (p50, p99 time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p50, p99 = time.Duration(r.h.ValueAtQuantile(50)), time.Duration(r.h.ValueAtQuantile(99))
+	r.h.Reset()
+	return p50, p99
+}
+
+func newMonitor() *monitor {
+	histogram := func() recorder { return recorder{h: hdrhistogram.New(1, int64(time.Minute), 2)} }
+	return &monitor{began: time.Now(), queueWait: histogram(), runTime: histogram(), previous: map[string]dispatch.Stats{}}
+}
+
+// fault notes something that must not be; a hundred of them are enough.
+func (m *monitor) fault(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.wrong) < 100 {
+		m.wrong = append(m.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+func (m *monitor) faults() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.wrong
+}
+
+func (m *monitor) counter(name string) *loadCounter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := &loadCounter{name: name}
+	m.loads = append(m.loads, c)
+	return c
+}
+
+// watch prints a line now and then until ctx is done, and looks at the counters
+// more often than that.
+func (m *monitor) watch(ctx context.Context, rigs []*rig, every time.Duration) {
+	look, line := time.NewTicker(50*time.Millisecond), time.NewTicker(every)
+	defer look.Stop()
+	defer line.Stop()
+	fmt.Println(heading)
+	for {
+		select {
+		case <-ctx.Done():
+			m.print(rigs)
+			return
+		case <-look.C:
+			for _, r := range rigs {
+				m.checkCounters(r)
+			}
+		case <-line.C:
+			m.print(rigs)
+			m.checkStalls(every)
+		}
+	}
+}
+
+const heading = "   time        jobs  succeeded    failed  panicked  canceled timed out   dropped  rejected  gorout.  heap MB  wait p50      p99   run p50      p99"
+
+func (m *monitor) print(rigs []*rig) {
+	var sum dispatch.Stats
+	for _, r := range rigs {
+		s := r.pool.Stats()
+		sum.Submitted += s.Submitted
+		sum.Succeeded += s.Succeeded
+		sum.Failed += s.Failed
+		sum.Panicked += s.Panicked
+		sum.Canceled += s.Canceled
+		sum.TimedOut += s.TimedOut
+		sum.Dropped += s.Dropped
+		sum.Rejected += s.Rejected
+	}
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	m.mu.Lock()
+	m.heaps = append(m.heaps, mem.HeapAlloc)
+	m.mu.Unlock()
+	wait50, wait99 := m.queueWait.take()
+	run50, run99 := m.runTime.take()
+	fmt.Printf("%7v %11d %10d %9d %9d %9d %9d %9d %9d %8d %8.1f %9v %8v %9v %8v\n", time.Since(m.began).Round(time.Second),
+		sum.Submitted, sum.Succeeded, sum.Failed, sum.Panicked, sum.Canceled, sum.TimedOut, sum.Dropped, sum.Rejected,
+		runtime.NumGoroutine(), float64(mem.HeapAlloc)/(1<<20), short(wait50), short(wait99), short(run50), short(run99))
+}
+
+// short rounds d to about three digits.
+func short(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}

@@ -1,0 +1,101 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/dispatch"
+)
+
+// The stress tests run in real time, on real processors, at full speed: they
+// are for the races that a bubble, which moves on only when nothing moves, meets
+// seldom. After each of them the pool is held against what its jobs were told.
+
+// stressParts is how many loops over rounds share the time of -stress: one in
+// each stress test, but three in TestStressNest and four in TestStressPolicies.
+const stressParts = 14
+
+// tally counts what the readers of a pool's jobs were told, as Stats does.
+type tally struct {
+	counts  [kinds]atomic.Uint64
+	refused atomic.Uint64
+}
+
+// add counts one outcome. The error tells its kind, because the tests give
+// each way of ending an error of its own.
+func (c *tally) add(err error) {
+	var pe *dispatch.PanicError
+	k := failed
+	switch {
+	case err == nil:
+		k = succeeded
+	case errors.As(err, &pe):
+		k = panicked
+	case errors.Is(err, dispatch.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		k = timedOut
+	case errors.Is(err, context.Canceled), errors.Is(err, dispatch.ErrStopped), errors.Is(err, errCause):
+		k = canceled
+	case errors.Is(err, dispatch.ErrDropped):
+		k = dropped
+	}
+	c.counts[k].Add(1)
+}
+
+// refuse counts a refused job, whose error must be one of those for refusals.
+func (c *tally) refuse(t *testing.T, err error) {
+	switch {
+	case errors.Is(err, dispatch.ErrQueueFull):
+		c.refused.Add(1)
+	case errors.Is(err, dispatch.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, errCause):
+	default:
+		t.Errorf("refused with %v", err)
+	}
+}
+
+// checkEnded holds a pool that has ended against the tally of its outcomes.
+func checkEnded[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], c *tally) {
+	t.Helper()
+	s := p.Stats()
+	require.Equal(t, dispatch.Ended, s.State)
+	require.Equal(t, s.Submitted, accounted(s), "%+v", s)
+	require.Zero(t, s.Running+s.Queued+s.Strays+s.Workers+s.Idle, "%+v", s)
+	if c == nil {
+		return
+	}
+	got := counters(s)
+	for k := range kinds {
+		require.Equal(t, c.counts[k].Load(), got[1+k], "kind %d: %+v", k, s)
+	}
+	require.Equal(t, c.refused.Load(), s.Rejected, "%+v", s)
+}
+
+// noGoroutines has the test fail if it leaves a goroutine behind.
+func noGoroutines(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// spin keeps a processor busy for about d, but lets others in.
+func spin(d time.Duration) {
+	for began := time.Now(); time.Since(began) < d; {
+		runtime.Gosched()
+	}
+}
+
+// within fails the test, with all stacks, if f takes far longer than it can.
+func within(t *testing.T, d time.Duration, what string, f func()) {
+	t.Helper()
+	timer := time.AfterFunc(d, func() {
+		buf := make([]byte, 1<<20)
+		panic(what + " hangs:\n" + string(buf[:runtime.Stack(buf, true)]))
+	})
+	defer timer.Stop()
+	f()
+}
