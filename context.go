@@ -227,7 +227,12 @@ func (t *task) lateVerdict() verdict {
 // then. An item of a batch that Stop met in a worker's hand is entered all the
 // same: it is not among what Stop gave back.
 func (t *task) lateToStart() bool {
-	return t.late() && (t.job != nil || !t.resolved() || t.err != ErrStopped)
+	return t.late() && (t.job != nil || !t.stopped())
+}
+
+// stopped tells whether it was Stop that settled t.
+func (t *task) stopped() bool {
+	return t.resolved() && t.err == ErrStopped //nolint:errorlint // just that: an error's own Is would be user code
 }
 
 // enter notes that the handler is about to be called; false if t has been
@@ -236,7 +241,7 @@ func (t *task) enter() bool {
 	if t.job != nil {
 		return t.phase.CompareAndSwap(claimed, running)
 	}
-	return !t.resolved() || t.err == ErrStopped
+	return !t.resolved() || t.stopped()
 }
 
 // failure is the verdict on a handler that returned err. An error that only

@@ -37,7 +37,7 @@ func requireRest[In, Out any](t testing.TB, p *Pool[In, Out]) {
 	defer p.mu.Unlock()
 	require.Equal(t, [6]int{}, [6]int{p.active, p.extra, p.queued, p.dead, len(p.urgent), len(p.sources)})
 	require.True(t, p.queue.empty() && p.started.empty() && p.blocked.empty() && p.maps.empty())
-	require.Equal(t, p.workforce-p.leaving, len(p.idleSince))
+	require.Len(t, p.idleSince, p.workforce-p.leaving)
 }
 
 // gate is a handler's door: handlers wait at it until it is opened.
@@ -348,7 +348,6 @@ func TestG05InterruptsStayWithTheirJob(t *testing.T) {
 // interruptible is a Worker that burns the time it is given (A), or returns how
 // often it was interrupted while it did nothing (B).
 type interruptible struct {
-	current    atomic.Int64
 	expectNone atomic.Bool
 	stray      atomic.Int64
 }

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -188,7 +187,7 @@ func TestANilContextPanicsWithTheNameOfTheMethod(t *testing.T) {
 		"Pool.Submit":       func(ctx context.Context) { _, _ = p.Submit(ctx, 1) },
 		"Pool.TrySubmit":    func(ctx context.Context) { _, _ = p.TrySubmit(ctx, 1) },
 		"Pool.Map":          func(ctx context.Context) { _, _ = p.Map(ctx, nil) },
-		"Pool.Stream":       func(ctx context.Context) { _ = p.Stream(ctx, iter.Seq[int](slices.Values([]int{}))) },
+		"Pool.Stream":       func(ctx context.Context) { _ = p.Stream(ctx, slices.Values([]int{})) },
 		"Pool.Batch":        func(ctx context.Context) { p.Batch(ctx) },
 		"Pool.Wait":         func(ctx context.Context) { _ = p.Wait(ctx) },
 		"Pool.Shutdown":     func(ctx context.Context) { _ = p.Shutdown(ctx) },

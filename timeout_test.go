@@ -33,7 +33,7 @@ func TestATimeoutIsADeadlineExceededAndANetTimeout(t *testing.T) {
 		require.ErrorAs(t, err, &timeout)
 		require.True(t, timeout.Timeout())
 		var nerr net.Error
-		require.False(t, errors.As(err, &nerr), "it is not from the network")
+		require.NotErrorAs(t, err, &nerr, "it is not from the network")
 	}
 	require.NotEqual(t, (&TimeoutError{Ran: true}).Error(), (&TimeoutError{}).Error())
 }
@@ -95,9 +95,8 @@ func TestAJobLimitCountsTheRunAndNotTheQueue(t *testing.T) {
 		},
 		"Map": func(p *Pool[time.Duration, time.Duration], d time.Duration) error {
 			_, err := p.Map(context.Background(), []time.Duration{d})
-			var ierr *ItemError
-			if errors.As(err, &ierr) {
-				return ierr.Err
+			if item, ok := errors.AsType[*ItemError](err); ok {
+				return item.Err
 			}
 			return err
 		},

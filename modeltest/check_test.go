@@ -213,8 +213,21 @@ func (w *world) checkCalls() {
 		if c.ready != nil && c.ready() {
 			w.failf("%s, called in phase %d, should have returned\n%s", c.name, c.asked, w.list())
 		}
-		if j := c.job; j != nil && j.via == opSubmit && w.overflow == dispatch.Block && w.room() == yes {
-			w.failf("%v: Submit waits for room, and there is room\n%s", j, w.list())
+		if j := c.job; j != nil && j.via == opSubmit && w.overflow == dispatch.Block {
+			w.checkBlocked(j)
+		}
+	}
+}
+
+// checkBlocked checks a job whose submitter waits for room: there must be none,
+// and no job that came later may have been let in.
+func (w *world) checkBlocked(j *job) {
+	if w.room() == yes {
+		w.failf("%v: Submit waits for room, and there is room\n%s", j, w.list())
+	}
+	for _, later := range w.jobs[j.id+1:] {
+		if later.accepted != 0 && later.asked > j.asked && later.parent == nil && later.group == nil {
+			w.failf("%v: Submit waits for room, and %v was let in\n%s", j, later, w.list())
 		}
 	}
 }

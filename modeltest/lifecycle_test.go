@@ -52,8 +52,6 @@ func (w *world) stop() {
 	w.mu.Lock()
 	if w.stopped == 0 {
 		w.stopped = w.phase
-	} else if w.stopped < w.phase {
-		w.again = true
 	}
 	w.mu.Unlock()
 	unrun := w.pool.Stop()

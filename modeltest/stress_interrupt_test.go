@@ -64,7 +64,8 @@ func (w *pairWorker) Process(ctx context.Context, j *pairJob) (bool, error) {
 	if j.first {
 		spin(j.wait)
 		close(j.ending)
-		return ctx.Err() != nil, nil
+		told := ctx.Err() != nil
+		return told, nil
 	}
 	runtime.Gosched()
 	j.told = ctx.Err() != nil || context.Cause(ctx) != nil

@@ -48,7 +48,6 @@ type world struct {
 	ended     int        // the phase in which Done was closed
 	budgets   []*watched // of Shutdowns
 	spent     bool       // a Shutdown's budget ended before the pool did
-	again     bool       // Stop was called on a pool that had been stopped
 	waited    int        // the phase in which Wait said that nothing was queued or running
 	givenBack []int      // by Stop
 	last      dispatch.Stats

@@ -47,10 +47,11 @@ func run(ctx context.Context, only string, list bool, jobs int) error {
 		}
 		return nil
 	}
-	source, err := findModule(ctx)
+	source, err := snapshot(ctx)
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(source)
 	if err := checkUnbroken(ctx, source); err != nil {
 		return err
 	}

@@ -56,7 +56,12 @@ func test(ctx context.Context, source string, m mutation) (r result) {
 	}
 	for _, s := range suites {
 		args := append([]string{"test", "-count=1", "-failfast"}, s.args...)
-		if out, err := command(ctx, filepath.Join(dir, s.dir), append(args, ".")...); err != nil {
+		out, err := command(ctx, filepath.Join(dir, s.dir), append(args, ".")...)
+		switch {
+		case err == nil:
+		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
+			return result{verdict: misfit, by: firstLine(out)}
+		default:
 			return result{verdict: killed, by: s.name + ": " + firstFailure(out)}
 		}
 	}
@@ -116,6 +121,19 @@ func copyModule(dir, source string) error {
 		}
 		return os.WriteFile(filepath.Join(dir, rel), text, 0o644)
 	})
+}
+
+// snapshot copies the source once, so that all mutations are of the same one,
+// whatever is being edited meanwhile.
+func snapshot(ctx context.Context) (dir string, err error) {
+	source, err := findModule(ctx)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp("", "mutate-source-"); err != nil {
+		return "", err
+	}
+	return dir, copyModule(dir, source)
 }
 
 // findModule is the directory of the pool's module, from anywhere in the

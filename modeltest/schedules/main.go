@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -20,8 +21,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"context"
 )
 
 // schedule is one way to run the tests.

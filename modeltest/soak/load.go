@@ -17,7 +17,7 @@ import (
 func newRigs(m *monitor) []*rig {
 	most := 2 * runtime.GOMAXPROCS(0)
 	quiet := dispatch.WithPanicHandler(func(*dispatch.PanicError) {})
-	make := func(name string, strict bool, opts ...dispatch.Option) *rig {
+	rigOf := func(name string, strict bool, opts ...dispatch.Option) *rig {
 		r := &rig{name: name, monitor: m, most: most, strict: strict}
 		opts = append(opts, dispatch.WithName(name), dispatch.WithWorkers(most), quiet)
 		r.pool = dispatch.Must(dispatch.New(r.handle, opts...))
@@ -32,13 +32,13 @@ func newRigs(m *monitor) []*rig {
 		return &soakWorker{rig: stateful}, nil
 	}, dispatch.WithName("workers"), dispatch.WithWorkers(most), dispatch.WithIdleTimeout(time.Millisecond), quiet))
 	return []*rig{
-		make("plain", false),
-		make("short queue", true, dispatch.WithQueue(1)),
-		make("reject", true, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.Reject)),
-		make("drop", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.DropOldest)),
-		make("caller runs", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.CallerRuns)),
-		make("timeout", false, dispatch.WithJobTimeout(100*time.Microsecond)),
-		make("strays", false, dispatch.WithJobTimeout(50*time.Microsecond), dispatch.WithGrace(20*time.Microsecond, 2)),
+		rigOf("plain", false),
+		rigOf("short queue", true, dispatch.WithQueue(1)),
+		rigOf("reject", true, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.Reject)),
+		rigOf("drop", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.DropOldest)),
+		rigOf("caller runs", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.CallerRuns)),
+		rigOf("timeout", false, dispatch.WithJobTimeout(100*time.Microsecond)),
+		rigOf("strays", false, dispatch.WithJobTimeout(50*time.Microsecond), dispatch.WithGrace(20*time.Microsecond, 2)),
 		stateful,
 	}
 }
@@ -143,8 +143,7 @@ func mapSome(_ context.Context, r *rig, random *rand.Rand) {
 		jobs[i].fate = returns
 	}
 	outs, err := r.pool.Map(context.Background(), jobs)
-	var item *dispatch.ItemError
-	if errors.As(err, &item) {
+	if item, ok := errors.AsType[*dispatch.ItemError](err); ok {
 		r.judge(jobs[item.Index], 0, item.Err)
 		return
 	}
