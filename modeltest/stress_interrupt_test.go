@@ -64,11 +64,10 @@ func (w *pairWorker) Process(ctx context.Context, j *pairJob) (bool, error) {
 	if j.first {
 		spin(j.wait)
 		close(j.ending)
-		told := ctx.Err() != nil
-		return told, nil
+		return ended(ctx), nil
 	}
 	runtime.Gosched()
-	j.told = ctx.Err() != nil || context.Cause(ctx) != nil
+	j.told = ended(ctx) || context.Cause(ctx) != nil
 	return true, nil
 }
 
@@ -127,3 +126,5 @@ func runPair(t *testing.T, p *dispatch.Pool[*pairJob, bool], round int) bool {
 	}
 	return err != nil
 }
+
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
