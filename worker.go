@@ -3,9 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 )
 
 // Handler turns an In into an Out. It is called by several workers at once. It
@@ -44,25 +41,6 @@ func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { ret
 // replaced by a new one; one that panicked goes on.
 type Worker[In, Out any] interface {
 	Process(ctx context.Context, in In) (Out, error)
-}
-
-// ErrGoexit is the outcome of a job whose handler called runtime.Goexit, as
-// testing.T.FailNow does.
-var ErrGoexit = errors.New("dispatch: job called runtime.Goexit")
-
-// PanicError is the outcome of a job whose handler panicked.
-type PanicError struct {
-	Value any    // what panic was called with
-	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
-}
-
-// Error gives the value, without the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("dispatch: job panicked: %v", e.Value) }
-
-// Unwrap returns the value if it is an error, and nil otherwise.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
 }
 
 // worker is a goroutine of the pool that runs one thing after another.
@@ -231,12 +209,6 @@ func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
 	return out, v
 }
 
-// reportCaught reports the panic that the handler has just ended in.
-func (w *worker[In, Out]) reportCaught() {
-	w.pool.report(w.caught)
-	w.caught = nil
-}
-
 // prepare does what comes before a job that can be interrupted or whose Worker
 // has something to say. v.err is nil if the job can be started.
 func (w *worker[In, Out]) prepare(t *task) (v verdict) {
@@ -375,43 +347,4 @@ func (w *worker[In, Out]) afterGoexit() {
 	}
 	w.timely(&w.share.task, &out, &v)
 	w.hand.source.finish(w, out, v)
-}
-
-// panicked makes the verdict on user code that panicked with r. It is called by
-// the deferred function that has recovered r.
-func (w *worker[In, Out]) panicked(r any) verdict {
-	w.caught = &PanicError{Value: r, Stack: debug.Stack()}
-	return verdict{kind: panicked, err: w.caught}
-}
-
-// report tells of a panic, as the options say.
-func (p *Pool[In, Out]) report(e *PanicError) {
-	if p.cfg.panicHandler != nil {
-		p.guard("the panic handler", func() { p.cfg.panicHandler(e) })
-	} else {
-		p.log("dispatch: job panicked", "panic", fmt.Sprint(e.Value), "stack", string(e.Stack))
-	}
-}
-
-// guard calls user code that nobody waits for.
-func (p *Pool[In, Out]) guard(what string, f func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.log("dispatch: "+what+" panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
-}
-
-// log writes a line that nobody else would give. A logger that panics is none.
-func (p *Pool[In, Out]) log(msg string, args ...any) {
-	defer func() { _ = recover() }()
-	logger := p.cfg.logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	if p.cfg.name != "" {
-		args = append(args, "pool", p.cfg.name)
-	}
-	logger.Error(msg, args...)
 }
