@@ -8,19 +8,14 @@ import (
 // How the items of a batch get their outcomes, and the outcomes their readers.
 
 func (b *Batch[In, Out]) claim() (w work[In, Out], ok bool) {
-	if b.crew.halted == nil {
-		if it := b.at(&b.claims); it != nil {
-			return work[In, Out]{source: b, item: it}, true
-		}
+	if it := b.at(&b.claims); it != nil {
+		return work[In, Out]{source: b, item: it}, true
 	}
 	b.listed = false
 	return w, false
 }
 
 func (b *Batch[In, Out]) unclaimed() int {
-	if b.crew.halted != nil {
-		return 0
-	}
 	n := -b.claims.offset
 	for _, chunk := range b.chunks[min(b.claims.chunk, len(b.chunks)):] {
 		n += len(chunk)
@@ -30,9 +25,6 @@ func (b *Batch[In, Out]) unclaimed() int {
 
 // forward runs an item on the place of a job that waits for the batch.
 func (b *Batch[In, Out]) forward(lender *task) bool {
-	if b.crew.halted != nil {
-		return false
-	}
 	it := b.at(&b.claims)
 	if it == nil {
 		return false

@@ -223,3 +223,21 @@ func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
 		require.Equal(t, [3]uint64{1, 1, 0}, [3]uint64{s.Submitted, s.TimedOut, s.Succeeded})
 	})
 }
+
+func TestTheGraceOfARunThatIsOverDoesNotWriteOffTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Second, 1))
+		f := Must(p.Submit(t.Context(), 1))
+		Must(p.Submit(t.Context(), 2))
+		require.Equal(t, []int{1}, h.entered())
+		seat, run := f.task.seat, f.task.seat.run
+		h.let(1)
+		require.Equal(t, []int{1, 2}, h.entered())
+
+		seat.writeOff(t.Context(), run) // as a timer does that was late
+		require.Zero(t, p.Stats().Strays)
+		require.Equal(t, 1, p.Stats().Running)
+		h.letAll()
+	})
+}
