@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -71,18 +70,24 @@ func checkUnbroken(ctx context.Context, source string) error {
 
 // testAll tests the mutations, several at once, and prints the table in order.
 func testAll(ctx context.Context, source string, chosen []mutation, jobs int) error {
+	next := make(chan int)
 	results := make([]chan result, len(chosen))
-	places := make(chan struct{}, max(jobs, 1))
-	var running sync.WaitGroup
-	defer running.Wait()
-	for i, m := range chosen {
+	for i := range results {
 		results[i] = make(chan result, 1)
-		running.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			results[i] <- test(ctx, source, m)
-		})
 	}
+	for range max(jobs, 1) {
+		go func() {
+			for i := range next {
+				results[i] <- test(ctx, source, chosen[i])
+			}
+		}()
+	}
+	go func() {
+		defer close(next)
+		for i := range chosen {
+			next <- i
+		}
+	}()
 	bad := 0
 	for i, m := range chosen {
 		r := <-results[i]
