@@ -7,7 +7,7 @@ var running = []mutation{
 `, `			w.afterGoexit()
 `, "G8: the worker is replaced"},
 	{"Goexit reads as success", "worker.go", `verdict{kind: failed, err: ErrGoexit}`, `verdict{}`, "G8: ErrGoexit"},
-	{"a panic loses its stack", "worker.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
+	{"a panic loses its stack", "panic.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
 	{"a panic is not reported", "worker.go", `	if w.caught != nil {
 		w.reportCaught()
 	}
@@ -69,9 +69,6 @@ var running = []mutation{
 var sharing = []mutation{
 	{"a sealed batch with one item left is forgotten", "deliver.go", `!b.sealed && b.progress.Done == b.progress.Total &&`, `b.left.Load() == 1 &&`,
 		"G4, G11: its context and Stop reach the last item"},
-	{"a canceled batch is claimed from", "deliver.go", `	if b.crew.halted == nil {
-		if it :=`, `	if true {
-		if it :=`, "a canceled batch starts nothing"},
 	{"a break does not cancel", "batch.go", `			if !complete {
 				b.Cancel() //`, `			if !complete && false {
 				b.Cancel() //`, "a break cancels the rest"},
