@@ -34,7 +34,7 @@ type foreign struct {
 // newContext returns one of the kinds of context that a program knows: never
 // done, done already, with a deadline, or canceled by a later step.
 func (w *world) newContext(kind byte) *watched {
-	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, new(int))}
+	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, len(w.contexts))}
 	switch kind % 8 {
 	case 0, 1:
 		return w.watch(c) // background, with a value
@@ -131,8 +131,6 @@ func (w *world) doneAt(c *watched) int {
 
 // cancelable lists the contexts that a step may cancel.
 func (w *world) cancelable() []*watched {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	var all []*watched
 	for _, c := range w.contexts {
 		if c.cancel != nil && c.doneAt == 0 {

@@ -39,7 +39,12 @@ func (w *world) newGroup(via op, c *watched) *group {
 func (w *world) join(g *group, b body, n int, parent *job) []*job {
 	var jobs []*job
 	for i := range n {
-		jobs = append(jobs, w.add(&job{via: g.via, ctx: g.ctx, body: b.sibling(i), parent: parent, group: g}))
+		j := w.newJob(g.via, g.ctx, b.sibling(i), parent)
+		w.mu.Lock()
+		j.group, j.index, j.room = g, len(g.items), unknown
+		g.items = append(g.items, j)
+		w.mu.Unlock()
+		jobs = append(jobs, j)
 	}
 	return jobs
 }

@@ -110,28 +110,14 @@ func (j *job) timed() bool { return j.via == opProcessTimed }
 
 // newJob makes a job that is about to be submitted with c.
 func (w *world) newJob(via op, c *watched, b body, parent *job) *job {
-	return w.add(&job{via: via, ctx: c, body: b, parent: parent})
-}
-
-// newTimed makes a job for ProcessTimed.
-func (w *world) newTimed(c *watched, b body, parent *job, limit time.Duration) *job {
-	return w.add(&job{via: opProcessTimed, ctx: c, body: b, parent: parent, limit: limit})
-}
-
-// add has the model know of j.
-func (w *world) add(j *job) *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	j.id, j.value = len(w.jobs), j.ctx.Value(valueKey{})
-	j.asked, j.askedTime = w.phase, w.now()
-	if g := j.group; g != nil {
-		j.index = len(g.items)
-		g.items = append(g.items, j)
-	} else {
-		j.room = w.roomNow()
+	j := &job{
+		id: len(w.jobs), body: b, via: via, ctx: c, value: c.Value(valueKey{}), parent: parent,
+		asked: w.phase, askedTime: w.now(), room: w.roomNow(),
 	}
 	w.jobs = append(w.jobs, j)
-	j.ctx.users = append(j.ctx.users, j)
+	c.users = append(c.users, j)
 	return j
 }
 

@@ -25,7 +25,8 @@ func (w *world) nest(ctx context.Context, j *job) {
 			w.lend(j, []*job{child}, func() { w.process(child) })
 		}
 	case 2:
-		child := w.newTimed(c, j.body.child(0), j, ticks(1+seed/9%5))
+		child := w.newJob(opProcessTimed, c, j.body.child(0), j)
+		child.limit = ticks(1 + seed/9%5)
 		w.lend(j, []*job{child}, func() { w.processTimed(child) })
 	case 3:
 		w.forkJoin(j, c, fan)

@@ -23,7 +23,8 @@ func (w *world) step(s step) {
 		j := w.newJob(s.op, w.pick(s.a), b, nil)
 		w.start(&call{name: "Process", job: j}, func() { w.process(j) })
 	case opProcessTimed:
-		j := w.newTimed(w.pick(s.a), b, nil, ticks(int(s.d)%9-1))
+		j := w.newJob(s.op, w.pick(s.a), b, nil)
+		j.limit = ticks(int(s.d)%9 - 1)
 		w.start(&call{name: "ProcessTimed", job: j}, func() { w.processTimed(j) })
 	case opCancel:
 		w.cancel(int(s.a))

@@ -53,10 +53,6 @@ func (w *world) newWorker(ctx context.Context) (dispatch.Worker[int, int], error
 func (mw *modelWorker) move(call string, to workerState, from ...workerState) {
 	mw.w.mu.Lock()
 	defer mw.w.mu.Unlock()
-	mw.moveLocked(call, to, from...)
-}
-
-func (mw *modelWorker) moveLocked(call string, to workerState, from ...workerState) {
 	legal := false
 	for _, f := range from {
 		legal = legal || mw.state == f
@@ -82,12 +78,12 @@ func (mw *modelWorker) Ready(context.Context) error {
 }
 
 func (mw *modelWorker) Process(ctx context.Context, id int) (int, error) {
+	mw.move("Process", workerBusy, workerReady)
+	defer mw.move("the return from Process", workerDone, workerBusy)
 	mw.w.mu.Lock()
-	mw.moveLocked("Process", workerBusy, workerReady)
 	mw.job = mw.w.jobs[id]
 	mw.job.interrupts, mw.early = mw.early, 0
 	mw.w.mu.Unlock()
-	defer mw.move("the return from Process", workerDone, workerBusy)
 	return mw.w.handle(ctx, id)
 }
 

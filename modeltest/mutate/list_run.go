@@ -69,9 +69,6 @@ var running = []mutation{
 var sharing = []mutation{
 	{"a sealed batch with one item left is forgotten", "deliver.go", `!b.sealed && b.progress.Done == b.progress.Total &&`, `b.left.Load() == 1 &&`,
 		"G4, G11: its context and Stop reach the last item"},
-	{"a stopped batch takes inputs", "batch.go", `	case b.crew.halted != nil && p.state == Running:
-`, `	case b.crew.halted != nil && p.state == Ended:
-`, "an item is run or refused, also after StopOnError"},
 	{"a break does not cancel", "batch.go", `			if !complete {
 				b.Cancel() //`, `			if !complete && false {
 				b.Cancel() //`, "a break cancels the rest"},
