@@ -159,6 +159,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		p.mu.Unlock()
 		return nil
 	}
+	p.shutDoor()
 	b.append(ins)
 	b.left.Add(int64(len(ins)))
 	p.submitted += uint64(len(ins))

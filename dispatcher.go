@@ -184,6 +184,9 @@ func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
 		w, ok = p.claimItem()
 		p.checkCrowd()
 	}
+	if !ok && p.queued == 0 {
+		p.shutDoor()
+	}
 	if !ok && p.queued > 0 {
 		j := p.queue.head.elem
 		p.queue.remove(&j.place)

@@ -115,6 +115,7 @@ type whole interface {
 
 func (j *job[In, Out]) forget() {
 	p := j.pool
+	p.shutDoor()
 	if p.state == Stopping {
 		p.unrun = append(p.unrun, j.in)
 	}
@@ -136,6 +137,7 @@ func (j *job[In, Out]) forward(lender *task) bool {
 	if j.task.phase.Load() != queued {
 		return false
 	}
+	p.shutDoor()
 	p.queue.remove(&j.place)
 	p.queued--
 	p.startExtra(j, lender)

@@ -81,12 +81,13 @@ func (l *ledger) settle(t *task, v verdict) bool {
 
 // decide is the part of settle that holds mu; t.announce must follow it.
 func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
-	switch t.phase.Load() {
-	case fresh:
+	if t.phase.CompareAndSwap(fresh, settling) {
 		// Its caller's context was done before it was accepted, and now it
 		// will not be: there is no outcome to count, and nobody to tell.
 		t.end(v, settled, false)
 		return nil, false
+	}
+	switch t.phase.Load() {
 	case queued:
 		t.job.forget()
 		waiter = t.end(v, settled, false)

@@ -72,6 +72,7 @@ func (p *Pool[In, Out]) Wait(ctx context.Context) error {
 		return ErrInsideJob
 	}
 	p.mu.Lock()
+	p.shutDoor()
 	if !p.unfinished() {
 		p.mu.Unlock()
 		return nil
@@ -97,6 +98,7 @@ func (p *Pool[In, Out]) drain() {
 		p.mu.Unlock()
 		return
 	}
+	p.shutDoor()
 	p.state = Draining
 	for b := range p.blocked.all {
 		p.dismiss(b, ErrClosed)
@@ -173,6 +175,7 @@ func (p *Pool[In, Out]) Resize(n int) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
+	p.shutDoor()
 	p.limit = min(n, unlimited)
 	p.admit()
 	p.checkCrowd()

@@ -38,6 +38,20 @@ func (l *list[T]) remove(k *link[T]) {
 	*k = link[T]{}
 }
 
+// take moves all elements of other to the end.
+func (l *list[T]) take(other *list[T]) {
+	switch {
+	case other.head == nil:
+		return
+	case l.tail == nil:
+		*l = *other
+	default:
+		l.tail.next, other.head.prev = other.head, l.tail
+		l.tail = other.tail
+	}
+	*other = list[T]{}
+}
+
 func (l *list[T]) empty() bool { return l.head == nil }
 
 // all ranges over the elements in order; the loop may remove the one it is at.

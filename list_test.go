@@ -73,3 +73,32 @@ func TestALoopOverAListMayRemoveWhereItIsAndBreakOff(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 3}, seen)
 	require.Equal(t, []int{1, 3, 4}, ids(&l))
 }
+
+func TestAListTakesAllElementsOfAnother(t *testing.T) {
+	for name, n := range map[string][2]int{"none": {0, 0}, "into none": {0, 2}, "of none": {2, 0}, "some": {2, 3}, "one": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			links := make([]link[int], n[0]+n[1])
+			values := make([]int, len(links))
+			var l, other list[int]
+			for i := range links {
+				values[i] = i
+				if i < n[0] {
+					l.push(&links[i], &values[i])
+				} else {
+					other.push(&links[i], &values[i])
+				}
+			}
+			l.take(&other)
+			require.True(t, other.empty())
+			var got []int
+			for v := range l.all {
+				got = append(got, *v)
+			}
+			require.Equal(t, values, append([]int{}, got...))
+			for i := range links { // the links back are right as well
+				l.remove(&links[len(links)-1-i])
+			}
+			require.True(t, l.empty() && l.tail == nil)
+		})
+	}
+}

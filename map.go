@@ -97,6 +97,7 @@ func (m *mapping[In, Out]) process(outer *task) ([]Out, error) {
 	m.divide(min(n, p.limit, maxSpans))
 	p.submitted += uint64(n)
 	p.maps.push(&m.place, m)
+	p.shutDoor()
 	p.sources = append(p.sources, m)
 	if outer != nil {
 		p.lendLocked(outer, m)

@@ -41,6 +41,8 @@ type Pool[In, Out any] struct {
 	maps        list[mapping[In, Out]] // maps that are not over
 	unrun       []In                   // what never ran, for the next Stop to give back
 
+	door door[In, Out]
+
 	// heed asks workers that go through a Map without the mutex to look at the
 	// ledger after each input. Written with the mutex held.
 	heed atomic.Bool

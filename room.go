@@ -20,7 +20,11 @@ func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) er
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if !(e.outer != nil && e.waits) && p.door.leave(j) {
+		return nil
+	}
 	p.mu.Lock()
+	p.shutDoor()
 	switch {
 	case p.state != Running:
 		p.mu.Unlock()
@@ -54,9 +58,7 @@ func (p *Pool[In, Out]) enqueue(j *job[In, Out]) {
 	j.task.phase.Store(queued)
 	p.queue.push(&j.place, j)
 	p.queued++
-	if p.active < p.limit {
-		p.poke()
-	}
+	p.tendDoor()
 	p.checkCrowd()
 }
 

@@ -75,6 +75,7 @@ const (
 func (p *Pool[In, Out]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.shutDoor()
 
 	// A job that was settled between its claim and its handler counts no more,
 	// though its place is still taken.

@@ -32,6 +32,7 @@ func (w *worker[In, Out]) writeOff(over context.Context, run uint64) {
 	}
 	p.checkQuiet()
 	p.admit()
+	p.tendDoor()
 	p.poke()
 	p.mu.Unlock()
 

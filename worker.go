@@ -155,6 +155,7 @@ func (w *worker[In, Out]) turn() {
 	if w.broken {
 		// Closing what is left of it may take long: another worker goes on.
 		p.leaving++
+		p.tendDoor()
 		p.poke()
 		p.checkQuiet()
 		w.take(work[In, Out]{leave: true})
@@ -162,6 +163,7 @@ func (w *worker[In, Out]) turn() {
 	}
 	if next, ok := p.claimWork(); ok {
 		w.take(next)
+		p.tendDoor()
 		return
 	}
 	w.take(work[In, Out]{})

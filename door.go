@@ -1,0 +1,75 @@
+package dispatch
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// door is where submitters leave their jobs while every place is taken, so that
+// they and the workers do not wait for each other: a worker takes what has come
+// in one go, when the queue has run dry.
+//
+// It is open only while nothing but that can be done with a job: the pool is
+// Running, as many jobs run as may, nobody waits for room, for the end of all
+// jobs, or for a turn with a batch. Whoever is to change that, or to look at what
+// is queued, holds the ledger's mutex and shuts the door first: behind a shut
+// door the ledger has everything, and its mutex is all there is to know of.
+type door[In, Out any] struct {
+	open atomic.Bool // written with mu and the ledger's mutex held
+
+	mu   sync.Mutex         // guards what follows; taken after the ledger's mutex, where both are
+	jobs list[job[In, Out]] // accepted, and not in the queue yet; empty while the door is shut
+	came int                // their number
+	room int                // the most that may come before somebody looks at the queue again
+	_    [40]byte           // keeps off the cache line what workers write
+}
+
+// leave accepts j without the ledger, if the door is open and there is room. It
+// is called without a mutex.
+func (d *door[In, Out]) leave(j *job[In, Out]) bool {
+	if !d.open.Load() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.open.Load() || d.came == d.room || !j.task.phase.CompareAndSwap(fresh, queued) {
+		return false
+	}
+	d.jobs.push(&j.place, j)
+	d.came++
+	return true
+}
+
+// shutDoor has the queue take what was left at the door, and shuts it. The mutex
+// is held.
+func (p *Pool[In, Out]) shutDoor() {
+	d := &p.door
+	if !d.open.Load() {
+		return
+	}
+	d.mu.Lock()
+	d.open.Store(false)
+	p.queue.take(&d.jobs)
+	p.queued += d.came
+	p.submitted += uint64(d.came)
+	d.came = 0
+	d.mu.Unlock()
+}
+
+// tendDoor opens or shuts the door, as the places that are taken ask for. The
+// mutex is held.
+func (p *Pool[In, Out]) tendDoor() {
+	switch d := &p.door; {
+	case p.active < p.limit:
+		p.shutDoor()
+		if p.queued > 0 {
+			p.poke()
+		}
+	case d.open.Load() || p.queued >= p.room || p.state != Running || len(p.sources) > 0 || p.quiet != nil || !p.blocked.empty():
+	default:
+		d.mu.Lock()
+		d.room = p.room - p.queued
+		d.open.Store(true)
+		d.mu.Unlock()
+	}
+}
