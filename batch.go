@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 )
 
@@ -80,46 +81,35 @@ type Batch[In, Out any] struct {
 	// until the batch is sealed. It reaches 0 once: then the batch is over.
 	left atomic.Int64
 
+	// plain tells that nobody needs to look at the batch after each success, so
+	// that a worker may handle many items in one go without the mutex.
+	plain bool
+
+	// current is where items are claimed. Written with pool.mu held, as after
+	// it is by claims, so it never goes back.
+	current atomic.Pointer[chunk[In, Out]]
+
+	outlet  atomic.Pointer[outlet[In, Out]] // of results; nil until Results. Written with pool.mu held
+	awaited atomic.Bool                     // there are readers. Written with pool.mu held
+
 	// Guarded by pool.mu.
-	chunks    [][]item[In, Out] // of growing sizes, so that an item never moves
-	claims    cursor            // the next item to claim
-	progress  Progress
-	sealed    bool
-	over      bool
-	finished  chan struct{}        // closed when the batch is over; nil until somebody waits for that
-	listed    bool                 // in pool.sources
-	open      link[Batch[In, Out]] // in pool.open: has items that are not done, or readers of results
-	watching  bool                 // the caller's context is watched, or is about to be
-	unwatch   func() bool
-	crew      crew
-	lenders   []*task              // jobs of this pool that wait for the batch
-	readers   []*itemReader        // calls of All that wait for an item
-	order     []*item[In, Out]     // the items that have their outcome, as they got it
-	results   chan Result[In, Out] // nil until Results
-	canceled  chan struct{}        // closed when the batch is halted; made with results
-	sent      int                  // how many of order have been taken for results
-	pumping   bool                 // a goroutine sends the rest, because results was full
-	reporting bool                 // a goroutine calls onProgress
-	told      bool                 // it has been called ...
-	reported  Progress             // ... with this
+	first, last *chunk[In, Out]
+	progress    Progress // what has been counted; see live for the rest
+	hands       int      // workers that have claimed an item
+	sealed      bool
+	over        bool
+	finished    chan struct{}        // closed when the batch is over; nil until somebody waits for that
+	listed      bool                 // in pool.sources
+	place       link[Batch[In, Out]] // in pool.open: has items that are not done, or readers of results
+	watching    bool                 // the caller's context is watched, or is about to be
+	unwatch     func() bool
+	crew        crew
+	lenders     []*task       // jobs of this pool that wait for the batch
+	readers     []*itemReader // calls of All that wait for an item
+	reporting   bool          // a goroutine calls onProgress
+	told        bool          // it has been called ...
+	reported    Progress      // ... with this
 }
-
-// item is one input of a batch. Whoever claims it owns in; out and err are
-// written with the mutex held and stay as they are once done.
-type item[In, Out any] struct {
-	in    In
-	out   Out
-	err   error
-	index int
-	done  bool
-}
-
-func (it *item[In, Out]) result() Result[In, Out] {
-	return Result[In, Out]{Index: it.index, In: it.in, Out: it.out, Err: it.err}
-}
-
-// cursor is a position among the items of a batch.
-type cursor struct{ chunk, offset int }
 
 // Batch returns a new batch. When ctx is done, the batch is canceled with its
 // cause; the handlers' contexts carry its values. It starts nothing and blocks
@@ -132,6 +122,7 @@ func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[I
 			opt(&b.cfg)
 		}
 	}
+	b.plain = b.cfg.onProgress == nil && !b.cfg.stopOnSuccess
 	b.left.Store(1)
 	return b
 }
@@ -160,7 +151,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		return nil
 	}
 	p.shutDoor()
-	b.append(ins)
+	b.add(ins)
 	b.left.Add(int64(len(ins)))
 	p.submitted += uint64(len(ins))
 	b.keepOpen()
@@ -180,42 +171,10 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 	return nil
 }
 
-// append stores ins. The mutex is held.
-func (b *Batch[In, Out]) append(ins []In) {
-	last := len(b.chunks) - 1
-	if last < 0 || cap(b.chunks[last])-len(b.chunks[last]) < len(ins) {
-		size := max(len(ins), 16)
-		if last >= 0 {
-			size = max(size, min(2*cap(b.chunks[last]), 1<<16))
-		}
-		b.chunks = append(b.chunks, make([]item[In, Out], 0, size))
-		last++
-	}
-	for _, in := range ins {
-		b.chunks[last] = append(b.chunks[last], item[In, Out]{in: in, index: b.progress.Total})
-		b.progress.Total++
-	}
-}
-
-// at returns the item at c and moves c on to the next; nil at the end.
-func (b *Batch[In, Out]) at(c *cursor) *item[In, Out] {
-	for c.chunk < len(b.chunks) {
-		if chunk := b.chunks[c.chunk]; c.offset < len(chunk) {
-			c.offset++
-			return &chunk[c.offset-1]
-		}
-		if c.chunk == len(b.chunks)-1 {
-			return nil // more may come into this chunk
-		}
-		c.chunk, c.offset = c.chunk+1, 0
-	}
-	return nil
-}
-
 // keepOpen has the end of the pool seal the batch. The mutex is held.
 func (b *Batch[In, Out]) keepOpen() {
-	if b.open.elem == nil && !b.over {
-		b.pool.open.push(&b.open, b)
+	if b.place.elem == nil && !b.over {
+		b.pool.open.push(&b.place, b)
 	}
 }
 
@@ -225,7 +184,7 @@ func (b *Batch[In, Out]) watch() {
 		return
 	}
 	b.pool.mu.Lock()
-	start := !b.watching && b.open.elem != nil
+	start := !b.watching && b.place.elem != nil
 	b.watching = b.watching || start
 	b.pool.mu.Unlock()
 	if !start {
@@ -233,7 +192,7 @@ func (b *Batch[In, Out]) watch() {
 	}
 	stop := context.AfterFunc(b.caller, func() { b.cancel(contextVerdict(b.caller)) })
 	b.pool.mu.Lock()
-	keep := b.open.elem != nil
+	keep := b.place.elem != nil
 	if keep {
 		b.unwatch = stop
 	} else {
@@ -286,7 +245,10 @@ func (b *Batch[In, Out]) cancel(v verdict) {
 func (b *Batch[In, Out]) Progress() Progress {
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
-	return b.progress
+	_, _, done := b.live()
+	now := b.progress
+	now.Done += done
+	return now
 }
 
 // Wait seals the batch, waits until it is over, and returns the outputs in the
@@ -311,8 +273,7 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 	}
 	outs := make([]Out, 0, b.progress.Total)
 	var errs []error
-	var c cursor
-	for it := b.at(&c); it != nil; it = b.at(&c) {
+	for it := range b.all {
 		outs = append(outs, it.out)
 		if it.err != nil {
 			errs = append(errs, &ItemError{Index: it.index, Err: it.err})
@@ -356,25 +317,45 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 			}
 		}()
 		r := &itemReader{ready: make(chan struct{}, 1)}
-		for c := (cursor{}); ; r.index++ {
-			b.pool.mu.Lock()
-			it := b.at(&c)
-			if it == nil {
-				b.pool.mu.Unlock()
-				complete = true
-				return
-			}
-			done := it.done
-			if !done {
-				b.readers = append(b.readers, r)
-			}
-			b.pool.mu.Unlock()
-			if !done {
+		for it := range b.all {
+			if it.state.Load() == open && b.await(r, it) {
 				<-r.ready
 			}
 			if !yield(it.result()) {
 				return
 			}
 		}
+		complete = true
 	}
+}
+
+// await has r told when it has its outcome; false if it has it already.
+func (b *Batch[In, Out]) await(r *itemReader, it *item[In, Out]) bool {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	r.index = it.index
+	b.readers = append(b.readers, r)
+	// Whoever tells the outcome looks for readers afterwards; this looks for the
+	// outcome after there is a reader. One of the two sees the other.
+	b.awaited.Store(true)
+	if it.state.Load() == open {
+		return true
+	}
+	b.readers = b.readers[:len(b.readers)-1]
+	b.awaited.Store(len(b.readers) > 0)
+	return false
+}
+
+// tellReaders tells those that wait for it.
+func (b *Batch[In, Out]) tellReaders(it *item[In, Out]) {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	b.readers = slices.DeleteFunc(b.readers, func(r *itemReader) bool {
+		if r.index != it.index {
+			return false
+		}
+		r.ready <- struct{}{} // has room: the only token
+		return true
+	})
+	b.awaited.Store(len(b.readers) > 0)
 }

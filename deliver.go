@@ -3,32 +3,27 @@ package dispatch
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
-// How the items of a batch get their outcomes, and the outcomes their readers.
+// How the items of a batch are run, and how their outcomes get to the readers.
 
 func (b *Batch[In, Out]) claim() (w work[In, Out], ok bool) {
-	if it := b.at(&b.claims); it != nil {
+	if it := b.next(); it != nil {
+		b.hands++
 		return work[In, Out]{source: b, item: it}, true
 	}
 	b.listed = false
 	return w, false
 }
 
-func (b *Batch[In, Out]) unclaimed() int {
-	n := -b.claims.offset
-	for _, chunk := range b.chunks[min(b.claims.chunk, len(b.chunks)):] {
-		n += len(chunk)
-	}
-	return n
-}
-
 // forward runs an item on the place of a job that waits for the batch.
 func (b *Batch[In, Out]) forward(lender *task) bool {
-	it := b.at(&b.claims)
+	it := b.next()
 	if it == nil {
 		return false
 	}
+	b.hands++
 	b.pool.runExtra(work[In, Out]{source: b, item: it, lender: lender})
 	return true
 }
@@ -54,38 +49,91 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 }
 
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
-	out, v := w.exec(w.stay(b.caller, &b.crew), &w.hand.item.in)
+	t := w.stay(b.caller, &b.crew)
+	if !b.plain || w.seat != nil || w.impl == nil {
+		out, v := w.exec(t, &w.hand.item.in)
+		b.finish(w, out, v)
+		return
+	}
+	w.running = true
+	out, v := b.handle(w, t)
+	w.running = false
+	if w.caught != nil {
+		w.reportCaught()
+	}
 	b.finish(w, out, v)
 }
 
+// handle is exec for as many items as w can claim one after another without the
+// mutex. It returns with the outcome of the one in w's hand, for finish, when
+// there is something to be done about it: it is the last for now, or it went bad.
+func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) (out Out, v verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			v = w.panicked(r)
+		}
+	}()
+	var zero Out
+	watched := b.caller.Done() != nil
+	for {
+		it := w.hand.item
+		if (watched || t.resolved()) && t.lateToStart() {
+			return zero, t.lateVerdict()
+		}
+		got, err := w.impl.Process(t, it.in)
+		if err != nil {
+			return zero, t.failure(err)
+		}
+		if b.pool.heed.Load() || t.resolved() {
+			return got, v
+		}
+		// The next is claimed before this one is given: who has the last result
+		// finds the worker's place free.
+		next := b.current.Load().claim()
+		if next == nil {
+			return got, v
+		}
+		it.out = got
+		w.share.done.Add(1)
+		b.give(it)
+		w.hand.item = next
+	}
+}
+
+// finish gives the item in w's hand its outcome.
 func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
-	p, it := b.pool, w.hand.item
+	p, it, s := b.pool, w.hand.item, w.share
 	announce := nothing
 	p.mu.Lock()
-	written := !it.done // unless it was abandoned
-	var send bool
-	if written {
-		send = b.record(it, out, v)
+	n := b.count(s)
+	abandoned := w.seat != nil && w.seat.stray // then it has its outcome
+	if !abandoned {
+		b.hands--
+		b.record(it, out, v)
 		announce = b.haltAfter(v)
+		n++
 	}
 	w.turn()
 	p.mu.Unlock()
 
 	w.endStay()
-	if written {
-		announce()
-		b.deliver(it, send)
+	announce()
+	if !abandoned {
+		b.give(it)
 	}
+	b.delivered(n)
 }
 
 func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
 	it := w.hand.item
 	var zero Out
-	send := b.record(it, zero, v)
+	b.hands--
+	b.record(it, zero, v)
 	halted := b.haltAfter(v)
 	return func() {
 		halted()
-		b.deliver(it, send)
+		b.give(it)
+		b.delivered(1)
 	}
 }
 
@@ -98,46 +146,181 @@ func (b *Batch[In, Out]) haltAfter(v verdict) (announce func()) {
 	return nothing
 }
 
-// record gives an item its outcome, and returns whether there is room in
-// results for the caller to send it there. The mutex is held; deliver must
+// record counts and writes the outcome of an item. The mutex is held; give must
 // follow when it is released.
-func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) (send bool) {
-	it.out, it.err, it.done = out, v.err, true
+func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) {
+	it.out, it.err = out, v.err
 	b.pool.ended[v.kind]++
 	b.progress.Done++
 	if v.kind != succeeded {
 		b.progress.Failed++
 	}
-	if len(b.readers) > 0 {
-		b.readers = slices.DeleteFunc(b.readers, func(r *itemReader) bool {
-			if r.index != it.index {
-				return false
-			}
-			r.ready <- struct{}{} // has room: the only token
-			return true
-		})
-	}
-	b.order = append(b.order, it)
 	b.startReporter()
-	switch {
-	case b.results == nil:
-	case b.sent == len(b.order)-1 && b.sent < cap(b.results):
-		// Those that went there before have room as well, so nobody blocks.
-		b.sent++
-		return true
-	case !b.pumping:
-		b.pumping = true
-		go b.pump()
-	}
-	return false
 }
 
-// deliver follows record.
-func (b *Batch[In, Out]) deliver(it *item[In, Out], send bool) {
-	if send {
-		b.results <- it.result()
+// count counts what the worker of s has handled without the mutex, which is held
+// now.
+func (b *Batch[In, Out]) count(s *share) (n int) {
+	n = int(s.done.Swap(0))
+	b.pool.ended[succeeded] += uint64(n)
+	b.progress.Done += n
+	return n
+}
+
+// live counts the items that are unclaimed, that are being handled, and that
+// have been handled without being counted yet. The mutex is held, but workers go
+// on meanwhile: so it looks once at what is claimed, and allows for what they do
+// until it has asked the last of them.
+func (b *Batch[In, Out]) live() (left, handling, done int) {
+	left = b.unclaimed()
+	claimed := b.progress.Total - left - b.progress.Done
+	for s := range b.crew.shares.all {
+		done += int(s.done.Load())
 	}
-	b.delivered(1)
+	done = min(max(done, claimed-b.hands), claimed)
+	return left, claimed - done, done
+}
+
+// outlet is the channel of results, which a batch has once somebody asks.
+type outlet[In, Out any] struct {
+	results  chan Result[In, Out]
+	canceled chan struct{} // closed when the batch is halted
+
+	// busy tells that what comes is to join waiting, because results is full or
+	// what came before is on its way there. Written with pool.mu held.
+	busy    atomic.Bool
+	waiting []*item[In, Out] // for the pump to send. Guarded by pool.mu
+}
+
+// give hands out the outcome of an item, without the mutex.
+func (b *Batch[In, Out]) give(it *item[In, Out]) {
+	o := b.outlet.Load()
+	if o != nil {
+		it.state.Store(sent)
+	} else {
+		it.state.Store(told)
+		// Results looks for what has been told after it has made the outlet;
+		// this looks for the outlet after it has told. One sends it.
+		if o = b.outlet.Load(); o != nil && !it.state.CompareAndSwap(told, sent) {
+			o = nil
+		}
+	}
+	if b.awaited.Load() {
+		b.tellReaders(it)
+	}
+	if o != nil && (o.busy.Load() || !o.offer(it)) {
+		b.sendLater(o, it)
+	}
+}
+
+// offer sends the outcome of an item if there is room.
+func (o *outlet[In, Out]) offer(it *item[In, Out]) bool {
+	select {
+	case o.results <- it.result():
+		return true
+	default:
+		return false
+	}
+}
+
+func (b *Batch[In, Out]) sendLater(o *outlet[In, Out], it *item[In, Out]) {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	if !o.busy.Load() {
+		if o.offer(it) {
+			return
+		}
+		o.busy.Store(true)
+		go b.pump(o)
+	}
+	o.waiting = append(o.waiting, it)
+}
+
+// pump sends what did not fit into results when it came.
+func (b *Batch[In, Out]) pump(o *outlet[In, Out]) {
+	p := b.pool
+	for {
+		p.mu.Lock()
+		items := o.waiting
+		o.waiting = nil
+		if len(items) == 0 {
+			o.busy.Store(false)
+			if b.over {
+				close(o.results)
+			}
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		for _, it := range items {
+			select {
+			case o.results <- it.result():
+			case <-o.canceled:
+				o.offer(it) // or else it is not sent
+			}
+		}
+	}
+}
+
+// Results returns the channel of the outcomes, in the order in which they come;
+// those that are there when it is called for the first time come in the order of
+// the inputs.
+// It is closed when the batch is sealed and all of them have been received. The
+// channel has room for the inputs there are when Results is first called (and
+// for at least 128): whether it is read or not disturbs nobody. While there are
+// more unread outcomes than that, a goroutine stays with the batch, until they
+// have been read, or the batch is canceled; after a cancel, outcomes that do not
+// fit are not sent. All calls return the same channel.
+//
+// A batch that a job has made on its own pool may be read from within that job:
+// from the call of Results until the batch is over, the job's place is lent to
+// the batch.
+func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
+	p := b.pool
+	p.mu.Lock()
+	if o := b.outlet.Load(); o != nil {
+		p.mu.Unlock()
+		return o.results
+	}
+	o := b.openOutlet()
+	if b.over {
+		close(o.results)
+		p.mu.Unlock()
+		return o.results
+	}
+	b.keepOpen()
+	seal := nothing
+	if p.state != Running {
+		seal = b.seal()
+	}
+	p.mu.Unlock()
+
+	if b.outer != nil {
+		b.lend(b.outer)
+	}
+	seal()
+	b.watch()
+	return o.results
+}
+
+// openOutlet makes the outlet, and sends all there is. The mutex is held.
+func (b *Batch[In, Out]) openOutlet() *outlet[In, Out] {
+	o := &outlet[In, Out]{
+		results:  make(chan Result[In, Out], max(b.progress.Total, 128)),
+		canceled: make(chan struct{}),
+	}
+	if b.crew.halted != nil {
+		close(o.canceled)
+	}
+	o.busy.Store(true) // what comes meanwhile waits for the mutex
+	b.outlet.Store(o)
+	for it := range b.all {
+		if it.state.CompareAndSwap(told, sent) {
+			o.results <- it.result() // has room for all there is
+		}
+	}
+	o.busy.Store(false)
+	return o
 }
 
 // delivered takes n off left, and ends the batch if those were the last.
@@ -148,7 +331,7 @@ func (b *Batch[In, Out]) delivered(n int) {
 	p := b.pool
 	p.mu.Lock()
 	over := b.left.Load() == 0
-	resting := !b.sealed && b.progress.Done == b.progress.Total && b.results == nil
+	resting := !b.sealed && b.progress.Done == b.progress.Total && b.outlet.Load() == nil
 	if b.over || !over && !resting {
 		p.mu.Unlock()
 		return
@@ -158,8 +341,8 @@ func (b *Batch[In, Out]) delivered(n int) {
 		if b.finished != nil {
 			close(b.finished)
 		}
-		if b.results != nil && !b.pumping {
-			close(b.results)
+		if o := b.outlet.Load(); o != nil && !o.busy.Load() {
+			close(o.results)
 		}
 		for _, t := range b.lenders {
 			t.loan.forget(b)
@@ -168,7 +351,7 @@ func (b *Batch[In, Out]) delivered(n int) {
 	}
 	// Where nothing is left to do, and nobody to tell, the pool and the caller's
 	// context need not know of the batch until the next Add.
-	p.open.remove(&b.open)
+	p.open.remove(&b.place)
 	unwatch := b.unwatch
 	b.watching, b.unwatch = b.watching && unwatch == nil, nil
 	p.mu.Unlock()
@@ -185,99 +368,25 @@ func (b *Batch[In, Out]) halt(v verdict) (unrun []In, announce func()) {
 	interrupted := b.crew.halt(&b.pool.ledger, v)
 	b.listed = false
 	b.pool.unlist(b)
-	if b.results != nil {
-		close(b.canceled)
+	if o := b.outlet.Load(); o != nil {
+		close(o.canceled)
 	}
-	var send []*item[In, Out]
+	var ended []*item[In, Out]
 	var zero Out
-	for it := b.at(&b.claims); it != nil; it = b.at(&b.claims) {
+	for it := b.next(); it != nil; it = b.next() {
 		unrun = append(unrun, it.in)
-		if b.record(it, zero, v) {
-			send = append(send, it)
-		}
+		b.record(it, zero, v)
+		ended = append(ended, it)
 	}
 	return unrun, func() {
 		interrupted()
-		for _, it := range send {
-			b.results <- it.result()
+		for _, it := range ended {
+			b.give(it)
 		}
-		if len(unrun) > 0 {
-			b.delivered(len(unrun))
+		if len(ended) > 0 {
+			b.delivered(len(ended))
 		}
 	}
 }
 
 func nothing() {}
-
-// Results returns the channel of the outcomes, in the order in which they come.
-// It is closed when the batch is sealed and all of them have been received. The
-// channel has room for the inputs there are when Results is first called (and
-// for at least 128): whether it is read or not disturbs nobody. Once more
-// outcomes have come than that, a goroutine stays with the batch until the
-// channel has been read to its end, or the batch is canceled; after a cancel,
-// outcomes that do not fit are not sent. All calls return the same channel.
-//
-// A batch that a job has made on its own pool may be read from within that job:
-// from the call of Results until the batch is over, the job's place is lent to
-// the batch.
-func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
-	p := b.pool
-	p.mu.Lock()
-	if b.results != nil {
-		p.mu.Unlock()
-		return b.results
-	}
-	b.results = make(chan Result[In, Out], max(b.progress.Total, 128))
-	b.canceled = make(chan struct{})
-	if b.crew.halted != nil {
-		close(b.canceled)
-	}
-	for ; b.sent < len(b.order); b.sent++ {
-		b.results <- b.order[b.sent].result() // has room for all there is
-	}
-	if b.over {
-		close(b.results)
-		p.mu.Unlock()
-		return b.results
-	}
-	b.keepOpen()
-	seal := nothing
-	if p.state != Running {
-		seal = b.seal()
-	}
-	p.mu.Unlock()
-
-	if b.outer != nil {
-		b.lend(b.outer)
-	}
-	seal()
-	b.watch()
-	return b.results
-}
-
-// pump sends what did not fit into results when it came.
-func (b *Batch[In, Out]) pump() {
-	p := b.pool
-	for {
-		p.mu.Lock()
-		if b.sent == len(b.order) {
-			b.pumping = false
-			if b.over {
-				close(b.results)
-			}
-			p.mu.Unlock()
-			return
-		}
-		it := b.order[b.sent]
-		b.sent++
-		p.mu.Unlock()
-		select {
-		case b.results <- it.result():
-		case <-b.canceled:
-			select {
-			case b.results <- it.result():
-			default: // does not fit
-			}
-		}
-	}
-}

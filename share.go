@@ -16,6 +16,10 @@ type share struct {
 	// at is the input of a Map that is being handled, plus one, for the error
 	// of a Map that is ended by its caller's context.
 	at atomic.Int64
+
+	// done counts the items of a batch that have been handled in this stay
+	// without the mutex and are not in the batch's progress yet.
+	done atomic.Int64
 }
 
 // crew is the workers that are at a batch or a map. Guarded by ledger.mu.

@@ -81,10 +81,11 @@ func (p *Pool[In, Out]) Stats() Stats {
 	// though its place is still taken.
 	waiting, running := p.queued, p.active+p.extra-p.dead
 	succ := p.ended[succeeded]
-	for _, s := range p.sources {
-		if b, ok := s.(*Batch[In, Out]); ok {
-			waiting += b.unclaimed()
-		}
+	for b := range p.open.all {
+		left, handling, done := b.live()
+		waiting += left
+		running -= b.hands - handling
+		succ += uint64(done)
 	}
 	for m := range p.maps.all {
 		left, handling, done := m.progress()
