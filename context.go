@@ -9,21 +9,21 @@ import (
 
 // The phases of a task go one way only:
 //
-//	fresh ──► queued ──► claimed ──► running ──► settled ──► returned
-//	   │         └──────────┴────────────┴─────────┘ ▲           ▲
-//	   └─────────────────────────────────────────────┘           │
-//	                                     running ────────────────┘
+//	offered ──► accepted ──► running ──► settled ──► returned
+//	   │            └───────────┴───────────┘ ▲          ▲
+//	   └──────────────────────────────────────┘          │
+//	                         running ────────────────────┘
 //
-// A job is queued or claimed when the pool accepts it, claimed when a worker is
-// to run it, and running when its handler is entered. That is the one step that
-// the worker takes without the ledger's mutex, by compare-and-swap; so whoever
-// settles a claimed job (to settling at first, while the outcome is written)
-// keeps it from running. A job that is settled while it runs keeps its place
-// until its handler has returned; for most, returning is what settles them.
+// A job is offered while its caller's context is watched and the pool has not
+// accepted it; others are accepted as far as anybody knows of them. It is running
+// when its handler is entered. That is the one step that the worker takes without
+// the ledger's mutex, by compare-and-swap; so whoever settles a job before (to
+// settling at first, while the outcome is written) keeps it from running. A job
+// that is settled while it runs keeps its place until its handler has returned;
+// for most, returning is what settles them.
 const (
-	fresh uint32 = iota
-	queued
-	claimed
+	accepted uint32 = iota
+	offered
 	running
 	settling
 	settled
@@ -47,7 +47,8 @@ type task struct {
 	// The outcome, written before the phase becomes settled.
 	kind     outcome
 	byCaller bool // it is the end of the caller's context
-	dead     bool // the task was claimed, and its handler will not be entered
+	dead     bool // the task was claimed, and its handler will not be entered. Guarded by ledger.mu
+	claimed  bool // a worker is to run the task, or has. Guarded by ledger.mu
 	err      error
 
 	deadline time.Duration // on the ledger's clock; 0: none but the caller's. Written before the handler runs
@@ -67,11 +68,14 @@ type task struct {
 // resolved tells whether the outcome has been decided.
 func (t *task) resolved() bool { return t.phase.Load() >= settled }
 
-// inside tells whether a worker's place is taken for t.
-func (t *task) inside() bool {
-	phase := t.phase.Load()
-	return phase >= claimed && phase < returned
+// accept makes an offered task accepted; false if it has been settled instead.
+func (t *task) accept() bool {
+	return t.phase.Load() == accepted || t.phase.CompareAndSwap(offered, accepted)
 }
+
+// inside tells whether a worker's place is taken for t. Its handler, or what the
+// handler has called, asks: so t has been claimed.
+func (t *task) inside() bool { return t.phase.Load() < returned }
 
 // end writes the outcome and makes it visible by the phase, settled or
 // returned; ledger.mu is held. The token of the waiter it returns is for
@@ -239,7 +243,7 @@ func (t *task) stopped() bool {
 // settled, and it must not be.
 func (t *task) enter() bool {
 	if t.job != nil {
-		return t.phase.CompareAndSwap(claimed, running)
+		return t.phase.CompareAndSwap(accepted, running)
 	}
 	return !t.resolved() || t.stopped()
 }

@@ -30,14 +30,10 @@ func (p *Pool[In, Out]) dispatch() {
 		p.mu.Unlock()
 
 		switch d.act {
-		case pairIdle:
-			w := <-p.workers
-			w.inbox <- d.work
+		case pairIdle, retireIdle:
+			p.hand(d.idle, d.work)
 		case startWorker:
 			go p.newPoolWorker(d.work).loop()
-		case retireIdle:
-			w := <-p.workers
-			w.inbox <- work[In, Out]{leave: true}
 		case sleep:
 			p.sleep(timer, d.until)
 		case exit:
@@ -74,6 +70,7 @@ func (p *Pool[In, Out]) sleep(timer *time.Timer, until time.Duration) {
 type decision[In, Out any] struct {
 	act   action
 	work  work[In, Out]
+	idle  *worker[In, Out] // who gets the work; nil for any in the worker channel
 	until time.Duration // on the ledger's clock; 0: no worker is going to be idle too long
 }
 
@@ -93,7 +90,7 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 	if w, ok := p.claimWork(); ok {
 		d.work = w
 		if len(p.idleSince) > 0 {
-			p.claimIdle()
+			d.idle = p.claimIdle()
 			d.act = pairIdle
 		} else {
 			p.workforce++
@@ -106,9 +103,9 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 	now, later := p.surplus()
 	switch {
 	case now:
-		p.idleSince = p.idleSince[1:]
+		d.idle = p.claimSurplus()
 		p.leaving++
-		d.act = retireIdle
+		d.act, d.work = retireIdle, work[In, Out]{leave: true}
 	case p.state != Running && p.workforce == 0 && p.strays == 0 && p.errands == 0 && !p.unfinished():
 		p.state = Ended
 		d.act = endPool
@@ -184,12 +181,11 @@ func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
 		w, ok = p.claimItem()
 		p.checkCrowd()
 	}
-	if !ok && p.queued == 0 {
-		p.shutDoor()
+	if !ok && p.queued == 0 && p.door.unlocked {
+		p.collect(true) // it may stay open: the place is taken again by what has come
 	}
 	if !ok && p.queued > 0 {
-		j := p.queue.head.elem
-		p.queue.remove(&j.place)
+		j := p.queue.first.elem
 		p.queued--
 		p.start(j)
 		p.turnSrc = true
@@ -239,12 +235,33 @@ func (p *Pool[In, Out]) runExtra(w work[In, Out]) {
 	p.poke()
 }
 
-// claimIdle claims the idle worker that has been needed last. The mutex is
-// held; the claim stands for whichever worker comes out of the channel.
-func (p *Pool[In, Out]) claimIdle() { p.idleSince = p.idleSince[:len(p.idleSince)-1] }
+// claimIdle claims an idle worker for something to do: the warm one, or else
+// whichever comes out of the channel, for which it returns nil. The mutex is held.
+func (p *Pool[In, Out]) claimIdle() *worker[In, Out] {
+	p.idleSince = p.idleSince[:len(p.idleSince)-1]
+	w := p.warm
+	p.warm = nil
+	return w
+}
 
-// hand gives work to an idle worker that has been claimed.
-func (p *Pool[In, Out]) hand(w work[In, Out]) { (<-p.workers).inbox <- w }
+// claimSurplus claims an idle worker that is to leave: one in the channel, or
+// else the warm one. The mutex is held.
+func (p *Pool[In, Out]) claimSurplus() (w *worker[In, Out]) {
+	if len(p.idleSince) == 1 {
+		w, p.warm = p.warm, nil
+	}
+	p.idleSince = p.idleSince[1:]
+	return w
+}
+
+// hand gives work to an idle worker that has been claimed; nil for one in the
+// channel.
+func (p *Pool[In, Out]) hand(w *worker[In, Out], todo work[In, Out]) {
+	if w == nil {
+		w = <-p.workers
+	}
+	w.inbox <- todo
+}
 
 // poke makes the dispatcher look again. The mutex is held.
 func (p *Pool[In, Out]) poke() {

@@ -36,7 +36,7 @@ func requireRest[In, Out any](t testing.TB, p *Pool[In, Out]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	require.Equal(t, [6]int{}, [6]int{p.active, p.extra, p.queued, p.dead, len(p.urgent), len(p.sources)})
-	require.True(t, p.queue.empty() && p.door.jobs.empty() && p.started.empty() && p.blocked.empty() && p.maps.empty())
+	require.True(t, p.queue.jobs.empty() && p.queue.first == nil && p.door.jobs.empty() && p.blocked.empty() && p.maps.empty())
 	require.Len(t, p.idleSince, p.workforce-p.leaving)
 }
 

@@ -15,13 +15,18 @@ import (
 // is queued, holds the ledger's mutex and shuts the door first: behind a shut
 // door the ledger has everything, and its mutex is all there is to know of.
 type door[In, Out any] struct {
+	unlocked bool // what open is, for those who hold the ledger's mutex; guarded by that
+	_        [56]byte
+
+	// What follows is for submitters, off the cache lines of the workers.
+
 	open atomic.Bool // written with mu and the ledger's mutex held
 
 	mu   sync.Mutex         // guards what follows; taken after the ledger's mutex, where both are
 	jobs list[job[In, Out]] // accepted, and not in the queue yet; empty while the door is shut
 	came int                // their number
 	room int                // the most that may come before somebody looks at the queue again
-	_    [40]byte           // keeps off the cache line what workers write
+	_    [40]byte
 }
 
 // leave accepts j without the ledger, if the door is open and there is room. It
@@ -32,7 +37,7 @@ func (d *door[In, Out]) leave(j *job[In, Out]) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.open.Load() || d.came == d.room || !j.task.phase.CompareAndSwap(fresh, queued) {
+	if !d.open.Load() || d.came == d.room || !j.task.accept() {
 		return false
 	}
 	d.jobs.push(&j.place, j)
@@ -40,24 +45,30 @@ func (d *door[In, Out]) leave(j *job[In, Out]) bool {
 	return true
 }
 
-// shutDoor has the queue take what was left at the door, and shuts it. The mutex
-// is held.
-func (p *Pool[In, Out]) shutDoor() {
+// collect has the queue take what was left at the door. The door stays open if
+// there was something, and if it may. The ledger's mutex is held.
+func (p *Pool[In, Out]) collect(stay bool) {
 	d := &p.door
-	if !d.open.Load() {
-		return
-	}
 	d.mu.Lock()
-	d.open.Store(false)
 	p.queue.take(&d.jobs)
 	p.queued += d.came
 	p.submitted += uint64(d.came)
-	d.came = 0
+	d.unlocked = stay && d.came > 0
+	d.came, d.room = 0, p.room-p.queued
+	d.open.Store(d.unlocked)
 	d.mu.Unlock()
 }
 
+// shutDoor has the queue take what was left at the door, and shuts it. The
+// ledger's mutex is held.
+func (p *Pool[In, Out]) shutDoor() {
+	if p.door.unlocked {
+		p.collect(false)
+	}
+}
+
 // tendDoor opens or shuts the door, as the places that are taken ask for. The
-// mutex is held.
+// ledger's mutex is held.
 func (p *Pool[In, Out]) tendDoor() {
 	switch d := &p.door; {
 	case p.active < p.limit:
@@ -65,10 +76,11 @@ func (p *Pool[In, Out]) tendDoor() {
 		if p.queued > 0 {
 			p.poke()
 		}
-	case d.open.Load() || p.queued >= p.room || p.state != Running || len(p.sources) > 0 || p.quiet != nil || !p.blocked.empty():
+	case d.unlocked || p.queued >= p.room || p.state != Running || len(p.sources) > 0 || p.quiet != nil || !p.blocked.empty():
 	default:
 		d.mu.Lock()
 		d.room = p.room - p.queued
+		d.unlocked = true
 		d.open.Store(true)
 		d.mu.Unlock()
 	}

@@ -104,7 +104,7 @@ type job[In, Out any] struct {
 	Future[Out]
 	pool  *Pool[In, Out]
 	in    In                 // cleared when a handler takes it, or when none will
-	place link[job[In, Out]] // in pool.queue or pool.started
+	place link[job[In, Out]] // in pool.queue, or at the door before
 }
 
 // whole is a job seen from its task. The mutex is held for its methods.
@@ -121,12 +121,10 @@ func (j *job[In, Out]) forget() {
 	}
 	var zero In
 	j.in = zero
-	if j.task.phase.Load() == queued {
-		p.queue.remove(&j.place)
+	p.queue.remove(j)
+	if !j.task.claimed {
 		p.queued--
 		p.admit()
-	} else {
-		p.started.remove(&j.place)
 	}
 }
 
@@ -134,11 +132,10 @@ func (j *job[In, Out]) forget() {
 // it.
 func (j *job[In, Out]) forward(lender *task) bool {
 	p := j.pool
-	if j.task.phase.Load() != queued {
+	if j.task.claimed || j.task.resolved() {
 		return false
 	}
 	p.shutDoor()
-	p.queue.remove(&j.place)
 	p.queued--
 	p.startExtra(j, lender)
 	p.admit()

@@ -81,31 +81,27 @@ func (l *ledger) settle(t *task, v verdict) bool {
 
 // decide is the part of settle that holds mu; t.announce must follow it.
 func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
-	if t.phase.CompareAndSwap(fresh, settling) {
+	if t.phase.CompareAndSwap(offered, settling) {
 		// Its caller's context was done before it was accepted, and now it
 		// will not be: there is no outcome to count, and nobody to tell.
 		t.end(v, settled, false)
 		return nil, false
 	}
-	switch t.phase.Load() {
-	case queued:
-		t.job.forget()
-		waiter = t.end(v, settled, false)
-	case claimed, running:
-		// The worker goes from claimed to running without the mutex.
-		if t.phase.CompareAndSwap(claimed, settling) {
+	switch {
+	case t.phase.Load() > running:
+		return nil, false
+	case !t.phase.CompareAndSwap(accepted, settling): // its handler has been entered
+		waiter = t.end(v, settled, true)
+	default:
+		if t.claimed {
 			l.dead++
 			t.dead = true
-			t.job.forget()
-			waiter = t.end(v, settled, false)
-		} else {
-			waiter = t.end(v, settled, true)
 		}
-		if t.seat != nil {
-			t.seat.interrupt(t)
-		}
-	default:
-		return nil, false
+		t.job.forget()
+		waiter = t.end(v, settled, false)
+	}
+	if t.seat != nil {
+		t.seat.interrupt(t)
 	}
 	if t.unwatch != nil {
 		l.errands++ // announce ends it
@@ -122,7 +118,7 @@ func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
 // is returned is to be given when it is released.
 func (l *ledger) finish(t *task, v verdict) (waiter chan struct{}) {
 	switch t.phase.Load() {
-	case claimed:
+	case accepted:
 		return t.end(v, returned, false)
 	case running:
 		return t.end(v, returned, true)

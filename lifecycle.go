@@ -125,11 +125,9 @@ func (p *Pool[In, Out]) halt() {
 	}
 	p.state = Stopping
 	var announces []func()
-	for _, jobs := range []*list[job[In, Out]]{&p.started, &p.queue} {
-		for j := range jobs.all {
-			if waiter, ok := p.decide(&j.task, v); ok {
-				announces = append(announces, func() { j.task.announce(waiter) })
-			}
+	for j := range p.queue.jobs.all {
+		if waiter, ok := p.decide(&j.task, v); ok {
+			announces = append(announces, func() { j.task.announce(waiter) })
 		}
 	}
 	for b := range p.open.all {

@@ -20,6 +20,21 @@ func (l *list[T]) push(k *link[T], elem *T) {
 	l.tail = k
 }
 
+// insert puts elem before at, or at the end if at is nil.
+func (l *list[T]) insert(k *link[T], elem *T, at *link[T]) {
+	if at == nil {
+		l.push(k, elem)
+		return
+	}
+	k.elem, k.prev, k.next = elem, at.prev, at
+	if at.prev != nil {
+		at.prev.next = k
+	} else {
+		l.head = k
+	}
+	at.prev = k
+}
+
 // remove takes k out; it does nothing if k is in no list.
 func (l *list[T]) remove(k *link[T]) {
 	if k.elem == nil {

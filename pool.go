@@ -23,14 +23,14 @@ type Pool[In, Out any] struct {
 	ledger
 
 	// Guarded by mu.
-	queue     list[job[In, Out]]     // single jobs that wait, in submit order
-	started   list[job[In, Out]]     // single jobs that workers have
+	queue     queue[In, Out]         // single jobs that wait or run
 	blocked   list[blocked[In, Out]] // submitters that wait for room, in order
 	sources   []source[In, Out]      // batches and maps with items to claim
 	nextSrc   int                    // whose turn it is among sources
 	turnSrc   bool                   // whose turn it is between sources and the queue
 	urgent    []work[In, Out]        // runs that need no place, and wait for the dispatcher
 	idleSince []time.Duration        // since when this many workers have not been needed, longest first; claimed from the end
+	warm      *worker[In, Out]       // an idle worker that is claimed before those in the channel, while there is one
 
 	dispatching bool                   // the dispatcher's goroutine lives
 	asleep      bool                   // ... and waits for wake
@@ -55,9 +55,9 @@ type Pool[In, Out any] struct {
 	strayRoom *semaphore.Weighted // a unit for each stray that is allowed; nil without WithGrace
 	done      chan struct{}       // closed by the dispatcher when the pool has ended
 
-	// workers carries idle workers. Written by each worker that goes idle; read
-	// by whoever has claimed one in the ledger: a submitter that hands its job
-	// over, or the dispatcher.
+	// workers carries idle workers, but for the warm one. Written by each worker
+	// that goes idle; read by whoever has claimed one in the ledger: a submitter
+	// that hands its job over, or the dispatcher.
 	workers chan *worker[In, Out]
 
 	// wake gets one token for the dispatcher whenever asleep turns false.
@@ -224,6 +224,7 @@ func (p *Pool[In, Out]) submit(ctx context.Context, in In, policy Overflow) (*Fu
 	}
 	j := p.newJob(ctx, in)
 	if ctx.Done() != nil {
+		j.task.phase.Store(offered)
 		j.task.unwatch = context.AfterFunc(ctx, func() { p.settle(&j.task, contextVerdict(ctx)) })
 	}
 	err := p.accept(ctx, j, entry{policy: policy, outer: p.enclosing(ctx)})

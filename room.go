@@ -41,11 +41,11 @@ func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) er
 	p.submitted++
 	if len(p.idleSince) > 0 && p.active < p.limit && p.queued == 0 && len(p.sources) == 0 {
 		// Nothing waits and a worker is idle: hand the job over.
-		p.claimIdle()
+		w := p.claimIdle()
 		p.active++
 		p.start(j)
 		p.mu.Unlock()
-		p.hand(work[In, Out]{job: j})
+		p.hand(w, work[In, Out]{job: j})
 		return nil
 	}
 	p.enqueue(j)
@@ -55,18 +55,18 @@ func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) er
 
 // enqueue has j wait for its turn. The mutex is held.
 func (p *Pool[In, Out]) enqueue(j *job[In, Out]) {
-	j.task.phase.Store(queued)
-	p.queue.push(&j.place, j)
+	j.task.accept()
+	p.queue.push(j)
 	p.queued++
 	p.tendDoor()
 	p.checkCrowd()
 }
 
-// start makes j, which is in no list, one of those that a worker has. The mutex
-// is held.
+// start claims j for a worker. The mutex is held.
 func (p *Pool[In, Out]) start(j *job[In, Out]) {
-	j.task.phase.Store(claimed)
-	p.started.push(&j.place, j)
+	j.task.accept()
+	j.task.claimed = true
+	p.queue.start(j)
 }
 
 // startExtra has j run at once, on top of the limit. The mutex is held.
@@ -93,7 +93,7 @@ func (p *Pool[In, Out]) acceptFull(ctx context.Context, j *job[In, Out], e entry
 	case e.policy == Block || e.outer != nil && e.waits:
 		return p.acceptBlocked(ctx, j, e)
 	case e.policy == DropOldest && p.queued > max(p.limit-p.active, 0):
-		old := p.queue.head.elem
+		old := p.queue.first.elem
 		p.submitted++
 		p.enqueue(j) // first, so that nobody else takes the room that is made
 		waiter, _ := p.decide(&old.task, verdict{kind: dropped, err: ErrDropped})

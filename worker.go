@@ -47,6 +47,7 @@ type Worker[In, Out any] interface {
 type worker[In, Out any] struct {
 	pool  *Pool[In, Out]
 	inbox chan work[In, Out] // written by who has claimed this worker while it was idle; read by the worker
+	warm  bool               // it is pool.warm, or has been since it went idle; written with the mutex held
 	impl  Worker[In, Out]    // what handles the jobs; nil until newWorker has made it
 	ready func(context.Context) error
 	seat  *seat // nil in pools that do not interrupt
@@ -101,7 +102,9 @@ func (w *worker[In, Out]) loop() {
 			w.quit()
 			return
 		default:
-			w.pool.workers <- w
+			if !w.warm {
+				w.pool.workers <- w
+			}
 			w.hand = <-w.inbox
 		}
 	}
@@ -129,7 +132,7 @@ func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 		j.in, j.out = *new(In), out
 		p.ended[v.kind]++
 	}
-	p.started.remove(&j.place)
+	p.queue.remove(j)
 	waiter := p.finish(t, v)
 	w.turn()
 	p.mu.Unlock()
@@ -167,6 +170,9 @@ func (w *worker[In, Out]) turn() {
 		return
 	}
 	w.take(work[In, Out]{})
+	if w.warm = p.warm == nil; w.warm {
+		p.warm = w
+	}
 	p.idleSince = append(p.idleSince, p.since())
 	if p.mustRetire() {
 		p.poke()
