@@ -7,8 +7,13 @@ import (
 
 // A conc pool ends with its Wait. Where a work waits again and again there is a
 // new pool each time, which is how conc is meant to be used.
+//
+// Its Go either takes a place under the limit, starts a goroutine and waits for
+// one that is free, or gives the job to one that is free. A goroutine that one call
+// has started can so be had by another, which took no place, and the first call
+// waits until some job ends: jobs that wait for one another then wait for ever.
 var concPeer = func() peer {
-	p := withTasks(peer{name: "conc", module: "github.com/sourcegraph/conc"}, func(c config) (func(task func()), func()) {
+	p := withTasks(peer{name: "conc", module: "github.com/sourcegraph/conc", strands: true}, func(c config) (func(task func()), func()) {
 		p := pool.New().WithMaxGoroutines(c.workers)
 		return p.Go, p.Wait
 	})

@@ -140,8 +140,9 @@ func openChan[T any](c config, run func(T)) (tasks chan<- T, stop func()) {
 // directFloor calls the job where it stands. It has no row where jobs must run
 // at the same time.
 var directFloor = peer{
-	name:  "direct",
-	floor: true,
+	name:    "direct",
+	floor:   true,
+	strands: true,
 	process: func(c config) (func() caller, func()) {
 		return func() caller { return caller(c.job) }, func() {}
 	},

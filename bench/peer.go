@@ -70,6 +70,10 @@ type peer struct {
 	// even if no worker is free.
 	queues bool
 
+	// strands says that jobs which callers hand in at the same time may not run
+	// at the same time, even with a worker for each.
+	strands bool
+
 	process      opener[func() caller]
 	processCtx   opener[func() ctxCaller]
 	processTimed opener[func() timedCaller]

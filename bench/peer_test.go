@@ -84,6 +84,16 @@ func TestNamesAreUsableInABenchmarkName(t *testing.T) {
 	}
 }
 
+func TestWhoMayStrandAJobHasNoRowWhereJobsMeet(t *testing.T) {
+	for _, w := range works {
+		if w.Name == "startstop" {
+			require.NotContains(t, w.Pools(), concPeer.name)
+			require.NotContains(t, w.Pools(), directFloor.name)
+			require.Contains(t, w.Pools(), goFloor.name)
+		}
+	}
+}
+
 func TestDispatchHasARowInEveryWork(t *testing.T) {
 	for _, w := range works {
 		require.Contains(t, w.Pools(), dispatchPeer.name, w.Name)

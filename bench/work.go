@@ -101,7 +101,7 @@ var works = []Work{
 	{
 		Name: "startstop",
 		What: "A pool is started, 8 jobs meet in it, so that all its workers exist, and it is stopped. The figure is for one such pool.",
-		unit: 1, can: canProcessAtOnce, open: openStartStop, job: addOne,
+		unit: 1, can: canMeet, open: openStartStop, job: addOne,
 	},
 }
 
@@ -158,9 +158,11 @@ func Modules() []string {
 func canProcess(p peer) bool { return p.process != nil }
 func canSubmit(p peer) bool  { return p.submit != nil }
 
+// canMeet is for jobs that wait for one another, each handed in by a caller of its own.
+func canMeet(p peer) bool { return canProcess(p) && !p.strands }
+
 // A direct call does one job at a time: where they must run at once it has no row.
-func canProcessAtOnce(p peer) bool { return canProcess(p) && p.name != directFloor.name }
-func canSubmitAtOnce(p peer) bool  { return canSubmit(p) && p.name != directFloor.name }
+func canSubmitAtOnce(p peer) bool { return canSubmit(p) && p.name != directFloor.name }
 
 func addOne() job {
 	return func(in int) int { return in + 1 }
