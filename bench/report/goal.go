@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"golang.org/x/perf/benchmath"
+
+	"example.com/dispatch/bench"
 )
 
 // Whom a goal compares with, where it is not one pool.
@@ -73,10 +75,11 @@ const (
 	reached state = iota
 	missed
 	unmeasured
+	unended // a row that it needs was given up
 )
 
 func (s state) String() string {
-	return [...]string{"ok", "MISS", "NOT MEASURED"}[s]
+	return [...]string{"ok", "MISS", "NOT MEASURED", "DID NOT END"}[s]
 }
 
 // An outcome is a goal with what was measured.
@@ -88,6 +91,10 @@ type outcome struct {
 }
 
 func (g goal) evaluate(t *table) outcome {
+	// Nor is there a best of those that are left.
+	if row, ok := g.unended(t); ok {
+		return outcome{goal: g, state: unended, by: row}
+	}
 	switch {
 	case g.work == memoryWork:
 		return g.absolute(t, memoryRow(g.use, us))
@@ -106,6 +113,22 @@ func (g goal) evaluate(t *table) outcome {
 		r, ok := t.compare(g.work, g.against)
 		return g.relative(r, ok)
 	}
+}
+
+// unended returns a row that the goal needs and that was given up, if there is one.
+func (g goal) unended(t *table) (row string, ok bool) {
+	if g.work == memoryWork {
+		row = memoryRow(g.use, us)
+		return row, t.unended(row)
+	}
+	for _, w := range bench.Works() {
+		for _, pool := range w.Pools() {
+			if row := poolRow(w.Name, pool); g.needs(w.Name, pool) && t.unended(row) {
+				return row, true
+			}
+		}
+	}
+	return "", false
 }
 
 func (g goal) relative(r ratio, ok bool) outcome {

@@ -38,6 +38,27 @@ func TestAGoalWithoutItsRowsIsUnmeasuredAndNotReached(t *testing.T) {
 	}
 }
 
+func TestAGoalIsNotReachedIfARowItNeedsDidNotEnd(t *testing.T) {
+	tab := newResults().
+		add(poolRow("batch-1000", us), 10, 100).
+		add(poolRow("batch-1000", "conc"), 10, 1000).
+		giveUp(poolRow("batch-1000", "mortar")).
+		giveUp(memoryRow(queuedJobUse, us)).
+		table(t)
+	for _, tt := range []struct {
+		goal goal
+		want state
+	}{
+		{goal{work: "batch-1000", against: "conc", unit: unitTime, limit: 1}, reached},
+		{goal{work: "batch-1000", against: bestPeer, unit: unitTime, limit: 1}, unended}, // mortar might be it
+		{goal{work: memoryWork, use: queuedJobUse, unit: "B/job", limit: 1}, unended},
+		{goal{work: memoryWork, use: idleWorkerUse, unit: "B/worker", limit: 1}, unmeasured},
+	} {
+		o := tt.goal.evaluate(tab)
+		require.Equal(t, tt.want.String(), o.state.String())
+	}
+}
+
 func TestAllocationsAreComparedToAHundredth(t *testing.T) {
 	tab := newResults().add(poolRow("submit", us), 1, 1).table(t) // 1.5 allocations
 	require.Equal(t, missed, goal{work: "submit", unit: unitAllocs, limit: 1.49}.evaluate(tab).state)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,9 +23,13 @@ const (
 	benchPackage = "example.com/dispatch/bench"
 	rootModule   = "example.com/dispatch"
 
-	// runTimeout ends a measurement that hangs. The longest takes seconds.
-	runTimeout = 2 * time.Minute
+	// patience is how long a measurement may take beside the time it is asked to
+	// measure for: it starts up to 100,000 workers or queues a million jobs.
+	patience = time.Minute
 )
+
+// errNoEnd is the cause of a measurement's end when it takes too long.
+var errNoEnd = errors.New("did not end")
 
 // A machine runs benchmarks, each in a process of its own: what one pool leaves
 // behind, goroutines, garbage or a grown heap, must not be the next one's burden.
@@ -33,8 +38,13 @@ type machine struct {
 	dir       string // temporary, holds bin
 	spin      int
 	benchtime time.Duration
+	patience  time.Duration
 	raw       io.Writer // the results, in the Go benchmark format
 	progress  io.Writer
+
+	// givenUp are the rows that did not end once. They are not tried again, or
+	// each would cost its limit in every round.
+	givenUp map[string]bool
 }
 
 func newMachine(ctx context.Context, o options, raw, progress io.Writer) (*machine, error) {
@@ -46,8 +56,10 @@ func newMachine(ctx context.Context, o options, raw, progress io.Writer) (*machi
 		bin:       filepath.Join(dir, "bench.test"),
 		dir:       dir,
 		benchtime: o.benchtime,
+		patience:  patience,
 		raw:       raw,
 		progress:  progress,
+		givenUp:   make(map[string]bool),
 	}
 	fmt.Fprintln(progress, "report: building the benchmarks")
 	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", m.bin, benchPackage).CombinedOutput(); err != nil {
@@ -73,11 +85,11 @@ func (m *machine) measure(ctx context.Context, p plan) error {
 		for _, g := range p.groups {
 			fmt.Fprintf(m.progress, "report: round %d of %d: %s\n", round+1, p.rounds, g.title)
 			for _, row := range g.order(round) {
-				out, err := m.run(ctx, row, m.benchtime.String())
+				out, err := m.attempt(ctx, row, m.benchtime.String())
 				if err != nil {
 					return err
 				}
-				if !bytes.Contains(out, []byte("\n"+row)) {
+				if !m.givenUp[row] && !bytes.Contains(out, []byte("\n"+row)) {
 					return fmt.Errorf("%s: no result in\n%s", row, out)
 				}
 			}
@@ -91,20 +103,45 @@ func (m *machine) measure(ctx context.Context, p plan) error {
 func (m *machine) weigh(ctx context.Context, rows []string) error {
 	fmt.Fprintln(m.progress, "report: memory")
 	for _, row := range rows {
-		if _, err := m.run(ctx, row, "1x"); err != nil {
+		if _, err := m.attempt(ctx, row, "1x"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// attempt runs a row, unless it has been given up. One that does not end is given
+// up: the results say so, and all the others are measured nevertheless.
+func (m *machine) attempt(ctx context.Context, row, benchtime string) ([]byte, error) {
+	if m.givenUp[row] {
+		return nil, nil
+	}
+	out, err := m.run(ctx, row, benchtime)
+	if !errors.Is(err, errNoEnd) {
+		return out, err
+	}
+	m.givenUp[row] = true
+	fmt.Fprintf(m.progress, "report: %s did not end within %v and is given up\n", row, m.limit())
+	_, err = fmt.Fprintf(m.raw, "%s\t1\t%v %s\n", row, m.limit().Seconds(), unitNoEnd)
+	return nil, err
+}
+
+// limit is how long a measurement may take. testing tries out how many jobs fill
+// benchtime, and at the worst takes some times as long for that.
+func (m *machine) limit() time.Duration {
+	return m.patience + 20*m.benchtime
+}
+
 // run runs the one benchmark of that name and adds what it prints to the results.
+// Its limit is kept here, by killing the process: -test.timeout is for tests, and
+// does not end a benchmark.
 func (m *machine) run(ctx context.Context, row, benchtime string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, m.bin,
+	limited, cancel := context.WithTimeoutCause(ctx, m.limit(), errNoEnd)
+	defer cancel()
+	cmd := exec.CommandContext(limited, m.bin,
 		"-test.run=^$",
 		"-test.bench="+pattern(row),
 		"-test.benchtime="+benchtime,
-		"-test.timeout="+runTimeout.String(),
 		fmt.Sprintf("-spin=%d", m.spin),
 	)
 	cmd.Dir = m.dir
@@ -113,6 +150,9 @@ func (m *machine) run(ctx context.Context, row, benchtime string) ([]byte, error
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
+		if cause := context.Cause(limited); cause != nil {
+			return nil, fmt.Errorf("%s: %w", row, cause)
+		}
 		return nil, fmt.Errorf("%s: %w\n%s", row, err, out)
 	}
 	_, err = m.raw.Write(out)

@@ -2,13 +2,72 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"flag"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// spinFlag is set when a machine runs this test binary in place of the benchmarks'.
+var spinFlag = flag.Int("spin", 0, "given by a machine")
+
+func BenchmarkThatEnds(b *testing.B) {
+	skipUnlessMeasured(b)
+	for b.Loop() {
+	}
+}
+
+func BenchmarkThatNeverEnds(b *testing.B) {
+	skipUnlessMeasured(b)
+	select {}
+}
+
+func skipUnlessMeasured(b *testing.B) {
+	if *spinFlag == 0 {
+		b.Skip("for the tests of the machine")
+	}
+}
+
+func TestAMeasurementThatDoesNotEndIsGivenUpAndTheOthersGoOn(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	var raw, progress bytes.Buffer
+	m := &machine{
+		bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: time.Second,
+		raw: &raw, progress: &progress, givenUp: make(map[string]bool),
+	}
+
+	const never, ends = "BenchmarkThatNeverEnds", "BenchmarkThatEnds"
+	start := time.Now()
+	require.NoError(t, m.measure(t.Context(), plan{rounds: 3, groups: []group{{title: "both", rows: []string{never, ends}}}}))
+	require.Less(t, time.Since(start), 2*m.limit(), "it is tried once, not in every round")
+	require.Equal(t, 1, strings.Count(progress.String(), never+" did not end within 1.02s and is given up\n"))
+
+	tab, err := parseTable(&raw)
+	require.NoError(t, err)
+	require.True(t, tab.unended(never))
+	require.False(t, tab.unended(ends))
+	require.Len(t, tab.rows[ends][unitTime].Values, 3)
+
+	require.NoError(t, m.weigh(t.Context(), []string{never}))
+	require.Equal(t, 1, strings.Count(progress.String(), "given up"))
+}
+
+func TestAnInterruptIsNoMeasurementThatDoesNotEnd(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	m := &machine{bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: time.Minute, raw: io.Discard, progress: io.Discard}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = m.attempt(ctx, "BenchmarkThatNeverEnds", "1x")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotErrorIs(t, err, errNoEnd)
+}
 
 func TestMachineMeasuresRoundAfterRound(t *testing.T) {
 	if testing.Short() {

@@ -75,8 +75,14 @@ func (d *doc) setup(t *table) {
 // glance is the whole in one table, with the losses counted before it.
 func (d *doc) glance(t *table) {
 	count := make(map[verdict]int)
+	unendedWorks := 0
 	var rows []string
 	for _, w := range bench.Works() {
+		if t.unended(poolRow(w.Name, us)) {
+			unendedWorks++
+			rows = append(rows, fmt.Sprintf("| [%s](#%s) | **%s** | | | | | |", w.Name, w.Name, noEnd))
+			continue
+		}
 		r, ok := t.versusBestPeer(w.Name)
 		if !ok {
 			continue
@@ -97,6 +103,9 @@ func (d *doc) glance(t *table) {
 	d.line("Against the best peer of each work dispatch is **faster in %d, slower in %d, even in %d**.", count[faster], count[slower], count[even])
 	if count[unclear] > 0 {
 		d.line("In %d there were too few rounds to tell.", count[unclear])
+	}
+	if unendedWorks > 0 {
+		d.line("In %d it did not end.", unendedWorks)
 	}
 	d.line("")
 	d.image("Time of dispatch over that of the best peer, by work", overviewChart)
@@ -125,8 +134,12 @@ func (d *doc) goals(t *table) {
 			continue
 		}
 		said := "reached"
-		if o.state == missed {
+		switch o.state {
+		case missed:
 			said = "**missed**"
+			misses++
+		case unended:
+			said = "**" + o.by + " " + noEnd + "**"
 			misses++
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", g.work, g.subject(), g.limitText(), o.got, said))
@@ -170,9 +183,22 @@ func standings(t *table, w bench.Work) []standing {
 	return all
 }
 
+// noEnd is said of a row that was given up.
+const noEnd = "did not end"
+
+// unendedPools are those that were given up in the work.
+func unendedPools(t *table, w bench.Work) (pools []string) {
+	for _, pool := range w.Pools() {
+		if t.unended(poolRow(w.Name, pool)) {
+			pools = append(pools, pool)
+		}
+	}
+	return pools
+}
+
 func (d *doc) work(t *table, w bench.Work) {
-	all := standings(t, w)
-	if all == nil {
+	all, stuck := standings(t, w), unendedPools(t, w)
+	if all == nil && stuck == nil {
 		return
 	}
 	d.line("## %s", w.Name)
@@ -183,7 +209,9 @@ func (d *doc) work(t *table, w bench.Work) {
 		d.line("%s", sentence(r))
 		d.line("")
 	}
-	d.image(w.Name+": time a job", workChart(w.Name))
+	if all != nil {
+		d.image(w.Name+": time a job", workChart(w.Name))
+	}
 	d.line("| pool | a job | ± | of the best peer | of the floor | bytes | allocations |")
 	d.line("|---|--:|--:|--:|--:|--:|--:|")
 	peer := t.center(w.Name, isPeer)
@@ -191,6 +219,9 @@ func (d *doc) work(t *table, w bench.Work) {
 	for _, s := range all {
 		d.line("| %s | %s | %s | %s | %s | %.0f | %.2f |", poolLabel(s.pool), formatTime(s.time.Center), spread(s.time),
 			times(s.time.Center/peer), times(s.time.Center/floor), s.bytes, s.allocs)
+	}
+	for _, pool := range stuck {
+		d.line("| %s | **%s** | | | | | |", poolLabel(pool), noEnd)
 	}
 	d.line("")
 }
@@ -237,10 +268,10 @@ func poolLabel(pool string) string {
 func (d *doc) memory(t *table) {
 	var rows []string
 	for _, pool := range bench.Peers() {
-		worker, ok1 := t.summary(memoryRow(idleWorkerUse, pool), "B/worker")
-		huge, ok2 := t.summary(memoryRow(hugePoolUse, pool), "B/pool")
+		worker, ok1 := weight(t, memoryRow(idleWorkerUse, pool), "B/worker")
+		huge, ok2 := weight(t, memoryRow(hugePoolUse, pool), "B/pool")
 		if ok1 && ok2 {
-			rows = append(rows, fmt.Sprintf("| %s | %s | %s |", poolLabel(pool), formatBytes(worker.Center), formatBytes(huge.Center)))
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s |", poolLabel(pool), worker, huge))
 		}
 	}
 	if rows == nil {
@@ -257,8 +288,17 @@ func (d *doc) memory(t *table) {
 		d.line("%s", row)
 	}
 	d.line("")
-	if s, ok := t.summary(memoryRow(queuedJobUse, us), "B/job"); ok {
-		d.line("A queued job of dispatch, with its future and its place in the queue: %s.", formatBytes(s.Center))
+	if s, ok := weight(t, memoryRow(queuedJobUse, us), "B/job"); ok {
+		d.line("A queued job of dispatch, with its future and its place in the queue: %s.", s)
 		d.line("")
 	}
+}
+
+// weight is a memory row as the page shows it.
+func weight(t *table, row, unit string) (string, bool) {
+	if t.unended(row) {
+		return "**" + noEnd + "**", true
+	}
+	s, ok := t.summary(row, unit)
+	return formatBytes(s.Center), ok
 }

@@ -102,3 +102,41 @@ func TestScalingHasATableAnAxis(t *testing.T) {
 		require.Contains(t, page, want)
 	}
 }
+
+func TestReportSaysWhatDidNotEnd(t *testing.T) {
+	r := newResults().
+		add(poolRow("process", us), 10, 500).
+		add(poolRow("process", "tunny"), 10, 1000).
+		add(poolRow("process", "go"), 10, 800).
+		giveUp(poolRow("process", "ants")).
+		giveUp(poolRow("submit", us)).
+		add(poolRow("submit", "mortar"), 10, 250).
+		giveUp(memoryRow(idleWorkerUse, us))
+	r.WriteString("BenchmarkMemory/use=100k-workers/pool=dispatch-2 1 5 ns/op 272031808 B/pool\n")
+	page := renderBenchmarks(r.table(t), withCharts)
+	for _, want := range []string{
+		"| ants | **did not end** | | | | | |",
+		"| [submit](#submit) | **did not end** | | | | | |",
+		"In 1 it did not end.",
+		"| process | time, × ants | 1.00 |  | **BenchmarkPool/work=process/pool=ants did not end** |",
+		"| **dispatch** | **did not end** | 259 MiB |",
+	} {
+		require.Contains(t, page, want)
+	}
+	require.Contains(t, page, "**faster in 1, slower in 0, even in 0**")
+}
+
+func TestScalingSaysWhatDidNotEnd(t *testing.T) {
+	r := newResults()
+	for _, a := range bench.Axes() {
+		for _, size := range a.Sizes {
+			r.add(scaleRow(a.Name, size, us), 10, 500)
+			r.giveUp(scaleRow(a.Name, size, "pond"))
+		}
+	}
+	tab := r.table(t)
+	require.Contains(t, renderScaling(tab), "| 1,000,000 | 500 ns ±0% | **did not end** |")
+	charts, err := scalingCharts(tab)
+	require.NoError(t, err)
+	require.Len(t, charts, len(bench.Axes()))
+}

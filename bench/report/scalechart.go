@@ -24,7 +24,9 @@ func scalingCharts(t *table) (map[string][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("chart of %s: %w", a.Name, err)
 		}
-		charts[axisChart(a.Name)] = data
+		if data != nil {
+			charts[axisChart(a.Name)] = data
+		}
 	}
 	return charts, nil
 }
@@ -35,7 +37,8 @@ type curve struct {
 	plotter.YErrors
 }
 
-// curveChart has a curve for each pool, on logarithmic axes.
+// curveChart has a curve for each pool, on logarithmic axes. It is nil if none of
+// the pools ended.
 func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	p := newPlot("Time a job against the number of "+a.Count, a.Count+"; with 95 % intervals")
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
@@ -53,6 +56,9 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	glyphs := []draw.GlyphDrawer{draw.CircleGlyph{}, draw.TriangleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{}}
 	for i, pool := range pools {
 		c := curveOf(t, a, pool)
+		if len(c.XYs) == 0 {
+			continue
+		}
 		for j, xy := range c.XYs {
 			low, high = min(low, xy.Y-c.YErrors[j].Low), max(high, xy.Y+c.YErrors[j].High)
 		}
@@ -75,6 +81,9 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 		bars.Color = line.Color
 		p.Add(line, points, bars)
 		legend.Add(pool, line, points)
+	}
+	if math.IsInf(low, 1) {
+		return nil, nil
 	}
 	// A little more than the range, and no less than a decade: a difference of
 	// a few per cent is not to look like a mountain.

@@ -52,7 +52,10 @@ func bestThree(ctx context.Context, m *machine, a bench.Axis) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	pools := slices.DeleteFunc(a.Pools(), func(pool string) bool { return pool == us })
+	pools := slices.DeleteFunc(a.Pools(), func(pool string) bool {
+		_, ok := t.summary(scaleRow(a.Name, a.Reference, pool), unitTime)
+		return !ok
+	})
 	slices.SortStableFunc(pools, func(x, y string) int {
 		sx, _ := t.summary(scaleRow(a.Name, a.Reference, x), unitTime)
 		sy, _ := t.summary(scaleRow(a.Name, a.Reference, y), unitTime)
@@ -106,9 +109,11 @@ func (d *doc) axis(t *table, a bench.Axis) {
 			cells[0] = "**" + cells[0] + "**"
 		}
 		for _, pool := range pools {
-			cell := ""
-			if s, ok := t.summary(scaleRow(a.Name, size, pool), unitTime); ok {
+			cell, row := "", scaleRow(a.Name, size, pool)
+			if s, ok := t.summary(row, unitTime); ok {
 				cell = formatTime(s.Center) + " ±" + spread(s)
+			} else if t.unended(row) {
+				cell = "**" + noEnd + "**"
 			}
 			cells = append(cells, cell)
 		}

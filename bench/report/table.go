@@ -17,6 +17,9 @@ const (
 	unitTime   = "sec/op"
 	unitBytes  = "B/job"
 	unitAllocs = "allocs/job"
+
+	// unitNoEnd marks a row that was given up. The value is how long it was waited for.
+	unitNoEnd = "sec-without-end"
 )
 
 // A table holds what was measured.
@@ -82,11 +85,17 @@ func (t *table) has(row string) bool {
 	return t.rows[row] != nil
 }
 
+// unended reports whether the row was given up.
+func (t *table) unended(row string) bool {
+	return t.rows[row][unitNoEnd] != nil
+}
+
 // summary returns the median of a row and its interval, and whether the row has
-// been measured.
+// been measured. One that was given up has not, even if it ended in earlier rounds:
+// those would be the rounds that went well.
 func (t *table) summary(row, unit string) (benchmath.Summary, bool) {
 	s := t.rows[row][unit]
-	if s == nil {
+	if s == nil || t.unended(row) {
 		return benchmath.Summary{}, false
 	}
 	return benchmath.AssumeNothing.Summary(s, confidence), true

@@ -38,6 +38,12 @@ func (r *fakeResults) add(row string, rounds int, ns float64) *fakeResults {
 	return r
 }
 
+// giveUp writes the line of a row that did not end.
+func (r *fakeResults) giveUp(row string) *fakeResults {
+	fmt.Fprintf(r, "%s\t1\t64 %s\n", row, unitNoEnd)
+	return r
+}
+
 func (r *fakeResults) table(t *testing.T) *table {
 	t.Helper()
 	tab, err := parseTable(strings.NewReader(r.String()))
@@ -90,4 +96,17 @@ func TestARowThatWasNotMeasuredHasNoSummary(t *testing.T) {
 	tab := newResults().add(poolRow("process", us), 1, 500).table(t)
 	_, ok := tab.summary(poolRow("process", "tunny"), unitTime)
 	require.False(t, ok)
+}
+
+func TestARowThatDidNotEndOnceHasNoSummary(t *testing.T) {
+	tab := newResults().
+		add(poolRow("submit", us), 10, 500).
+		add(poolRow("submit", "mortar"), 3, 400).
+		giveUp(poolRow("submit", "mortar")).
+		table(t)
+	require.True(t, tab.unended(poolRow("submit", "mortar")))
+	require.False(t, tab.unended(poolRow("submit", us)))
+	_, ok := tab.summary(poolRow("submit", "mortar"), unitTime)
+	require.False(t, ok, "the rounds before it would be those that went well")
+	require.True(t, tab.has(poolRow("submit", "mortar")))
 }
