@@ -46,7 +46,7 @@ func idlePoolBytes(p peer, n int) (float64, error) {
 }
 
 // startIdle lets n jobs meet on n workers of p, and the workers become idle. A
-// peer that cannot submit starts all its workers when it is opened.
+// peer that has no submit starts all its workers when it is opened, or keeps none.
 func startIdle(p peer, n int) (stop func()) {
 	if p.submit == nil {
 		_, stop := p.process(config{workers: n, job: addOne()})

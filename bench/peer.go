@@ -90,6 +90,7 @@ var peers = []peer{
 	antsPeer,
 	antsGenericPeer,
 	pondPeer,
+	pondGoPeer,
 	gammazeroPeer,
 	grpoolPeer,
 	poolV3Peer,
