@@ -41,18 +41,17 @@ var dispatchPeer = peer{
 			check(p.Wait(ctx))
 		}, stop
 	},
-	futures: func(c config) (gatherer, func()) {
+	futures: func(c config) (reader, func()) {
 		p, stop := openDispatch(c)
 		ctx := context.Background()
-		return func(ins []int) (sum int) {
+		return func(ins, outs []int) {
 			futures := make([]*dispatch.Future[int], len(ins))
 			for i, in := range ins {
 				futures[i] = must(p.Submit(ctx, in))
 			}
-			for _, f := range futures {
-				sum += must(f.Wait(ctx))
+			for i, f := range futures {
+				outs[i] = must(f.Wait(ctx))
 			}
-			return sum
 		}, stop
 	},
 	batch: func(c config) (gatherer, func()) {

@@ -25,8 +25,8 @@ var goFloor = func() peer {
 			return timedReplyCaller(func(in int, reply chan<- int) { go func() { reply <- c.job(in) }() })
 		}, func() {}
 	}
-	p.futures = func(c config) (gatherer, func()) {
-		return futureGatherer(func(in int, reply chan<- int) { go func() { reply <- c.job(in) }() }), func() {}
+	p.futures = func(c config) (reader, func()) {
+		return futureReader(func(in int, reply chan<- int) { go func() { reply <- c.job(in) }() }), func() {}
 	}
 	p.mapping = func(c config) (mapper, func()) {
 		return func(ins []int) []int {
@@ -84,9 +84,9 @@ var chanFloor = peer{
 			wg.Wait()
 		}, stop
 	},
-	futures: func(c config) (gatherer, func()) {
+	futures: func(c config) (reader, func()) {
 		tasks, stop := openChan(c, func(t replyTask) { t.reply <- c.job(t.in) })
-		return futureGatherer(func(in int, reply chan<- int) { tasks <- replyTask{in, reply} }), stop
+		return futureReader(func(in int, reply chan<- int) { tasks <- replyTask{in, reply} }), stop
 	},
 	batch: func(c config) (gatherer, func()) {
 		tasks, stop := openChan(c, func(t replyTask) { t.reply <- c.job(t.in) })
@@ -208,17 +208,16 @@ func timedReplyCaller(start func(in int, reply chan<- int)) timedCaller {
 	}
 }
 
-// futureGatherer uses a channel of one as a future.
-func futureGatherer(start func(in int, reply chan<- int)) gatherer {
-	return func(ins []int) (sum int) {
+// futureReader uses a channel of one as a future.
+func futureReader(start func(in int, reply chan<- int)) reader {
+	return func(ins, outs []int) {
 		futures := make([]chan int, len(ins))
 		for i, in := range ins {
 			futures[i] = make(chan int, 1)
 			start(in, futures[i])
 		}
-		for _, f := range futures {
-			sum += <-f
+		for i, f := range futures {
+			outs[i] = <-f
 		}
-		return sum
 	}
 }

@@ -55,6 +55,10 @@ type (
 	// gatherer runs a job for each input and returns the sum of the results.
 	gatherer func(ins []int) (sum int)
 
+	// reader runs a job for each input, keeps a future for each, and then reads
+	// one after another into outs.
+	reader func(ins, outs []int)
+
 	// mapper runs a job for each input and returns the results in the order
 	// of the inputs.
 	mapper func(ins []int) []int
@@ -78,7 +82,7 @@ type peer struct {
 	processCtx   opener[func() ctxCaller]
 	processTimed opener[func() timedCaller]
 	submit       opener[submitter]
-	futures      opener[gatherer] // one future a job, read one after another
+	futures      opener[reader]
 	batch        opener[gatherer] // results as they come, by the peer's own means
 	mapping      opener[mapper]
 }

@@ -70,6 +70,28 @@ func TestAWrongResultIsFound(t *testing.T) {
 	}
 }
 
+func TestResultsInTheWrongOrderAreFound(t *testing.T) {
+	swapped := func(in int) int {
+		switch in {
+		case 3:
+			return 5
+		case 4:
+			return 4
+		default:
+			return in + 1
+		}
+	}
+	for name, open := range map[string]func(p peer, j job) (runner, func()){
+		"process": openProcess(1),
+		"futures": openFutures,
+		"map":     openMap,
+	} {
+		run, stop := open(chanFloor, swapped)
+		require.Error(t, run(1000), name)
+		stop()
+	}
+}
+
 func TestNamesAreUsableInABenchmarkName(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, p := range peers {

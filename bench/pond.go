@@ -20,17 +20,16 @@ var pondPeer = peer{
 		submit := func(task func()) { check(p.Go(task)) }
 		return groupSubmitter(submit, c.job), p.StopAndWait
 	},
-	futures: func(c config) (gatherer, func()) {
+	futures: func(c config) (reader, func()) {
 		p := pond.NewResultPool[int](c.workers)
-		return func(ins []int) (sum int) {
+		return func(ins, outs []int) {
 			tasks := make([]pond.ResultTask[int], len(ins))
 			for i, in := range ins {
 				tasks[i] = p.Submit(func() int { return c.job(in) })
 			}
-			for _, t := range tasks {
-				sum += must(t.Wait())
+			for i, t := range tasks {
+				outs[i] = must(t.Wait())
 			}
-			return sum
 		}, p.StopAndWait
 	},
 	batch: func(c config) (gatherer, func()) {

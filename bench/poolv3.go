@@ -36,18 +36,17 @@ var poolV3Peer = peer{
 			wg.Wait()
 		}, p.Close
 	},
-	futures: func(c config) (gatherer, func()) {
+	futures: func(c config) (reader, func()) {
 		p := pool.NewLimited(uint(c.workers))
-		return func(ins []int) (sum int) {
+		return func(ins, outs []int) {
 			units := make([]pool.WorkUnit, len(ins))
 			for i, in := range ins {
 				units[i] = p.Queue(unitFunc(c, in))
 			}
-			for _, unit := range units {
+			for i, unit := range units {
 				unit.Wait()
-				sum += unitValue(unit)
+				outs[i] = unitValue(unit)
 			}
-			return sum
 		}, p.Close
 	},
 	batch: func(c config) (gatherer, func()) {

@@ -120,20 +120,33 @@ func openSubmit(workers int) func(p peer, j job) (runner, func()) {
 	}
 }
 
-// openGather opens one of the two operations that return a sum.
-func openGather(of func(p peer) opener[gatherer]) func(p peer, j job) (runner, func()) {
-	return func(p peer, j job) (runner, func()) {
-		gather, stop := of(p)(config{workers: workerLimit, job: j})
-		return func(n int) error {
-			ins := inputs(1000)
-			for range n / len(ins) {
-				if err := checkSum(gather(ins), len(ins)); err != nil {
-					return err
-				}
+func openFutures(p peer, j job) (runner, func()) {
+	read, stop := p.futures(config{workers: workerLimit, job: j})
+	return func(n int) error {
+		ins := inputs(1000)
+		outs := make([]int, len(ins))
+		for range n / len(ins) {
+			clear(outs) // a result of the last time is no result
+			read(ins, outs)
+			if err := checkEach(ins, outs); err != nil {
+				return err
 			}
-			return nil
-		}, stop
-	}
+		}
+		return nil
+	}, stop
+}
+
+func openBatch(p peer, j job) (runner, func()) {
+	gather, stop := p.batch(config{workers: workerLimit, job: j})
+	return func(n int) error {
+		ins := inputs(1000)
+		for range n / len(ins) {
+			if err := checkSum(gather(ins), len(ins)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, stop
 }
 
 func openMap(p peer, j job) (runner, func()) {
@@ -141,14 +154,8 @@ func openMap(p peer, j job) (runner, func()) {
 	return func(n int) error {
 		ins := inputs(1000)
 		for range n / len(ins) {
-			outs := mapAll(ins)
-			if len(outs) != len(ins) {
-				return fmt.Errorf("%d results for %d jobs", len(outs), len(ins))
-			}
-			for i, out := range outs {
-				if out != ins[i]+1 {
-					return wrongResult(ins[i], out)
-				}
+			if err := checkEach(ins, mapAll(ins)); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -184,6 +191,19 @@ func inputs(n int) []int {
 		ins[i] = i
 	}
 	return ins
+}
+
+// checkEach compares each result with its input.
+func checkEach(ins, outs []int) error {
+	if len(outs) != len(ins) {
+		return fmt.Errorf("%d results for %d jobs", len(outs), len(ins))
+	}
+	for i, out := range outs {
+		if out != ins[i]+1 {
+			return wrongResult(ins[i], out)
+		}
+	}
+	return nil
 }
 
 // checkSum compares sum with that of the results of n jobs with the inputs 0 to

@@ -59,14 +59,12 @@ var works = []Work{
 	{
 		Name: "futures-1000",
 		What: "1000 jobs are handed in, and a future kept for each; then all futures are read in order.",
-		unit: 1000, can: func(p peer) bool { return p.futures != nil },
-		open: openGather(func(p peer) opener[gatherer] { return p.futures }), job: addOne,
+		unit: 1000, can: func(p peer) bool { return p.futures != nil }, open: openFutures, job: addOne,
 	},
 	{
 		Name: "batch-1000",
 		What: "1000 jobs fan out and their results come together: over a channel where the pool has one, else by its own means.",
-		unit: 1000, can: func(p peer) bool { return p.batch != nil },
-		open: openGather(func(p peer) opener[gatherer] { return p.batch }), job: addOne,
+		unit: 1000, can: func(p peer) bool { return p.batch != nil }, open: openBatch, job: addOne,
 	},
 	{
 		Name: "map-1000",
