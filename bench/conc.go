@@ -13,7 +13,7 @@ import (
 // has started can so be had by another, which took no place, and the first call
 // waits until some job ends: jobs that wait for one another then wait for ever.
 var concPeer = func() peer {
-	p := withTasks(peer{name: "conc", module: "github.com/sourcegraph/conc", strands: true}, func(c config) (func(task func()), func()) {
+	p := withTasks(peer{name: "conc", module: "github.com/sourcegraph/conc", oneRun: true, strands: true}, func(c config) (func(task func()), func()) {
 		p := pool.New().WithMaxGoroutines(c.workers)
 		return p.Go, p.Wait
 	})

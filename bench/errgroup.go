@@ -6,6 +6,7 @@ import "golang.org/x/sync/errgroup"
 var errgroupPeer = peer{
 	name:   "errgroup",
 	module: "golang.org/x/sync",
+	oneRun: true,
 	process: func(c config) (func() caller, func()) {
 		g := newGroup(c)
 		return func() caller {

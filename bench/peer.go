@@ -74,6 +74,10 @@ type peer struct {
 	// even if no worker is free.
 	queues bool
 
+	// oneRun says that the pool ends when it is waited for, so that each submit
+	// opens one of its own and finds no workers of the last.
+	oneRun bool
+
 	// strands says that jobs which callers hand in at the same time may not run
 	// at the same time, even with a worker for each.
 	strands bool

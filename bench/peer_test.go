@@ -116,6 +116,15 @@ func TestWhoMayStrandAJobHasNoRowWhereJobsMeet(t *testing.T) {
 	}
 }
 
+func TestWhoStartsNewWorkersEachTimeIsNotScaledByWorkers(t *testing.T) {
+	for _, a := range axes {
+		if a.Name == "workers" {
+			require.NotContains(t, a.Pools(), concPeer.name)
+			require.NotContains(t, a.Pools(), errgroupPeer.name)
+		}
+	}
+}
+
 func TestDispatchHasARowInEveryWork(t *testing.T) {
 	for _, w := range works {
 		require.Contains(t, w.Pools(), dispatchPeer.name, w.Name)

@@ -26,10 +26,10 @@ var axes = []Axis{
 	{
 		Name:      "workers",
 		Count:     "workers",
-		What:      "Jobs that add one are submitted in windows of 10,000 to a pool in which so many workers have been started.",
+		What:      "Jobs that add one are submitted in windows of 10,000 to a pool in which so many workers have been started. conc and errgroup, which start new ones for each window, have no place here.",
 		Sizes:     []int{1, 2, 8, 64, 1024, 16_384},
 		Reference: 8,
-		can:       func(p peer) bool { return canSubmit(p) && !p.floor },
+		can:       func(p peer) bool { return canSubmit(p) && !p.oneRun && !p.floor },
 		open:      openWorkers,
 		unit:      func(int) int { return 1 },
 	},
