@@ -34,6 +34,14 @@ const (
 	scalingRawFile    = "scaling.txt"
 )
 
+// How long one measurement takes at least if nothing else is asked for. A check is to
+// end within five minutes with ten rounds, also on two processors that are not quite
+// idle; a report is looked at for longer, and may take longer.
+const (
+	benchtime      = 200 * time.Millisecond
+	checkBenchtime = 150 * time.Millisecond
+)
+
 // errMissed says that a goal was missed. The list has been printed.
 var errMissed = errors.New("goals missed")
 
@@ -75,7 +83,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints what is wrong
 	fs.IntVar(&o.rounds, "rounds", 10, "how often everything is measured; the intervals need at least 6")
-	fs.DurationVar(&o.benchtime, "benchtime", 200*time.Millisecond, "least time of one measurement")
+	fs.DurationVar(&o.benchtime, "benchtime", 0, fmt.Sprintf("least time of one measurement; 0: %v, with -check %v", benchtime, checkBenchtime))
 	fs.StringVar(&works, "work", "", "comma-separated works to measure; all if empty")
 	fs.BoolVar(&o.check, "check", false, "measure what the goals need, and compare")
 	fs.BoolVar(&o.scale, "scale", false, "measure how cost grows with workers, callers and queued jobs")
@@ -95,8 +103,14 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	if o.rounds < 1 {
 		return o, &usageError{fmt.Sprintf("-rounds %d: must be at least 1", o.rounds)}
 	}
-	if o.benchtime <= 0 {
-		return o, &usageError{fmt.Sprintf("-benchtime %v: must be positive", o.benchtime)}
+	if o.benchtime < 0 {
+		return o, &usageError{fmt.Sprintf("-benchtime %v: must not be negative", o.benchtime)}
+	}
+	if o.benchtime == 0 {
+		o.benchtime = benchtime
+		if o.check {
+			o.benchtime = checkBenchtime
+		}
 	}
 	if o.check && o.scale {
 		return o, &usageError{"-check and -scale cannot be used together"}

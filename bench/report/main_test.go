@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -18,7 +19,7 @@ func TestABadFlagIsNamedWithItsValue(t *testing.T) {
 	}{
 		{[]string{"-rounds", "0"}, []string{"-rounds 0", "at least 1"}},
 		{[]string{"-rounds", "many"}, []string{"-rounds", `"many"`}},
-		{[]string{"-benchtime", "-1s"}, []string{"-benchtime -1s", "positive"}},
+		{[]string{"-benchtime", "-1s"}, []string{"-benchtime -1s", "negative"}},
 		{[]string{"-work", "process,juggle"}, []string{`-work "juggle"`, "process-64"}},
 		{[]string{"-work", "process,"}, []string{`-work ""`}},
 		{[]string{"-check", "-scale"}, []string{"-check", "-scale"}},
@@ -35,6 +36,23 @@ func TestABadFlagIsNamedWithItsValue(t *testing.T) {
 	}
 	_, err := parseFlags([]string{"-h"}, io.Discard)
 	require.ErrorIs(t, err, flag.ErrHelp)
+}
+
+func TestACheckIsShorterUnlessATimeIsAskedFor(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want time.Duration
+	}{
+		{nil, benchtime},
+		{[]string{"-scale"}, benchtime},
+		{[]string{"-check"}, checkBenchtime},
+		{[]string{"-check", "-benchtime", "1s"}, time.Second},
+	} {
+		o, err := parseFlags(tt.args, io.Discard)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, o.benchtime, "%q", tt.args)
+		require.Equal(t, 10, o.rounds, "%q", tt.args)
+	}
 }
 
 func TestTheCommandInTheReportHasNoPaths(t *testing.T) {
