@@ -17,9 +17,10 @@ import (
 
 // Charts are as wide as the text of a README, 830 pixels, and stand on a panel of
 // their own, so that they read the same on a light and on a dark page. A vg.Length
-// is in points.
+// is in points, of which there are three to four pixels: all sizes are whole pixels,
+// or a page shines through the edge of the panel.
 const (
-	chartWidth  vg.Length = 622
+	chartWidth  vg.Length = 622.5
 	margin      vg.Length = 10
 	titleHeight vg.Length = 26
 	legendWidth vg.Length = 92
@@ -174,18 +175,22 @@ func (l lines) decorate(p *plot.Plot, places []float64) error {
 	return nil
 }
 
+// gridWidth is a pixel: gonum's own width is a third of one, which is hardly seen.
+const gridWidth vg.Length = 0.75
+
 // verticalGrid draws a line at each labelled tick, below everything added later.
 func verticalGrid() *plotter.Grid {
 	g := plotter.NewGrid()
 	g.Horizontal.Color = nil
 	g.Vertical.Color = gridColor
 	g.Vertical.Dashes = nil
+	g.Vertical.Width = gridWidth
 	return g
 }
 
 // lineHeight is the height of one line in charts of lines; headHeight that of
 // the title, the axis and the margins.
 const (
-	lineHeight vg.Length = 19
-	headHeight vg.Length = 86
+	lineHeight vg.Length = 18.75
+	headHeight vg.Length = 86.25
 )

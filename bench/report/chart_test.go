@@ -45,7 +45,7 @@ func TestChartsStandOnAPanelOfTheirOwn(t *testing.T) {
 	charts, err := benchmarkCharts(newResults().add(poolRow("process", us), 10, 500).table(t))
 	require.NoError(t, err)
 	chart := string(charts[workChart("process")])
-	require.Contains(t, chart, `width="622pt"`)
+	require.Contains(t, chart, `width="622.5pt" height="105pt"`, "830 by 140 pixels")
 	require.Contains(t, chart, "fill:#FAFAF8")
 	require.Contains(t, chart, "Arial,Helvetica,sans-serif")
 	require.NotContains(t, charts, overviewChart, "there is nothing to compare")

@@ -46,6 +46,7 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	grid := verticalGrid()
 	grid.Horizontal.Color = gridColor
 	grid.Horizontal.Dashes = nil
+	grid.Horizontal.Width = gridWidth
 	p.Add(grid)
 
 	legend := plot.NewLegend()
