@@ -109,6 +109,14 @@ func errorsOf(v chartValue) (below, above float64) {
 	return v.value - v.lo, v.hi - v.value
 }
 
+// intervalNote ends the label of an axis if there are intervals to see.
+func intervalNote(any bool) string {
+	if any {
+		return "; with 95 % intervals"
+	}
+	return "; too few rounds for intervals"
+}
+
 // lines are values from top to bottom, one a line, with their labels at the left
 // and their notes at the right. They are what gonum's plotters ask for.
 type lines []chartValue
@@ -120,6 +128,14 @@ func (l lines) XY(i int) (x, y float64) { return l[i].value, float64(len(l) - 1 
 func (l lines) XError(i int) (float64, float64) { return errorsOf(l[i]) }
 
 func (l lines) Label(i int) string { return l[i].note }
+
+// haveIntervals reports whether one of them has an interval.
+func (l lines) haveIntervals() bool {
+	return slices.ContainsFunc(l, func(v chartValue) bool {
+		below, above := errorsOf(v)
+		return below+above > 0
+	})
+}
 
 // ends are the upper ends of the intervals.
 func (l lines) ends() []float64 {
@@ -143,20 +159,24 @@ func (l lines) at(values []float64) lines {
 // decorate adds to p what all charts of lines have: intervals, names, and the
 // notes, each right of its place.
 func (l lines) decorate(p *plot.Plot, places []float64) error {
-	bars, err := plotter.NewXErrorBars(l)
-	if err != nil {
-		return err
+	// Without this their caps would be seen all the same.
+	if l.haveIntervals() {
+		bars, err := plotter.NewXErrorBars(l)
+		if err != nil {
+			return err
+		}
+		bars.Color = textColor
+		bars.Width = vg.Points(1.2)
+		bars.CapWidth = vg.Points(6)
+		p.Add(bars)
 	}
-	bars.Color = textColor
-	bars.Width = vg.Points(1.2)
-	bars.CapWidth = vg.Points(6)
-	p.Add(bars)
 
 	notes, err := plotter.NewLabels(l.at(places))
 	if err != nil {
 		return err
 	}
-	notes.Offset = vg.Point{X: vg.Points(6), Y: 0}
+	// The names of the axis stand a little higher than gonum's labels.
+	notes.Offset = vg.Point{X: vg.Points(6), Y: vg.Points(1.5)}
 	for i := range notes.TextStyle {
 		notes.TextStyle[i].Font = sans(10.5)
 		notes.TextStyle[i].Color = textColor

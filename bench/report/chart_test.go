@@ -60,7 +60,13 @@ func TestAChartOfOneRoundHasNoIntervals(t *testing.T) {
 	for name, chart := range charts {
 		require.NotContains(t, string(chart), "Inf", name)
 		require.NotContains(t, string(chart), "NaN", name)
+		require.NotContains(t, string(chart), "with 95 % intervals", name)
 	}
+	require.Contains(t, string(charts[workChart("process")]), "too few rounds for intervals")
+
+	charts, err = benchmarkCharts(newResults().add(poolRow("process", us), 10, 500).table(t))
+	require.NoError(t, err)
+	require.Contains(t, string(charts[workChart("process")]), "with 95 % intervals")
 }
 
 func TestAScaleChartHasACurveAPool(t *testing.T) {

@@ -58,7 +58,7 @@ func barChart(title string, all []standing) ([]byte, error) {
 			color: poolColor(s.pool),
 		})
 	}
-	p := newPlot(title, unit+"; blue: dispatch, gray: peers, pale: no pool; with 95 % intervals")
+	p := newPlot(title, unit+"; blue: dispatch, gray: peers, pale: no pool"+intervalNote(bars.haveIntervals()))
 	p.Add(verticalGrid())
 	for i, v := range bars {
 		bar, err := plotter.NewBarChart(plotter.Values{v.value}, 0.68*lineHeight)
@@ -131,8 +131,11 @@ func ratioChart(t *table) ([]byte, error) {
 		return nil, nil
 	}
 
+	// A point at the edge would touch its note.
+	high *= 1.1
+
 	p := newPlot("dispatch against the best peer of each work",
-		"time over the best peer's; left of 1 dispatch is faster (blue), right of it slower (orange), gray: even")
+		"time over the best peer's; blue: dispatch is faster, orange: slower, gray: no difference shown")
 	p.X.Scale = plot.LogScale{}
 	p.X.Tick.Marker = logTicks(low, high, func(v float64) string { return fmt.Sprintf("%g", v) })
 	p.Add(verticalGrid())
@@ -157,7 +160,7 @@ func ratioChart(t *table) ([]byte, error) {
 		return nil, err
 	}
 	p.Add(dots)
-	p.X.Min, p.X.Max = low/1.1, high
+	p.X.Min, p.X.Max = low/1.2, high
 	return svg(p, nil, vg.Length(len(points))*lineHeight+headHeight)
 }
 

@@ -34,19 +34,21 @@ func skipUnlessMeasured(b *testing.B) {
 }
 
 func TestAMeasurementThatDoesNotEndIsGivenUpAndTheOthersGoOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	var raw, progress bytes.Buffer
 	m := &machine{
-		bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: time.Second,
+		bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: 3 * time.Second,
 		raw: &raw, progress: &progress, givenUp: make(map[string]bool),
 	}
 
 	const never, ends = "BenchmarkThatNeverEnds", "BenchmarkThatEnds"
-	start := time.Now()
 	require.NoError(t, m.measure(t.Context(), plan{rounds: 3, groups: []group{{title: "both", rows: []string{never, ends}}}}))
-	require.Less(t, time.Since(start), 2*m.limit(), "it is tried once, not in every round")
-	require.Equal(t, 1, strings.Count(progress.String(), never+" did not end within 1.02s and is given up\n"))
+	require.Equal(t, 1, strings.Count(progress.String(), never+" did not end within 3.02s and is given up\n"),
+		"it is tried once, not in every round")
 
 	tab, err := parseTable(&raw)
 	require.NoError(t, err)

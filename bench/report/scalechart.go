@@ -37,10 +37,19 @@ type curve struct {
 	plotter.YErrors
 }
 
+func (c curve) haveIntervals() bool {
+	for _, e := range c.YErrors {
+		if e.Low+e.High > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // curveChart has a curve for each pool, on logarithmic axes. It is nil if none of
 // the pools ended.
 func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
-	p := newPlot("Time a job against the number of "+a.Count, a.Count+"; with 95 % intervals")
+	p := newPlot("Time a job against the number of "+a.Count, a.Count)
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker = sizeTicks(a.Sizes)
 	grid := verticalGrid()
@@ -54,6 +63,7 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	legend.Top, legend.Left = true, true
 	legend.Padding = vg.Points(4)
 	low, high := math.Inf(1), math.Inf(-1)
+	intervals := false
 	glyphs := []draw.GlyphDrawer{draw.CircleGlyph{}, draw.TriangleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{}}
 	for i, pool := range pools {
 		c := curveOf(t, a, pool)
@@ -75,17 +85,22 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 		points.Shape = glyphs[i%len(glyphs)]
 		points.Color = line.Color
 		points.Radius = vg.Points(4)
-		bars, err := plotter.NewYErrorBars(c)
-		if err != nil {
-			return nil, err
+		p.Add(line, points)
+		if c.haveIntervals() {
+			intervals = true
+			bars, err := plotter.NewYErrorBars(c)
+			if err != nil {
+				return nil, err
+			}
+			bars.Color = line.Color
+			p.Add(bars)
 		}
-		bars.Color = line.Color
-		p.Add(line, points, bars)
 		legend.Add(pool, line, points)
 	}
 	if math.IsInf(low, 1) {
 		return nil, nil
 	}
+	p.X.Label.Text += intervalNote(intervals)
 	// A little more than the range, and no less than a decade: a difference of
 	// a few per cent is not to look like a mountain.
 	low, high = low/1.3, max(high*1.3, 10*low)
