@@ -23,6 +23,8 @@ const (
 	chartWidth  vg.Length = 622.5
 	margin      vg.Length = 10
 	titleHeight vg.Length = 26
+	noteHeight  vg.Length = 17
+	slack       vg.Length = 14 // for texts at the right edge, in a font wider than was measured
 	legendWidth vg.Length = 92
 )
 
@@ -41,16 +43,13 @@ var (
 )
 
 // newPlot is a plot in the colors and the type of all charts.
-func newPlot(title, xLabel string) *plot.Plot {
+func newPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = panelColor
 	p.Title.Text = title
 	p.Title.Padding = vg.Points(8)
-	p.X.Label.Text = xLabel
-	p.X.Label.Padding = vg.Points(4)
 	for _, style := range []*text.Style{
-		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle,
-		&p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,
+		&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,
 	} {
 		style.Font = sans(11)
 		style.Color = textColor
@@ -67,9 +66,12 @@ func sans(size vg.Length) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
 }
 
-// svg draws p with a margin around it, and the legend, if there is one, at its
-// right: on a plot one never knows where there will be room.
-func svg(p *plot.Plot, legend *plot.Legend, height vg.Length) ([]byte, error) {
+// svg draws p with a margin around it, the note below it, and the legend, if there
+// is one, at its right: on a plot one never knows where there will be room.
+//
+// The note is no label of the axis, as gonum makes room for that where it would
+// stand on a linear axis, and has it cut off on a logarithmic one.
+func svg(p *plot.Plot, note string, legend *plot.Legend, height vg.Length) ([]byte, error) {
 	c := vgsvg.New(chartWidth, height)
 	canvas := draw.New(c)
 	canvas.SetColor(panelColor)
@@ -79,14 +81,20 @@ func svg(p *plot.Plot, legend *plot.Legend, height vg.Length) ([]byte, error) {
 		left := inner.Max.X - legendWidth
 		legend.Draw(draw.Crop(inner, left-inner.Min.X, 0, 0, -titleHeight))
 		inner = draw.Crop(inner, 0, left-inner.Max.X-margin, 0, 0)
+	} else {
+		inner = draw.Crop(inner, 0, -slack, 0, 0)
 	}
-	p.Draw(inner)
+	style := p.Legend.TextStyle
+	style.XAlign, style.YAlign = text.XCenter, text.YBottom
+	canvas.FillText(style, vg.Point{X: inner.Center().X, Y: inner.Min.Y}, note)
+	p.Draw(draw.Crop(inner, 0, 0, noteHeight, 0))
 
 	var buf bytes.Buffer
 	if _, err := c.WriteTo(&buf); err != nil {
 		return nil, err
 	}
-	// Few systems have the font the text was measured with; these have its widths.
+	// Few systems have the font the text was measured with. The next two have its
+	// widths; what else there may be can be a tenth wider.
 	return bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"),
 		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
 }

@@ -58,7 +58,7 @@ func barChart(title string, all []standing) ([]byte, error) {
 			color: poolColor(s.pool),
 		})
 	}
-	p := newPlot(title, unit+"; blue: dispatch, gray: peers, pale: no pool"+intervalNote(bars.haveIntervals()))
+	p := newPlot(title)
 	p.Add(verticalGrid())
 	for i, v := range bars {
 		bar, err := plotter.NewBarChart(plotter.Values{v.value}, 0.68*lineHeight)
@@ -79,7 +79,8 @@ func barChart(title string, all []standing) ([]byte, error) {
 	longest := slices.Max(ends)
 	p.X.Min, p.X.Max = 0, longest
 	p.X.Tick.Marker = evenTicks(longest)
-	return svg(p, nil, vg.Length(len(bars))*lineHeight+headHeight)
+	note := unit + "; blue: dispatch, gray: peers, pale: no pool" + intervalNote(bars.haveIntervals())
+	return svg(p, note, nil, vg.Length(len(bars))*lineHeight+headHeight)
 }
 
 func poolColor(pool string) color.Color {
@@ -134,8 +135,7 @@ func ratioChart(t *table) ([]byte, error) {
 	// A point at the edge would touch its note.
 	high *= 1.1
 
-	p := newPlot("dispatch against the best peer of each work",
-		"time over the best peer's; blue: dispatch is faster, orange: slower, gray: no difference shown")
+	p := newPlot("dispatch against the best peer of each work")
 	p.X.Scale = plot.LogScale{}
 	p.X.Tick.Marker = logTicks(low, high, func(v float64) string { return fmt.Sprintf("%g", v) })
 	p.Add(verticalGrid())
@@ -161,7 +161,8 @@ func ratioChart(t *table) ([]byte, error) {
 	}
 	p.Add(dots)
 	p.X.Min, p.X.Max = low/1.2, high
-	return svg(p, nil, vg.Length(len(points))*lineHeight+headHeight)
+	const note = "time over the best peer's; blue: dispatch is faster, orange: slower, gray: no difference shown"
+	return svg(p, note, nil, vg.Length(len(points))*lineHeight+headHeight)
 }
 
 func verdictColor(v verdict) color.Color {

@@ -49,7 +49,7 @@ func (c curve) haveIntervals() bool {
 // curveChart has a curve for each pool, on logarithmic axes. It is nil if none of
 // the pools ended.
 func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
-	p := newPlot("Time a job against the number of "+a.Count, a.Count)
+	p := newPlot("Time a job against the number of " + a.Count)
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker = sizeTicks(a.Sizes)
 	grid := verticalGrid()
@@ -100,7 +100,6 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	if math.IsInf(low, 1) {
 		return nil, nil
 	}
-	p.X.Label.Text += intervalNote(intervals)
 	// A little more than the range, and no less than a decade: a difference of
 	// a few per cent is not to look like a mountain.
 	low, high = low/1.3, max(high*1.3, 10*low)
@@ -108,7 +107,7 @@ func curveChart(t *table, a bench.Axis, pools []string) ([]byte, error) {
 	p.Y.Tick.Marker = logTicks(low, high, tickTime)
 	p.X.Min = float64(a.Sizes[0]) / 1.2
 	p.X.Max = float64(a.Sizes[len(a.Sizes)-1]) * 1.2
-	return svg(p, &legend, 300)
+	return svg(p, a.Count+intervalNote(intervals), &legend, 300)
 }
 
 // tickTime names a round number of nanoseconds.
