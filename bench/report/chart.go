@@ -118,8 +118,8 @@ func errorsOf(v chartValue) (below, above float64) {
 }
 
 // intervalNote ends the label of an axis if there are intervals to see.
-func intervalNote(any bool) string {
-	if any {
+func intervalNote(haveIntervals bool) string {
+	if haveIntervals {
 		return "; with 95 % intervals"
 	}
 	return "; too few rounds for intervals"

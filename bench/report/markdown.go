@@ -130,11 +130,11 @@ func (d *doc) goals(t *table) {
 	misses := 0
 	for _, g := range goals {
 		o := g.evaluate(t)
-		if o.state == unmeasured {
-			continue
-		}
 		said := "reached"
 		switch o.state {
+		case reached:
+		case unmeasured:
+			continue
 		case missed:
 			said = "**missed**"
 			misses++
