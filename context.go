@@ -80,11 +80,11 @@ func (t *task) inside() bool { return t.phase.Load() < returned }
 // end writes the outcome and makes it visible by the phase, settled or
 // returned; ledger.mu is held. The token of the waiter it returns is for
 // announce to give.
-func (t *task) end(v verdict, phase uint32, ran bool) (waiter chan struct{}) {
-	if v.limit != 0 {
-		v.err = &TimeoutError{Limit: v.limit, Ran: ran}
-	}
+func (t *task) end(v *verdict, phase uint32, ran bool) (waiter chan struct{}) {
 	t.kind, t.err, t.byCaller = v.kind, v.err, v.byCaller
+	if v.limit != 0 {
+		t.err = &TimeoutError{Limit: v.limit, Ran: ran}
+	}
 	t.phase.Store(phase)
 	if t.done != nil {
 		close(t.done)

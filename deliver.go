@@ -8,13 +8,15 @@ import (
 
 // How the items of a batch are run, and how their outcomes get to the readers.
 
-func (b *Batch[In, Out]) claim() (w work[In, Out], ok bool) {
-	if it := b.next(); it != nil {
-		b.hands++
-		return work[In, Out]{source: b, item: it}, true
+func (b *Batch[In, Out]) claim(w *work[In, Out]) bool {
+	it := b.next()
+	if it == nil {
+		b.listed = false
+		return false
 	}
-	b.listed = false
-	return w, false
+	b.hands++
+	w.source, w.item = b, it
+	return true
 }
 
 // forward runs an item on the place of a job that waits for the batch.
@@ -51,49 +53,48 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(b.caller, &b.crew)
 	if !b.plain || w.seat != nil || w.impl == nil {
-		out, v := w.exec(t, &w.hand.item.in)
-		b.finish(w, out, v)
+		w.exec(t, &w.hand.item.in)
+		b.finish(w)
 		return
 	}
-	w.running = true
-	out, v := b.handle(w, t)
-	w.running = false
+	w.verdict, w.running = verdict{}, true
+	b.handle(w, t)
 	if w.caught != nil {
 		w.reportCaught()
 	}
-	b.finish(w, out, v)
+	w.running = false
+	b.finish(w)
 }
 
 // handle is exec for as many items as w can claim one after another without the
 // mutex. It returns with the outcome of the one in w's hand, for finish, when
 // there is something to be done about it: it is the last for now, or it went bad.
-func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) (out Out, v verdict) {
-	defer func() {
-		if r := recover(); r != nil {
-			v = w.panicked(r)
-		}
-	}()
-	var zero Out
+func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) {
+	defer w.called(t)
 	watched := b.caller.Done() != nil
 	for {
 		it := w.hand.item
 		if (watched || t.resolved()) && t.lateToStart() {
-			return zero, t.lateVerdict()
+			w.failLate(t)
+			return
 		}
-		got, err := w.impl.Process(t, it.in)
+		out, err := w.impl.Process(t, it.in)
 		if err != nil {
-			return zero, t.failure(err)
+			w.failWith(t, err)
+			return
 		}
 		if b.pool.heed.Load() || t.resolved() {
-			return got, v
+			w.out = out
+			return
 		}
 		// The next is claimed before this one is given: who has the last result
 		// finds the worker's place free.
 		next := b.current.Load().claim()
 		if next == nil {
-			return got, v
+			w.out = out
+			return
 		}
-		it.out = got
+		it.out = out
 		w.share.done.Add(1)
 		b.give(it)
 		w.hand.item = next
@@ -101,7 +102,7 @@ func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) (out Out, v verdict
 }
 
 // finish gives the item in w's hand its outcome.
-func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
+func (b *Batch[In, Out]) finish(w *worker[In, Out]) {
 	p, it, s := b.pool, w.hand.item, w.share
 	announce := nothing
 	p.mu.Lock()
@@ -109,8 +110,8 @@ func (b *Batch[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
 	abandoned := w.seat != nil && w.seat.stray // then it has its outcome
 	if !abandoned {
 		b.hands--
-		b.record(it, out, v)
-		announce = b.haltAfter(v)
+		b.record(it, w.out, &w.verdict)
+		announce = b.haltAfter(w.verdict.kind)
 		n++
 	}
 	w.turn()
@@ -128,8 +129,8 @@ func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()
 	it := w.hand.item
 	var zero Out
 	b.hands--
-	b.record(it, zero, v)
-	halted := b.haltAfter(v)
+	b.record(it, zero, &v)
+	halted := b.haltAfter(v.kind)
 	return func() {
 		halted()
 		b.give(it)
@@ -137,9 +138,9 @@ func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()
 	}
 }
 
-// haltAfter halts the batch if it is to stop at the first item that ends like v.
-func (b *Batch[In, Out]) haltAfter(v verdict) (announce func()) {
-	if v.kind == succeeded && b.cfg.stopOnSuccess || v.kind != succeeded && b.cfg.stopOnError {
+// haltAfter halts the batch if it is to stop at the first item that ends so.
+func (b *Batch[In, Out]) haltAfter(kind outcome) (announce func()) {
+	if kind == succeeded && b.cfg.stopOnSuccess || kind != succeeded && b.cfg.stopOnError {
 		_, announce = b.halt(verdict{kind: canceled, err: context.Canceled})
 		return announce
 	}
@@ -148,7 +149,7 @@ func (b *Batch[In, Out]) haltAfter(v verdict) (announce func()) {
 
 // record counts and writes the outcome of an item. The mutex is held; give must
 // follow when it is released.
-func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v verdict) {
+func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v *verdict) {
 	it.out, it.err = out, v.err
 	b.pool.ended[v.kind]++
 	b.progress.Done++
@@ -375,7 +376,7 @@ func (b *Batch[In, Out]) halt(v verdict) (unrun []In, announce func()) {
 	var zero Out
 	for it := b.next(); it != nil; it = b.next() {
 		unrun = append(unrun, it.in)
-		b.record(it, zero, v)
+		b.record(it, zero, &v)
 		ended = append(ended, it)
 	}
 	return unrun, func() {

@@ -71,7 +71,7 @@ type decision[In, Out any] struct {
 	act   action
 	work  work[In, Out]
 	idle  *worker[In, Out] // who gets the work; nil for any in the worker channel
-	until time.Duration // on the ledger's clock; 0: no worker is going to be idle too long
+	until time.Duration    // on the ledger's clock; 0: no worker is going to be idle too long
 }
 
 type action int
@@ -87,8 +87,7 @@ const (
 
 // decideNext takes the claims of the decision that it returns. The mutex is held.
 func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
-	if w, ok := p.claimWork(); ok {
-		d.work = w
+	if p.claimWork(&d.work) {
 		if len(p.idleSince) > 0 {
 			d.idle = p.claimIdle()
 			d.act = pairIdle
@@ -134,15 +133,16 @@ type work[In, Out any] struct {
 // source is what holds items of its own and stands in the list beside the
 // queue while some of them are unclaimed: a batch or a map.
 type source[In, Out any] interface {
-	// claim takes the next item; false if none is left. The mutex is held.
-	claim() (work[In, Out], bool)
+	// claim puts the next item into w; false if none is left. The mutex is held.
+	claim(w *work[In, Out]) bool
 	// unclaimed counts the items that claim has not given. The mutex is held.
 	unclaimed() int
 	// run handles the item in w's hand, and may go on with others.
 	run(w *worker[In, Out])
-	// finish gives the item in w's hand its outcome and w something else to do.
-	finish(w *worker[In, Out], out Out, v verdict)
-	// abandon gives the item in w's hand its outcome while w still runs it. The
+	// finish gives the item in w's hand the outcome that w has for it, and w
+	// something else to do.
+	finish(w *worker[In, Out])
+	// abandon gives the item in w's hand the outcome v while w still runs it. The
 	// mutex is held; what it returns is called when it is released.
 	abandon(w *worker[In, Out], v verdict) (announce func())
 	// halt ends all unclaimed items with v and interrupts the others, and
@@ -150,35 +150,36 @@ type source[In, Out any] interface {
 	halt(v verdict) (unrun []In, announce func())
 }
 
-// claimWork claims something that may run now. The mutex is held.
-func (p *Pool[In, Out]) claimWork() (w work[In, Out], ok bool) {
+// claimWork claims something that may run now, and puts it into w, which is
+// zero. The mutex is held. (It is a pointer because this runs on the stacks of
+// workers, which are many and small.)
+func (p *Pool[In, Out]) claimWork(w *work[In, Out]) bool {
 	if len(p.urgent) > 0 {
-		return p.claimUrgent(), true
+		p.claimUrgent(w)
+		return true
 	}
-	if p.active < p.limit {
-		if w, ok = p.claim(); ok {
-			p.active++
-		}
+	if p.active < p.limit && p.claim(w) {
+		p.active++
+		return true
 	}
-	return w, ok
+	return false
 }
 
-func (p *Pool[In, Out]) claimUrgent() work[In, Out] {
-	w := p.urgent[0]
+func (p *Pool[In, Out]) claimUrgent(w *work[In, Out]) {
+	*w = p.urgent[0]
 	p.urgent[0] = work[In, Out]{}
 	if p.urgent = p.urgent[1:]; len(p.urgent) == 0 {
 		p.urgent = nil
 	}
-	return w
 }
 
 // claim takes a job from the queue or an item from a source. While there are
 // both, they take turns, and so do the sources among themselves. The mutex is
 // held.
-func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
+func (p *Pool[In, Out]) claim(w *work[In, Out]) (ok bool) {
 	if len(p.sources) > 0 && (p.turnSrc || p.queued == 0) {
 		p.turnSrc = false
-		w, ok = p.claimItem()
+		ok = p.claimItem(w)
 		p.checkCrowd()
 	}
 	if !ok && p.queued == 0 && p.door.unlocked {
@@ -189,24 +190,25 @@ func (p *Pool[In, Out]) claim() (w work[In, Out], ok bool) {
 		p.queued--
 		p.start(j)
 		p.turnSrc = true
-		return work[In, Out]{job: j}, true
+		w.job = j
+		return true
 	}
-	return w, ok
+	return ok
 }
 
 // claimItem takes an item from the source whose turn it is.
-func (p *Pool[In, Out]) claimItem() (w work[In, Out], ok bool) {
+func (p *Pool[In, Out]) claimItem(w *work[In, Out]) bool {
 	for len(p.sources) > 0 {
 		if p.nextSrc >= len(p.sources) {
 			p.nextSrc = 0
 		}
-		if w, ok = p.sources[p.nextSrc].claim(); ok {
+		if p.sources[p.nextSrc].claim(w) {
 			p.nextSrc++
-			return w, true
+			return true
 		}
 		p.sources = slices.Delete(p.sources, p.nextSrc, p.nextSrc+1)
 	}
-	return w, false
+	return false
 }
 
 // unlist takes a source out of the list that has nothing to claim any more. The
@@ -260,7 +262,8 @@ func (p *Pool[In, Out]) hand(w *worker[In, Out], todo work[In, Out]) {
 	if w == nil {
 		w = <-p.workers
 	}
-	w.inbox <- todo
+	w.hand = todo
+	w.inbox <- struct{}{} // has room: there is one token for each claim
 }
 
 // poke makes the dispatcher look again. The mutex is held.

@@ -84,21 +84,21 @@ func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
 	if t.phase.CompareAndSwap(offered, settling) {
 		// Its caller's context was done before it was accepted, and now it
 		// will not be: there is no outcome to count, and nobody to tell.
-		t.end(v, settled, false)
+		t.end(&v, settled, false)
 		return nil, false
 	}
 	switch {
 	case t.phase.Load() > running:
 		return nil, false
 	case !t.phase.CompareAndSwap(accepted, settling): // its handler has been entered
-		waiter = t.end(v, settled, true)
+		waiter = t.end(&v, settled, true)
 	default:
 		if t.claimed {
 			l.dead++
 			t.dead = true
 		}
 		t.job.forget()
-		waiter = t.end(v, settled, false)
+		waiter = t.end(&v, settled, false)
 	}
 	if t.seat != nil {
 		t.seat.interrupt(t)
@@ -116,7 +116,7 @@ func (l *ledger) decide(t *task, v verdict) (waiter chan struct{}, ok bool) {
 // finish ends t because its worker is done with it, with v as its outcome unless
 // that has been decided before. The mutex is held; the token of the waiter that
 // is returned is to be given when it is released.
-func (l *ledger) finish(t *task, v verdict) (waiter chan struct{}) {
+func (l *ledger) finish(t *task, v *verdict) (waiter chan struct{}) {
 	switch t.phase.Load() {
 	case accepted:
 		return t.end(v, returned, false)

@@ -177,23 +177,24 @@ func (m *mapping[In, Out]) take(s int) (index int, ok bool) {
 	return 0, false
 }
 
-func (m *mapping[In, Out]) claim() (w work[In, Out], ok bool) {
+func (m *mapping[In, Out]) claim(w *work[In, Out]) bool {
 	index, ok := m.take(m.next)
 	if !ok {
-		return w, false
+		return false
 	}
 	m.hands++
 	m.next = (m.next + 1) % len(m.spans)
-	return work[In, Out]{source: m, index: index}, true
+	w.source, w.index = m, index
+	return true
 }
 
 func (m *mapping[In, Out]) forward(lender *task) bool {
-	w, ok := m.claim()
-	if ok {
-		w.lender = lender
-		m.pool.runExtra(w)
+	w := work[In, Out]{lender: lender}
+	if !m.claim(&w) {
+		return false
 	}
-	return ok
+	m.pool.runExtra(w)
+	return true
 }
 
 func (m *mapping[In, Out]) unclaimed() int {
@@ -217,33 +218,29 @@ func (m *mapping[In, Out]) progress() (left, handling, done int) {
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(m.caller, &m.crew)
 	if w.seat != nil || w.impl == nil {
-		out, v := w.exec(t, &m.ins[w.hand.index])
-		m.finish(w, out, v)
+		w.exec(t, &m.ins[w.hand.index])
+		m.finish(w)
 		return
 	}
-	w.running = true
-	v, bad := m.handle(w, t)
-	w.running = false
+	w.verdict, w.running = verdict{}, true
+	m.handle(w, t)
 	if w.caught != nil {
 		w.reportCaught()
 	}
-	if bad {
-		m.finish(w, *new(Out), v)
+	w.running = false
+	if w.verdict.err != nil {
+		m.finish(w)
 	} else {
 		m.leave(w)
 	}
 }
 
 // handle handles the input in w's hand and those it can claim after it. It
-// returns true with the verdict on an input that went bad, which is in w's hand,
-// or false when w is to look at the ledger and its hand is empty. It is exec for
-// many inputs at once.
-func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) (v verdict, bad bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			v, bad = w.panicked(r), true
-		}
-	}()
+// returns with an error in w's verdict where the input that is in w's hand went
+// bad, or without one when w is to look at the ledger and its hand is empty. It
+// is exec for many inputs at once.
+func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) {
+	defer w.called(t)
 	watched := m.caller.Done() != nil
 	for i := w.hand.index; ; w.hand.index = i {
 		if watched {
@@ -251,12 +248,14 @@ func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) (v verdict, bad b
 		}
 		if t.resolved() || watched {
 			if t.lateToStart() {
-				return t.lateVerdict(), true
+				w.failLate(t)
+				return
 			}
 		}
 		out, err := w.impl.Process(t, m.ins[i])
 		if err != nil {
-			return t.failure(err), true
+			w.failWith(t, err)
+			return
 		}
 		m.outs[i] = out
 		w.done++
@@ -265,22 +264,22 @@ func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) (v verdict, bad b
 			i, ok = m.take(i / m.length)
 		}
 		if !ok {
-			return v, false
+			return
 		}
 	}
 }
 
-func (m *mapping[In, Out]) finish(w *worker[In, Out], out Out, v verdict) {
+func (m *mapping[In, Out]) finish(w *worker[In, Out]) {
 	announce := nothing
 	m.pool.mu.Lock()
 	switch {
 	case w.seat != nil && w.seat.stray:
 		// It has been counted when it was abandoned.
-	case v.kind == succeeded:
-		m.outs[w.hand.index] = out
+	case w.verdict.kind == succeeded:
+		m.outs[w.hand.index] = w.out
 		w.done++
 	default:
-		announce = m.fail(w.hand.index, v)
+		announce = m.fail(w.hand.index, &w.verdict)
 	}
 	m.leaveLocked(w, announce)
 }
@@ -309,7 +308,7 @@ func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
 
 // fail counts the input at index as ended by v; the first that fails stops the
 // rest. The mutex is held.
-func (m *mapping[In, Out]) fail(index int, v verdict) (announce func()) {
+func (m *mapping[In, Out]) fail(index int, v *verdict) (announce func()) {
 	m.pool.ended[v.kind]++
 	m.counted++
 	if m.err != nil {
@@ -341,7 +340,7 @@ func (m *mapping[In, Out]) over() (signal chan struct{}) {
 
 func (m *mapping[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
 	m.hands--
-	failed := m.fail(w.hand.index, v)
+	failed := m.fail(w.hand.index, &v)
 	signal := m.count(w)
 	return func() {
 		failed()

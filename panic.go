@@ -26,11 +26,11 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// panicked makes the verdict on user code that panicked with r. It is called by
-// the deferred function that has recovered r.
-func (w *worker[In, Out]) panicked(r any) verdict {
+// panicked makes the panic of user code with r the outcome. It is called by the
+// deferred function that has recovered r.
+func (w *worker[In, Out]) panicked(r any) {
 	w.caught = &PanicError{Value: r, Stack: debug.Stack()}
-	return verdict{kind: panicked, err: w.caught}
+	w.fail(verdict{kind: panicked, err: w.caught})
 }
 
 // reportCaught reports the panic that the handler has just ended in.

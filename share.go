@@ -59,24 +59,26 @@ func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
 	w.pool.mu.Lock()
 	c.shares.push(&s.place, s)
 	if c.halted != nil {
-		s.task.end(*c.halted, settled, true)
+		s.task.end(c.halted, settled, true)
 	}
 	w.pool.mu.Unlock()
 	return &s.task
 }
 
-// take puts next into the worker's hand. A stay ends unless next belongs to it.
-// The mutex is held; endStay must follow when it is released.
-func (w *worker[In, Out]) take(next work[In, Out]) {
-	if s := w.share; s != nil && (next.source != w.hand.source || w.pool.cfg.jobTimeout > 0) {
-		s.crew.shares.remove(&s.place)
-		w.pool.finish(&s.task, verdict{})
-		w.share, w.past = nil, s
+// leaveShare ends the worker's stay with the source that was in its hand, unless
+// what it has now belongs to it. The mutex is held; endStay must follow when it
+// is released.
+func (w *worker[In, Out]) leaveShare(last source[In, Out]) {
+	s := w.share
+	if s == nil || w.hand.source == last && w.pool.cfg.jobTimeout == 0 {
+		return
 	}
-	w.hand = next
+	s.crew.shares.remove(&s.place)
+	w.pool.finish(&s.task, &verdict{})
+	w.share, w.past = nil, s
 }
 
-// endStay ends the context of a stay that take has ended.
+// endStay ends the context of a stay that leaveShare has ended.
 func (w *worker[In, Out]) endStay() {
 	if s := w.past; s != nil {
 		w.past = nil

@@ -46,15 +46,18 @@ type Worker[In, Out any] interface {
 // worker is a goroutine of the pool that runs one thing after another.
 type worker[In, Out any] struct {
 	pool  *Pool[In, Out]
-	inbox chan work[In, Out] // written by who has claimed this worker while it was idle; read by the worker
-	warm  bool               // it is pool.warm, or has been since it went idle; written with the mutex held
-	impl  Worker[In, Out]    // what handles the jobs; nil until newWorker has made it
+	inbox chan struct{}   // a token says that the hand has been filled; written by who has claimed this worker while it was idle
+	warm  bool            // it is pool.warm, or has been since it went idle; written with the mutex held
+	impl  Worker[In, Out] // what handles the jobs; nil until newWorker has made it
 	ready func(context.Context) error
 	seat  *seat // nil in pools that do not interrupt
 
-	// What it does now. Others look at hand only with the mutex held, and only
-	// while the seat has a task.
+	// What it does now. The hand is filled by whoever has claimed the worker while
+	// it was idle, and by the worker itself otherwise. Others look at it only with
+	// the mutex held, and only while the seat has a task.
 	hand    work[In, Out]
+	out     Out         // the outcome of what is in the hand, on its way from exec to finish
+	verdict verdict     // ...
 	share   *share      // its stay with the source in its hand
 	past    *share      // a stay that is over, but for its context
 	done    int         // inputs of a Map that it has handled well and not counted yet
@@ -65,7 +68,7 @@ type worker[In, Out any] struct {
 }
 
 func (p *Pool[In, Out]) newPoolWorker(first work[In, Out]) *worker[In, Out] {
-	w := &worker[In, Out]{pool: p, inbox: make(chan work[In, Out], 1), impl: p.handler, hand: first}
+	w := &worker[In, Out]{pool: p, inbox: make(chan struct{}, 1), impl: p.handler, hand: first}
 	if p.cfg.jobTimeout > 0 || p.cfg.maxStrays > 0 {
 		w.takeSeat()
 	}
@@ -95,7 +98,8 @@ func (w *worker[In, Out]) loop() {
 	for {
 		switch {
 		case w.hand.job != nil:
-			w.runJob()
+			w.exec(&w.hand.job.task, &w.hand.job.in)
+			w.finishJob()
 		case w.hand.source != nil:
 			w.hand.source.run(w)
 		case w.hand.leave:
@@ -105,35 +109,28 @@ func (w *worker[In, Out]) loop() {
 			if !w.warm {
 				w.pool.workers <- w
 			}
-			w.hand = <-w.inbox
+			<-w.inbox
 		}
 	}
 }
 
-// runJob runs the single job in the worker's hand.
-func (w *worker[In, Out]) runJob() {
-	j := w.hand.job
-	out, v := w.exec(&j.task, &j.in)
-	w.finishJob(out, v)
-}
-
 // finishJob gives the job in the worker's hand its outcome, unless that has
 // been decided before, and takes what comes next into the hand.
-func (w *worker[In, Out]) finishJob(out Out, v verdict) {
+func (w *worker[In, Out]) finishJob() {
 	p, j := w.pool, w.hand.job
 	t := &j.task
 	if t.late() {
-		out, v = *new(Out), t.lateVerdict()
+		w.failLate(t)
 	}
 	t.leave() // can be the user's code, so it comes before the worker is free
 
 	p.mu.Lock()
 	if !t.resolved() {
-		j.in, j.out = *new(In), out
-		p.ended[v.kind]++
+		j.in, j.out = *new(In), w.out
+		p.ended[w.verdict.kind]++
 	}
 	p.queue.remove(j)
-	waiter := p.finish(t, v)
+	waiter := p.finish(t, &w.verdict)
 	w.turn()
 	p.mu.Unlock()
 	if waiter != nil {
@@ -141,35 +138,53 @@ func (w *worker[In, Out]) finishJob(out Out, v verdict) {
 	}
 }
 
+// fail makes v the outcome of what is in the hand.
+func (w *worker[In, Out]) fail(v verdict) { w.out, w.verdict = *new(Out), v }
+
+// failLate makes the end of t the outcome. It is not inlined, as failWith is not:
+// handlers stand on the frames of their callers, on the small stacks of workers.
+//
+//go:noinline
+func (w *worker[In, Out]) failLate(t *task) { w.fail(t.lateVerdict()) }
+
+// failWith makes an error of user code the outcome.
+//
+//go:noinline
+func (w *worker[In, Out]) failWith(t *task, err error) { w.fail(t.failure(err)) }
+
 // turn ends the run in the worker's hand and takes what comes next into it: the
 // next thing that waits, as long as the limit allows it, or else nothing. The
 // mutex is held, and the worker must run no user code after it before it looks
 // into its hand: from now on others count on it.
 func (w *worker[In, Out]) turn() {
-	p := w.pool
+	p, last := w.pool, w.hand.source
+	w.out = *new(Out)
 	if w.seat != nil && w.seat.stray {
-		w.take(work[In, Out]{leave: true})
+		w.hand = work[In, Out]{leave: true}
+		w.leaveShare(last)
 		return
 	}
 	if !w.vacate() {
 		p.active--
 	}
 	p.admit()
+	w.hand = work[In, Out]{}
 	if w.broken {
 		// Closing what is left of it may take long: another worker goes on.
+		w.hand.leave = true
+		w.leaveShare(last)
 		p.leaving++
 		p.tendDoor()
 		p.poke()
 		p.checkQuiet()
-		w.take(work[In, Out]{leave: true})
 		return
 	}
-	if next, ok := p.claimWork(); ok {
-		w.take(next)
+	next := p.claimWork(&w.hand)
+	w.leaveShare(last)
+	if next {
 		p.tendDoor()
 		return
 	}
-	w.take(work[In, Out]{})
 	if w.warm = p.warm == nil; w.warm {
 		p.warm = w
 	}
@@ -196,90 +211,92 @@ func (w *worker[In, Out]) vacate() bool {
 	return true
 }
 
-// exec has user code handle the input at in, with t as its context, and contains
-// whatever that does, but for runtime.Goexit. An input that is late is not
-// handled.
-func (w *worker[In, Out]) exec(t *task, in *In) (out Out, v verdict) {
+// exec has user code handle the input at in, with t as its context, contains
+// whatever that does, but for runtime.Goexit, and keeps the outcome. An input
+// that is late is not handled.
+func (w *worker[In, Out]) exec(t *task, in *In) {
+	w.verdict = verdict{}
 	if t.lateToStart() {
-		return out, t.lateVerdict()
+		w.failLate(t)
+		return
 	}
 	w.running = true
 	if w.impl == nil {
-		v = w.construct()
+		w.construct()
 	}
-	if v.err == nil {
-		out, v = w.call(t, in)
+	if w.verdict.err == nil {
+		w.call(t, in)
 	}
 	if w.caught != nil {
 		w.reportCaught()
 	}
 	w.running = false
-	return out, v
 }
 
 // prepare does what comes before a job that can be interrupted or whose Worker
-// has something to say. v.err is nil if the job can be started.
-func (w *worker[In, Out]) prepare(t *task) (v verdict) {
+// has something to say; false if the job cannot be started.
+func (w *worker[In, Out]) prepare(t *task) bool {
 	if w.seat != nil {
 		w.seat.begin(t, w.pool.cfg.jobTimeout)
 	}
 	if w.ready != nil {
 		if err := w.ready(t); err != nil {
-			return t.failure(err)
+			w.failWith(t, err)
+			return false
 		}
 	}
 	if t.lateToStart() { // making the Worker and its Ready can take long
-		return t.lateVerdict()
+		w.failLate(t)
+		return false
 	}
-	return v
+	return true
 }
 
 // timely gives way to the outcome that WithJobTimeout gave an item of a batch.
-func (w *worker[In, Out]) timely(t *task, out *Out, v *verdict) {
+func (w *worker[In, Out]) timely(t *task) {
 	if w.pool.cfg.jobTimeout > 0 && t.resolved() {
-		*out, *v = *new(Out), verdict{kind: t.kind, err: t.err}
+		w.fail(verdict{kind: t.kind, err: t.err})
 	}
 }
 
 // call calls the handler, if the job can still be started.
-func (w *worker[In, Out]) call(t *task, in *In) (out Out, v verdict) {
-	defer func() {
-		if r := recover(); r != nil {
-			v = w.panicked(r)
-		}
-		if w.seat != nil {
-			w.seat.end()
-			w.timely(t, &out, &v)
-		}
-	}()
-	entered := false
-	if w.pool.newWorker == nil && w.seat == nil {
-		entered = t.enter()
-	} else if v = w.prepare(t); v.err == nil {
-		entered = w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t)
+func (w *worker[In, Out]) call(t *task, in *In) {
+	defer w.called(t)
+	switch {
+	case w.seat == nil && w.pool.newWorker == nil:
+	case !w.prepare(t):
+		return
 	}
-	if !entered {
-		if v.err == nil {
-			v = t.lateVerdict()
-		}
-		return out, v
+	if entered := w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t); !entered {
+		w.failLate(t)
+		return
 	}
 	input := *in
 	if w.hand.job != nil {
 		*in = *new(In) // the future may outlive the handler by far
 	}
-	out, err := w.impl.Process(t, input)
-	if err != nil {
-		v = t.failure(err)
+	var err error
+	if w.out, err = w.impl.Process(t, input); err != nil {
+		w.failWith(t, err)
 	}
-	return out, v
 }
 
-// construct makes the Worker. v.err is nil if that went well.
-func (w *worker[In, Out]) construct() (v verdict) {
+// called is deferred by call.
+func (w *worker[In, Out]) called(t *task) {
+	if r := recover(); r != nil {
+		w.panicked(r)
+	}
+	if w.seat != nil {
+		w.seat.end()
+		w.timely(t)
+	}
+}
+
+// construct makes the Worker; if that fails, its error is the outcome.
+func (w *worker[In, Out]) construct() {
 	defer func() {
 		if r := recover(); r != nil {
-			v = w.panicked(r)
+			w.panicked(r)
 		}
 	}()
 	impl, err := w.pool.newWorker(w.pool.ctx)
@@ -287,7 +304,8 @@ func (w *worker[In, Out]) construct() (v verdict) {
 		err = errors.New("dispatch: NewWorkers: newWorker returned a nil Worker")
 	}
 	if err != nil {
-		return verdict{kind: failed, err: err}
+		w.fail(verdict{kind: failed, err: err})
+		return
 	}
 	w.impl = impl
 	if r, ok := impl.(interface{ Ready(context.Context) error }); ok {
@@ -298,7 +316,6 @@ func (w *worker[In, Out]) construct() (v verdict) {
 		w.takeSeat()
 		w.seat.hook = func() { w.pool.guard("Interrupt of a worker", i.Interrupt) }
 	}
-	return v
 }
 
 // dismiss closes the Worker, if it is this worker's own.
@@ -344,15 +361,15 @@ func (w *worker[In, Out]) afterGoexit() {
 		return // it was a hook; the hand holds what comes next
 	}
 	w.running, w.broken = false, w.pool.newWorker != nil
-	v := verdict{kind: failed, err: ErrGoexit}
 	if w.caught != nil { // it was the panic handler
-		v, w.caught = verdict{kind: panicked, err: w.caught}, nil
+		w.caught = nil // and the panic is the outcome
+	} else {
+		w.fail(verdict{kind: failed, err: ErrGoexit})
 	}
-	var out Out
 	if w.hand.job != nil {
-		w.finishJob(out, v)
+		w.finishJob()
 		return
 	}
-	w.timely(&w.share.task, &out, &v)
-	w.hand.source.finish(w, out, v)
+	w.timely(&w.share.task)
+	w.hand.source.finish(w)
 }
