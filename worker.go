@@ -47,13 +47,14 @@ type Worker[In, Out any] interface {
 type worker[In, Out any] struct {
 	pool  *Pool[In, Out]
 	inbox chan struct{}   // a token says that the hand has been filled; written by who has claimed this worker while it was idle
+	idle  bool            // the hand is not to be looked at before there is a token
 	warm  bool            // it is pool.warm, or has been since it went idle; written with the mutex held
 	impl  Worker[In, Out] // what handles the jobs; nil until newWorker has made it
 	ready func(context.Context) error
 	seat  *seat // nil in pools that do not interrupt
 
 	// What it does now. The hand is filled by whoever has claimed the worker while
-	// it was idle, and by the worker itself otherwise. Others look at it only with
+	// it was idle, at any time after that, and by the worker itself otherwise. Others look at it only with
 	// the mutex held, and only while the seat has a task.
 	hand    work[In, Out]
 	out     Out         // the outcome of what is in the hand, on its way from exec to finish
@@ -96,6 +97,13 @@ func (w *worker[In, Out]) loop() {
 		}
 	}()
 	for {
+		if w.idle {
+			if !w.warm {
+				w.pool.workers <- w
+			}
+			<-w.inbox
+			w.idle = false
+		}
 		switch {
 		case w.hand.job != nil:
 			w.exec(&w.hand.job.task, &w.hand.job.in)
@@ -105,11 +113,6 @@ func (w *worker[In, Out]) loop() {
 		case w.hand.leave:
 			w.quit()
 			return
-		default:
-			if !w.warm {
-				w.pool.workers <- w
-			}
-			<-w.inbox
 		}
 	}
 }
@@ -185,6 +188,7 @@ func (w *worker[In, Out]) turn() {
 		p.tendDoor()
 		return
 	}
+	w.idle = true
 	if w.warm = p.warm == nil; w.warm {
 		p.warm = w
 	}
