@@ -283,12 +283,23 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 		}
 	}
 	next := 0
-	ended := false
+	var last outcome
+	ended, twice := false, false // last says why it ends; so it did before
 	for v, err := range w.pool.Stream(g.ctx.plain(), ins) {
+		ends := g.ctx.tells(err) || errors.Is(err, dispatch.ErrClosed) && w.closedNow()
 		if ended {
-			w.fail("group %d: Stream went on after it had said why it ends", g.id)
+			// Stop may have ended the item before the context of the job that
+			// streams, with the same error: then that was the item's outcome.
+			// The context is done by now, so what comes next is the end.
+			if twice || !ends || !errors.Is(last.err, dispatch.ErrStopped) {
+				w.fail("group %d: Stream went on after it had said why it ends", g.id)
+			}
+			w.tell(g, next, last, never)
+			next++
+			twice = true
 		}
-		if ended = g.ctx.tells(err) || errors.Is(err, dispatch.ErrClosed) && w.closedNow(); ended {
+		last = outcome{v, err}
+		if ended = ends; ended {
 			w.checkEndOfStream(g, next, err)
 			w.endStream(g)
 			continue
