@@ -126,9 +126,14 @@ func (w *world) cancel(which int) {
 		return
 	}
 	j := all[which%len(all)]
+	w.mu.Lock()
+	before := j.canceledAt
+	j.canceledAt = w.phase // where the grace is 0, another job may start before Cancel returns
+	w.mu.Unlock()
 	won := j.future.Cancel()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	j.canceledAt = before
 	ds := w.decisions(j)
 	switch {
 	case won && (j.settled != 0 && j.settled < w.phase || deadline(ds) < w.phase):
