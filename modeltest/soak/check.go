@@ -25,18 +25,27 @@ func counters(s dispatch.Stats) []uint64 {
 	return []uint64{s.Submitted, s.Succeeded, s.Failed, s.Panicked, s.Canceled, s.TimedOut, s.Dropped, s.Rejected}
 }
 
-// checkStalls checks that every load has made rounds since the last line. A
-// line that comes too soon tells nothing.
-func (m *monitor) checkStalls(every time.Duration) {
+// patience is how many jobs a pool may run while one caller waits for the end of
+// its round, which is two hundred jobs at most. Callers and batches take turns,
+// so it takes a few thousand. Jobs are counted, and not time, because others may
+// use the machine too: that slows down everything alike.
+const patience = 100_000
+
+// checkStalls checks that no caller is left behind while its pool runs the jobs
+// of others. If nothing runs at all, the loads do not end, and soak tells.
+func (m *monitor) checkStalls() {
 	m.mu.Lock()
-	loads := m.loads
+	callers := m.callers
 	m.mu.Unlock()
-	for _, l := range loads {
-		n := l.Load()
-		if n == l.last && every >= 5*time.Second {
-			m.fault("%s: no round in %v", l.name, every)
+	for _, c := range callers {
+		rounds, ran := c.Load(), c.rig.ran.Load()
+		if rounds == c.rounds && ran-c.ran < patience {
+			continue
 		}
-		l.last = n
+		if rounds == c.rounds {
+			m.fault("%s: no round while its pool ran %d jobs", c.name, ran-c.ran)
+		}
+		c.rounds, c.ran = rounds, ran
 	}
 }
 

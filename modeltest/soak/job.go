@@ -61,12 +61,14 @@ type rig struct {
 	most    int  // workers
 	strict  bool // no strays, no CallerRuns, no nesting: never more than most at work at once
 	busy    atomic.Int64
+	ran     atomic.Int64 // handlers entered
 }
 
 // handle is the handler of all pools.
 func (r *rig) handle(ctx context.Context, j job) (int, error) {
 	began := time.Now()
 	r.monitor.queueWait.record(began.Sub(j.asked))
+	r.ran.Add(1)
 	if n := r.busy.Add(1); r.strict && n > int64(r.most) {
 		r.monitor.fault("%s: %d handlers at work on at most %d workers", r.name, n, r.most)
 	}

@@ -66,17 +66,17 @@ func startLoads(ctx context.Context, m *monitor, rigs []*rig, callers int) *sync
 	var running sync.WaitGroup
 	for _, r := range rigs {
 		for _, l := range loads {
-			rounds := m.counter(r.name + ": " + l.name)
 			n := callers
 			if l.name == "resize" || l.name == "pools" {
 				n = 1
 			}
 			for range n {
+				c := m.caller(l.name, r)
 				running.Go(func() {
 					random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 					for ctx.Err() == nil {
 						l.round(ctx, r, random)
-						rounds.Add(1)
+						c.Add(1)
 					}
 				})
 			}

@@ -63,9 +63,9 @@ func soak(ctx context.Context, length, every time.Duration, callers int) []strin
 	return m.faults()
 }
 
-// within gives f a minute, and otherwise prints all stacks and gives up.
+// within gives f five minutes, and otherwise prints all stacks and gives up.
 func within(m *monitor, what string, f func()) {
-	timer := time.AfterFunc(time.Minute, func() {
+	timer := time.AfterFunc(5*time.Minute, func() {
 		buf := make([]byte, 4<<20)
 		fmt.Printf("%s\nFAULT: it does not happen that %s\nverdict: FAIL\n", buf[:runtime.Stack(buf, true)], what)
 		for _, f := range m.faults() {

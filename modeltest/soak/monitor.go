@@ -21,16 +21,20 @@ type monitor struct {
 
 	mu       sync.Mutex
 	wrong    []string
-	loads    []*loadCounter
+	callers  []*caller
 	heaps    []uint64                  // at each line, after a collection
 	previous map[string]dispatch.Stats // by rig
 }
 
-// loadCounter counts the rounds of one load on one rig.
-type loadCounter struct {
+// caller counts the rounds of one goroutine of a load.
+type caller struct {
 	atomic.Int64
 	name string
-	last int64 // at the last line
+	rig  *rig
+
+	// When checkStalls last saw that it had made a round: how many it had made,
+	// and how many jobs its pool had run.
+	rounds, ran int64
 }
 
 // recorder is a histogram that several goroutines write to.
@@ -74,11 +78,11 @@ func (m *monitor) faults() []string {
 	return m.wrong
 }
 
-func (m *monitor) counter(name string) *loadCounter {
+func (m *monitor) caller(load string, r *rig) *caller {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := &loadCounter{name: name}
-	m.loads = append(m.loads, c)
+	c := &caller{name: r.name + ": " + load, rig: r}
+	m.callers = append(m.callers, c)
 	return c
 }
 
@@ -100,7 +104,7 @@ func (m *monitor) watch(ctx context.Context, rigs []*rig, every time.Duration) {
 			}
 		case <-line.C:
 			m.print(rigs)
-			m.checkStalls(every)
+			m.checkStalls()
 		}
 	}
 }
