@@ -3,14 +3,17 @@
 //
 //	go run ./modeltest/mutate               # all mutations
 //	go run ./modeltest/mutate -only wake    # those whose name contains it
-//	go run ./modeltest/mutate -list
+//	go run ./modeltest/mutate -list         # and check that they fit the source
 //
-// It prints a table of what killed each mutation, and exits with 1 if one
-// survived, or no longer fits the source. Nothing is changed in the repository.
+// It first checks that each mutation still fits the source: its text occurs
+// exactly once. It prints a table of what killed each mutation, and exits with 1
+// if one does not fit, does not compile, or survived. Nothing is changed in the
+// repository.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -44,18 +47,39 @@ func run(ctx context.Context, only string, list bool, jobs int) error {
 		for _, m := range chosen {
 			fmt.Printf("%-32s  %-14s  %s\n", m.name, m.file, m.breaks)
 		}
-		return nil
 	}
 	source, err := snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(source)
+	if err := checkList(source, chosen); err != nil || list {
+		return err
+	}
 	if err := checkUnbroken(ctx, source); err != nil {
 		return err
 	}
 	fmt.Printf("%-32s  %-14s  %-8s  %6s  %s\n", "mutation", "file", "verdict", "time", "noticed by")
 	return testAll(ctx, source, chosen, jobs)
+}
+
+// checkList names the mutations that do not fit the source: none of them may be
+// passed over, or a text that has changed would look like a test that works.
+func checkList(source string, chosen []mutation) error {
+	if len(chosen) == 0 {
+		return errors.New("there is no such mutation")
+	}
+	bad := 0
+	for _, m := range chosen {
+		if _, err := m.edit(source); err != nil {
+			fmt.Printf("%-32s  %-14s  %-8s  %v\n", m.name, m.file, misfit, err)
+			bad++
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d mutations must be brought up to date with the source", bad, len(chosen))
+	}
+	return nil
 }
 
 // checkUnbroken makes sure that the tests pass before anything is broken:
