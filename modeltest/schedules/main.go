@@ -5,7 +5,7 @@
 //
 //	go run ./modeltest/schedules            # all of them
 //	go run ./modeltest/schedules -only race # those whose name contains it
-//	go run ./modeltest/schedules -- -short  # with further flags for go test
+//	go run ./modeltest/schedules -- -short  # with further flags for go test: all in a few minutes
 //
 // It prints a line for each and exits with 1 if one failed.
 package main
