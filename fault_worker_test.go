@@ -219,3 +219,42 @@ func TestInterruptIsNotBegunAfterProcessHasPanicked(t *testing.T) {
 		require.NotContains(t, log.all(), "interrupt 0")
 	})
 }
+
+// readyAt is a Worker whose Ready waits for the gate, whatever its context says.
+type readyAt struct{ gate chan struct{} }
+
+func (w readyAt) Ready(context.Context) error { <-w.gate; return nil }
+
+func (w readyAt) Process(_ context.Context, d time.Duration) (int, error) {
+	time.Sleep(d)
+	return 0, nil
+}
+
+// A job that was canceled and written off in Ready was taken off twice from what
+// runs: Wait returned while another job ran.
+func TestAStrayInReadyCountsOnceAmongWhatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		gates := make(chan chan struct{}, 2)
+		open, shut := make(chan struct{}), make(chan struct{})
+		close(open)
+		gates <- open
+		gates <- shut
+		p := openWorkers(t, func(context.Context) (Worker[time.Duration, int], error) {
+			return readyAt{<-gates}, nil
+		}, WithWorkers(2), WithGrace(time.Second, 1))
+		Must(p.Submit(ctx, time.Minute))
+		synctest.Wait()
+		f := Must(p.Submit(ctx, 0))
+		synctest.Wait()
+		require.True(t, f.Cancel())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, p.Stats().Strays)
+		require.Equal(t, 1, p.Stats().Running)
+		require.NoError(t, p.Wait(ctx))
+		require.Equal(t, 0, p.Stats().Running)
+		require.Equal(t, uint64(1), p.Stats().Succeeded)
+		close(shut)
+	})
+}

@@ -23,6 +23,10 @@ func (w *worker[In, Out]) writeOff(over context.Context, run uint64) {
 	p.workforce--
 	t := w.seat.task
 	v := verdict{kind: t.kind, err: t.err}
+	if t.dead { // settled before its handler was entered: in Ready, or in the constructor
+		t.dead = false
+		p.dead--
+	}
 	if !w.vacate() {
 		p.active--
 	}
