@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"runtime"
 	"slices"
 	"time"
 )
@@ -32,6 +33,11 @@ func (p *Pool[In, Out]) dispatch() {
 		switch d.act {
 		case pairIdle, retireIdle:
 			p.hand(d.idle, d.work)
+			if d.work.item != nil {
+				// Workers that have a processor first: they may be through with the
+				// batch before it pays to wake another.
+				runtime.Gosched()
+			}
 		case startWorker:
 			go p.newPoolWorker(d.work).loop()
 		case sleep:

@@ -58,12 +58,12 @@ type mapping[In, Out any] struct {
 // maxSpans is enough to keep workers apart that run at the same time.
 const maxSpans = 64
 
-// span is a run of inputs. It fills a cache line, so that claims from different
-// spans do not slow each other down.
+// span is a run of inputs. It fills two cache lines, which processors fetch
+// together, so that claims from different spans do not slow each other down.
 type span struct {
 	next atomic.Int64 // the first that is not claimed; beyond end when all are
 	end  int64
-	_    [48]byte
+	_    [112]byte
 }
 
 // claim takes the next input of the span; false if none is left.
@@ -164,21 +164,21 @@ func (m *mapping[In, Out]) handled() int {
 }
 
 // take claims an input, from span s if there is one left, or else from those
-// that follow.
-func (m *mapping[In, Out]) take(s int) (index int, ok bool) {
+// that follow, and returns the span as well.
+func (m *mapping[In, Out]) take(s int) (index, span int, ok bool) {
 	for range m.spans {
 		if index, ok = m.spans[s].claim(); ok {
-			return index, true
+			return index, s, true
 		}
 		if s++; s == len(m.spans) {
 			s = 0
 		}
 	}
-	return 0, false
+	return 0, s, false
 }
 
 func (m *mapping[In, Out]) claim(w *work[In, Out]) bool {
-	index, ok := m.take(m.next)
+	index, _, ok := m.take(m.next)
 	if !ok {
 		return false
 	}
@@ -242,7 +242,8 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) {
 	defer w.called(t)
 	watched := m.caller.Done() != nil
-	for i := w.hand.index; ; w.hand.index = i {
+	i := w.hand.index
+	for span := i / m.length; ; w.hand.index = i {
 		if watched {
 			w.share.at.Store(int64(i + 1))
 		}
@@ -261,7 +262,7 @@ func (m *mapping[In, Out]) handle(w *worker[In, Out], t *task) {
 		w.done++
 		ok := !m.pool.heed.Load()
 		if ok {
-			i, ok = m.take(i / m.length)
+			i, span, ok = m.take(span)
 		}
 		if !ok {
 			return
