@@ -240,3 +240,63 @@ func TestOnProgressMayUseTheBatchAndThePool(t *testing.T) {
 		require.Equal(t, upTo(5), indices(b.Results()))
 	})
 }
+
+func TestProgressAndStatsCountWhatAWorkerHasHandledInOneGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1))
+		b := p.Batch(t.Context())
+		require.NoError(t, b.Add(0, 1, 2, 3))
+		h.let(2)
+		require.Equal(t, Progress{Total: 4, Done: 2}, b.Progress())
+		s := p.Stats()
+		require.Equal(t, [4]int{4, 2, 1, 1}, [4]int{int(s.Submitted), int(s.Succeeded), s.Running, s.Queued})
+		h.letAll()
+		Must(b.Wait(t.Context()))
+		require.Equal(t, Progress{Total: 4, Done: 4}, b.Progress())
+	})
+}
+
+func TestResultsThatCameBeforeComeInTheOrderOfTheInputsAndThenAsTheyCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gates := [4]chan struct{}{}
+		for i := range gates {
+			gates[i] = make(chan struct{})
+		}
+		p := openPool(t, func(_ context.Context, in int) (int, error) { <-gates[in]; return in, nil }, WithWorkers(4))
+		b := p.Batch(t.Context())
+		require.NoError(t, b.Add(0, 1, 2, 3))
+		b.Close()
+		var got []int
+		for _, i := range []int{2, 0} {
+			close(gates[i])
+			synctest.Wait()
+		}
+		results := b.Results()
+		for _, i := range []int{3, 1} {
+			close(gates[i])
+			synctest.Wait()
+		}
+		for r := range results {
+			got = append(got, r.Out)
+		}
+		require.Equal(t, []int{0, 2, 3, 1}, got)
+	})
+}
+
+func TestWhoHasTheLastResultFindsThePlaceFree(t *testing.T) {
+	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, WithWorkers(1), WithQueue(0))
+	for range 200 {
+		b := p.Batch(t.Context())
+		require.NoError(t, b.Add(1, 2, 3))
+		b.Close()
+		results := b.Results()
+		for range 3 {
+			<-results
+		}
+		f, err := p.TrySubmit(t.Context(), 4)
+		require.NoError(t, err)
+		_, err = f.Wait(t.Context())
+		require.NoError(t, err)
+	}
+}

@@ -24,10 +24,13 @@
 // starts a worker where none is idle and the limit allows it. It never holds a
 // job without a worker, so N workers and a queue of Q take exactly N+Q jobs. A
 // submitter that finds nothing waiting and a worker idle hands its job over
-// itself; a worker that finishes takes the next job itself. Jobs are taken in
-// the order of their submission, and take turns with the items of batches and
-// Maps, which wait in lists of their own. A pool that is idle for its idle
-// timeout holds no goroutine at all, and New starts none.
+// itself; a worker that finishes takes the next job itself. While every worker is
+// busy, submitters and workers keep out of each other's way: jobs are left at the
+// door of the queue, which has a mutex of its own, and a worker takes all that
+// have come when the queue has run dry. Jobs are taken in the order of their
+// submission, and take turns with the items of batches and Maps, which wait in
+// lists of their own and are claimed one by one without a mutex. A pool that is
+// idle for its idle timeout holds no goroutine at all, and New starts none.
 //
 // # Choose by need
 //
@@ -109,9 +112,9 @@
 // G12, nothing is left once [Pool.Done] is closed: no goroutine, timer or
 // registration with a context. A future or a batch that nobody reads leaks
 // nothing and blocks no worker; a slow reader of Results stops nobody. There is
-// one exception: a batch of which more outcomes have come than its result
-// channel has room for keeps a goroutine until the channel has been read to its
-// end, or the batch is canceled.
+// one exception: while a batch has more outcomes that are not read than its result
+// channel has room for, a goroutine holds them, until they are read or the batch
+// is canceled.
 //
 // G13, Resize disturbs and loses no job. It works at once upwards, and downwards
 // as jobs end.

@@ -13,7 +13,9 @@ import (
 // Running, as many jobs run as may, nobody waits for room, for the end of all
 // jobs, or for a turn with a batch. Whoever is to change that, or to look at what
 // is queued, holds the ledger's mutex and shuts the door first: behind a shut
-// door the ledger has everything, and its mutex is all there is to know of.
+// door the ledger has everything, and its mutex is all there is to know of. (Where
+// Resize makes more places, the dispatcher comes, which takes what is at the door
+// until nothing is, and so shuts it.)
 type door[In, Out any] struct {
 	unlocked bool // what open is, for those who hold the ledger's mutex; guarded by that
 	_        [56]byte

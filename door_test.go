@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -114,5 +115,27 @@ func TestTheDoorIsShutWhenAPlaceIsFree(t *testing.T) {
 		Must(p.Submit(context.Background(), 4))
 		require.Len(t, h.entered(), 5)
 		h.letAll()
+	})
+}
+
+func TestWaitWaitsForWhatWasLeftAtTheDoorBehindAStray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		h := newHeld()
+		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Second, 1))
+		futures := make([]*Future[int], 3)
+		for i := range futures {
+			futures[i] = Must(p.Submit(ctx, i))
+			synctest.Wait()
+		}
+		h.let(1) // 1 runs, nothing is in the queue, 2 is at the door
+		require.Equal(t, 1, p.door.came)
+		waiting := callingErr(func() error { return p.Wait(ctx) })
+		require.True(t, futures[1].Cancel())
+		time.Sleep(time.Second)
+		require.Equal(t, []int{0, 1, 2}, h.entered(), "1 is a stray")
+		require.False(t, waiting.returned(), "2 runs")
+		h.letAll()
+		require.NoError(t, waiting.requireReturn(t))
 	})
 }

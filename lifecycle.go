@@ -173,7 +173,6 @@ func (p *Pool[In, Out]) Resize(n int) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	p.shutDoor()
 	p.limit = min(n, unlimited)
 	p.admit()
 	p.checkCrowd()

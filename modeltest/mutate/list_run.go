@@ -8,13 +8,13 @@ var running = []mutation{
 `, "G8: the worker is replaced"},
 	{"Goexit reads as success", "worker.go", `verdict{kind: failed, err: ErrGoexit}`, `verdict{}`, "G8: ErrGoexit"},
 	{"a panic loses its stack", "panic.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
-	{"a panic is not reported", "worker.go", `	if w.caught != nil {
+	{"a panic is not reported", "worker.go", `		w.call(t, in)
+	}
+	if w.caught != nil {
 		w.reportCaught()
 	}
-	w.running = false
-	return out, v
-`, `	w.running = false
-	return out, v
+`, `		w.call(t, in)
+	}
 `, "G7: a panic that nobody waits for is not lost"},
 	{"an interrupt for whatever runs", "timeout.go", `	if s.run != run || !s.entered {
 `, `	if !s.entered {
@@ -69,19 +69,39 @@ var running = []mutation{
 var sharing = []mutation{
 	{"a sealed batch with one item left is forgotten", "deliver.go", `!b.sealed && b.progress.Done == b.progress.Total &&`, `b.left.Load() == 1 &&`,
 		"G4, G11: its context and Stop reach the last item"},
+	{"results leave out what came before", "deliver.go", `		if it.state.CompareAndSwap(told, sent) {
+			o.results`, `		if false {
+			o.results`, "Results: every outcome, also those that were there before"},
+	{"an outcome is sent twice", "deliver.go", `o != nil && !it.state.CompareAndSwap(told, sent)`, `false`, "Results: every outcome once"},
+	{"an outcome overtakes those that wait", "deliver.go", `o != nil && (o.busy.Load() || !o.offer(it))`, `o != nil && !o.offer(it)`, "Results: in the order in which they come"},
+	{"a stay's outcomes are not counted", "deliver.go", `	b.progress.Done += n
+	return n
+`, `	return n
+`, "Progress: Done is Total in the end"},
+	{"progress forgets a stay", "deliver.go", `		done += int(s.done.Load())
+`, `		_ = s
+`, "Progress: what has its outcome is done"},
+	{"an item is claimed twice", "item.go", `		if c.next.CompareAndSwap(i, i+1) {
+`, `		c.next.Store(i + 1)
+		if true {
+`, "G2: exactly one outcome"},
+	{"a reader that comes late is not told", "deliver.go", `	if b.awaited.Load() {
+		b.tellReaders(it)
+	}
+`, ``, "All: each as soon as it can be given"},
 	{"a break does not cancel", "batch.go", `			if !complete {
 				b.Cancel() //`, `			if !complete && false {
 				b.Cancel() //`, "a break cancels the rest"},
-	{"one reader is told", "deliver.go", `			if r.index != it.index {
-				return false
-			}
-`, `			if r.index != it.index || r != b.readers[0] {
-				return false
-			}
+	{"one reader is told", "batch.go", `		if r.index != it.index {
+			return false
+		}
+`, `		if r.index != it.index || r != b.readers[0] {
+			return false
+		}
 `, "two loops over All"},
-	{"only a handler's error stops", "deliver.go", `v.kind != succeeded && b.cfg.stopOnError`, `v.kind == failed && b.cfg.stopOnError`, "StopOnError: a panic, a timeout"},
-	{"the first success does not stop", "deliver.go", `v.kind == succeeded && b.cfg.stopOnSuccess || `, ``, "StopOnSuccess"},
-	{"an item's limit reaches the next", "share.go", `(next.source != w.hand.source || w.pool.cfg.jobTimeout > 0)`, `next.source != w.hand.source`, "G5: items with a limit have a context each"},
+	{"only a handler's error stops", "deliver.go", `kind != succeeded && b.cfg.stopOnError`, `kind == failed && b.cfg.stopOnError`, "StopOnError: a panic, a timeout"},
+	{"the first success does not stop", "deliver.go", `kind == succeeded && b.cfg.stopOnSuccess || `, ``, "StopOnSuccess"},
+	{"an item's limit reaches the next", "share.go", `w.hand.source == last && w.pool.cfg.jobTimeout == 0`, `w.hand.source == last`, "G5: items with a limit have a context each"},
 	{"progress is not told to the end", "progress.go", `	more = !b.told || b.reported != now
 `, `	more = !b.told
 `, "OnProgress: a last call with Done == Total"},
@@ -109,7 +129,12 @@ var lifecycle = []mutation{
 	{"Close does not seal", "lifecycle.go", `		seals = append(seals, b.seal())
 `, `		_ = b
 `, "the end of a pool seals its batches"},
-	{"Stop leaves the queue", "lifecycle.go", `{&p.started, &p.queue}`, `{&p.started}`, "G11: Stop lets nothing start"},
+	{"Stop leaves the queue", "lifecycle.go", `	for j := range p.queue.jobs.all {
+`, `	for j := range p.queue.jobs.all {
+		if !j.task.claimed {
+			break
+		}
+`, "G11: Stop lets nothing start"},
 	{"Stop leaves maps", "lifecycle.go", `	for m := range p.maps.all {
 `, `	for m := range p.maps.all {
 		break
