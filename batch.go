@@ -85,8 +85,7 @@ type Batch[In, Out any] struct {
 	// that a worker may handle many items in one go without the mutex.
 	plain bool
 
-	// current is where items are claimed. Written with pool.mu held, as after
-	// it is by claims, so it never goes back.
+	// current is the chunk in which items are claimed. Written with pool.mu held.
 	current atomic.Pointer[chunk[In, Out]]
 
 	outlet  atomic.Pointer[outlet[In, Out]] // of results; nil until Results. Written with pool.mu held

@@ -52,12 +52,12 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(b.caller, &b.crew)
-	if !b.plain || w.seat != nil || w.impl == nil {
+	if !b.plain || !w.mayStay() {
 		w.exec(t, &w.hand.item.in)
 		b.finish(w)
 		return
 	}
-	w.verdict, w.running = verdict{}, true
+	w.running = true
 	b.handle(w, t)
 	if w.caught != nil {
 		w.reportCaught()
@@ -95,7 +95,7 @@ func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) {
 			return
 		}
 		it.out = out
-		w.share.done.Add(1)
+		w.done++
 		b.give(it)
 		w.hand.item = next
 	}
@@ -103,10 +103,10 @@ func (b *Batch[In, Out]) handle(w *worker[In, Out], t *task) {
 
 // finish gives the item in w's hand its outcome.
 func (b *Batch[In, Out]) finish(w *worker[In, Out]) {
-	p, it, s := b.pool, w.hand.item, w.share
+	p, it := b.pool, w.hand.item
 	announce := nothing
 	p.mu.Lock()
-	n := b.count(s)
+	n := b.count(w)
 	abandoned := w.seat != nil && w.seat.stray // then it has its outcome
 	if !abandoned {
 		b.hands--
@@ -159,10 +159,9 @@ func (b *Batch[In, Out]) record(it *item[In, Out], out Out, v *verdict) {
 	b.startReporter()
 }
 
-// count counts what the worker of s has handled without the mutex, which is held
-// now.
-func (b *Batch[In, Out]) count(s *share) (n int) {
-	n = int(s.done.Swap(0))
+// count counts what w has handled without the mutex, which is held now.
+func (b *Batch[In, Out]) count(w *worker[In, Out]) (n int) {
+	n, w.done = w.done, 0
 	b.pool.ended[succeeded] += uint64(n)
 	b.progress.Done += n
 	return n
@@ -170,16 +169,13 @@ func (b *Batch[In, Out]) count(s *share) (n int) {
 
 // live counts the items that are unclaimed, that are being handled, and that
 // have been handled without being counted yet. The mutex is held, but workers go
-// on meanwhile: so it looks once at what is claimed, and allows for what they do
-// until it has asked the last of them.
+// on meanwhile: so it looks once at what is claimed. As a worker claims the next
+// item before it gives the last, what has been given is among the done.
 func (b *Batch[In, Out]) live() (left, handling, done int) {
 	left = b.unclaimed()
 	claimed := b.progress.Total - left - b.progress.Done
-	for s := range b.crew.shares.all {
-		done += int(s.done.Load())
-	}
-	done = min(max(done, claimed-b.hands), claimed)
-	return left, claimed - done, done
+	handling = min(b.hands, claimed)
+	return left, handling, claimed - handling
 }
 
 // outlet is the channel of results, which a batch has once somebody asks.

@@ -300,3 +300,16 @@ func TestWhoHasTheLastResultFindsThePlaceFree(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+func TestNoOutcomeOvertakesThoseThatWaitForRoomInResults(t *testing.T) {
+	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, WithWorkers(1))
+	for range 20 {
+		b := p.Batch(t.Context())
+		results := b.Results() // has room for 128
+		require.NoError(t, b.Add(upTo(5000)...))
+		b.Close()
+		for i := range 5000 {
+			require.Equal(t, i, (<-results).Index)
+		}
+	}
+}

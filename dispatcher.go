@@ -226,8 +226,8 @@ func (p *Pool[In, Out]) unlist(s source[In, Out]) {
 	}
 }
 
-// checkCrowd sets heed while a worker that is at a Map should give way to
-// something else. The mutex is held.
+// checkCrowd sets heed while a worker that is at a batch or a Map should give way
+// to something else. The mutex is held.
 func (p *Pool[In, Out]) checkCrowd() {
 	crowd := len(p.sources) > 0 && (len(p.sources) > 1 || p.queued > 0 || !p.blocked.empty() || p.active > p.limit)
 	if crowd != p.heed.Load() {

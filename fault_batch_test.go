@@ -289,3 +289,23 @@ func TestADeadlineOfTheCallersCountsAsATimeoutHoweverItIsTold(t *testing.T) {
 		require.Equal(t, [2]uint64{1, 0}, [2]uint64{s.TimedOut, s.Canceled})
 	})
 }
+
+// Done was closed while Stop, on its way out, had yet to end the batches.
+func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
+	for range 500 {
+		p := Must(New(double, WithWorkers(1)))
+		ctx, cancel := context.WithCancel(t.Context())
+		b := p.Batch(ctx)
+		require.NoError(t, b.Add(upTo(50)...))
+		go p.Stop()
+		<-p.Done()
+		p.mu.Lock()
+		watched, left := b.unwatch != nil, b.left.Load()
+		p.mu.Unlock()
+		if left == 1 && !b.sealed {
+			left = 0 // all was done before: nobody had to seal it
+		}
+		require.True(t, left == 0 && !watched, "%d left, watched %v", left, watched)
+		cancel()
+	}
+}

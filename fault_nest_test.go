@@ -111,3 +111,36 @@ func TestAJobThatIsBroughtForwardLeavesItsPlaceInTheQueue(t *testing.T) {
 		require.Equal(t, ErrQueueFull, err)
 	})
 }
+
+// A worker on a lent place went through all of a batch or a Map, also when the
+// job that lent it had stopped waiting.
+func TestALentPlaceIsGivenBackWhenTheWaitEnds(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int], wait, other context.Context){
+		"Batch": func(p *Pool[int, int], wait, other context.Context) {
+			b := p.Batch(other)
+			_ = b.Add(upTo(100)...)
+			_, _ = b.Wait(wait)
+		},
+		"Map": func(p *Pool[int, int], wait, _ context.Context) { _, _ = p.Map(wait, upTo(100)) },
+	}, func(t *testing.T, waitFor func(p *Pool[int, int], wait, other context.Context)) {
+		var p *Pool[int, int]
+		waits := true
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in >= 0 {
+				require.True(t, waits, "item %d runs beside the job on whose place it is", in)
+				time.Sleep(time.Second)
+				return in, nil
+			}
+			wait, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
+			defer cancel()
+			waitFor(p, wait, t.Context())
+			time.Sleep(time.Second) // what runs now may end
+			synctest.Wait()
+			waits = false
+			time.Sleep(time.Minute)
+			waits = true
+			return 0, nil
+		}, WithWorkers(1))
+		Must(p.Process(t.Context(), -1))
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 )
@@ -257,4 +258,20 @@ func TestAStrayInReadyCountsOnceAmongWhatRuns(t *testing.T) {
 		require.Equal(t, uint64(1), p.Stats().Succeeded)
 		close(shut)
 	})
+}
+
+// An idle worker kept the error of its last job.
+func TestAnIdleWorkerKeepsNothingOfItsLastJob(t *testing.T) {
+	type big struct{ error }
+	var kept weak.Pointer[big]
+	p := openPool(t, func(context.Context, int) (int, error) {
+		err := &big{errTool}
+		kept = weak.Make(err)
+		return 0, err
+	}, WithWorkers(1))
+	_, err := p.Process(t.Context(), 1)
+	require.Error(t, err)
+	err = nil
+	require.Eventually(t, func() bool { runtime.GC(); return kept.Value() == nil }, 5*time.Second, time.Millisecond)
+	require.NoError(t, err)
 }

@@ -107,11 +107,13 @@ func (p *Pool[In, Out]) drain() {
 	for b := range p.open.all {
 		seals = append(seals, b.seal())
 	}
+	p.errands++ // the pool does not end before its batches
 	p.poke()
 	p.mu.Unlock()
 	for _, seal := range seals {
 		seal()
 	}
+	p.endErrand()
 }
 
 // halt is drain that lets nothing start any more and interrupts what runs.
@@ -139,6 +141,7 @@ func (p *Pool[In, Out]) halt() {
 		p.unrun, announces = append(p.unrun, unrun...), append(announces, announce)
 	}
 	p.checkQuiet()
+	p.errands++
 	p.poke()
 	p.mu.Unlock()
 
@@ -146,6 +149,7 @@ func (p *Pool[In, Out]) halt() {
 	for _, announce := range announces {
 		announce()
 	}
+	p.endErrand()
 }
 
 // busy tells whether a batch or a map has items that nobody has claimed. The

@@ -217,12 +217,12 @@ func (m *mapping[In, Out]) progress() (left, handling, done int) {
 
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(m.caller, &m.crew)
-	if w.seat != nil || w.impl == nil {
+	if !w.mayStay() {
 		w.exec(t, &m.ins[w.hand.index])
 		m.finish(w)
 		return
 	}
-	w.verdict, w.running = verdict{}, true
+	w.running = true
 	m.handle(w, t)
 	if w.caught != nil {
 		w.reportCaught()

@@ -43,8 +43,8 @@ type Pool[In, Out any] struct {
 
 	door door[In, Out]
 
-	// heed asks workers that go through a Map without the mutex to look at the
-	// ledger after each input. Written with the mutex held.
+	// heed asks workers that go through a batch or a Map without the mutex to look
+	// at the ledger after each item. Written with the mutex held.
 	heed atomic.Bool
 
 	cfg       config

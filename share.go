@@ -16,10 +16,6 @@ type share struct {
 	// at is the input of a Map that is being handled, plus one, for the error
 	// of a Map that is ended by its caller's context.
 	at atomic.Int64
-
-	// done counts the items of a batch that have been handled in this stay
-	// without the mutex and are not in the batch's progress yet.
-	done atomic.Int64
 }
 
 // crew is the workers that are at a batch or a map. Guarded by ledger.mu.
@@ -43,6 +39,13 @@ func (c *crew) halt(l *ledger, v verdict) (announce func()) {
 			t.announce(nil)
 		}
 	}
+}
+
+// mayStay tells whether the worker may handle many items in one go, without a look
+// at the ledger: there is nothing to be done for each of them but to handle it,
+// and its place is its own. One that is lent can be asked back after each.
+func (w *worker[In, Out]) mayStay() bool {
+	return w.seat == nil && w.impl != nil && !w.hand.extra
 }
 
 // stay returns the task of the worker's stay with the crew of what is in its

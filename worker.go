@@ -57,11 +57,11 @@ type worker[In, Out any] struct {
 	// it was idle, at any time after that, and by the worker itself otherwise. Others look at it only with
 	// the mutex held, and only while the seat has a task.
 	hand    work[In, Out]
-	out     Out         // the outcome of what is in the hand, on its way from exec to finish
+	out     Out         // the outcome of what is in the hand, from exec until it is given; then zero
 	verdict verdict     // ...
 	share   *share      // its stay with the source in its hand
 	past    *share      // a stay that is over, but for its context
-	done    int         // inputs of a Map that it has handled well and not counted yet
+	done    int         // items of a batch or a Map that it has handled well and not counted yet
 	running bool        // user code is handling what is in the hand
 	caught  *PanicError // the panic of what is in the hand, until it has been reported
 	broken  bool        // Goexit has left impl, which is the worker's own, in an unknown state
@@ -161,7 +161,7 @@ func (w *worker[In, Out]) failWith(t *task, err error) { w.fail(t.failure(err)) 
 // into its hand: from now on others count on it.
 func (w *worker[In, Out]) turn() {
 	p, last := w.pool, w.hand.source
-	w.out = *new(Out)
+	w.out, w.verdict = *new(Out), verdict{}
 	if w.seat != nil && w.seat.stray {
 		w.hand = work[In, Out]{leave: true}
 		w.leaveShare(last)
@@ -219,7 +219,6 @@ func (w *worker[In, Out]) vacate() bool {
 // whatever that does, but for runtime.Goexit, and keeps the outcome. An input
 // that is late is not handled.
 func (w *worker[In, Out]) exec(t *task, in *In) {
-	w.verdict = verdict{}
 	if t.lateToStart() {
 		w.failLate(t)
 		return

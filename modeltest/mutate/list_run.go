@@ -78,9 +78,27 @@ var sharing = []mutation{
 	return n
 `, `	return n
 `, "Progress: Done is Total in the end"},
-	{"progress forgets a stay", "deliver.go", `		done += int(s.done.Load())
-`, `		_ = s
+	{"progress forgets what is not counted", "deliver.go", `	return left, handling, claimed - handling
+`, `	return left, handling, 0
 `, "Progress: what has its outcome is done"},
+	{"a lent place is kept", "share.go", ` && !w.hand.extra`, ``, "G14: a loan ends with the wait"},
+	{"the pool ends before its batches", "lifecycle.go", `	p.errands++
+	p.poke()
+	p.mu.Unlock()
+
+	p.cancelCtx(ErrStopped)
+	for _, announce := range announces {
+		announce()
+	}
+	p.endErrand()
+`, `	p.poke()
+	p.mu.Unlock()
+
+	p.cancelCtx(ErrStopped)
+	for _, announce := range announces {
+		announce()
+	}
+`, "G12: no registration after Done"},
 	{"an item is claimed twice", "item.go", `		if c.next.CompareAndSwap(i, i+1) {
 `, `		c.next.Store(i + 1)
 		if true {
