@@ -261,9 +261,8 @@ func (b *Batch[In, Out]) pump(o *outlet[In, Out]) {
 
 // Results returns the channel of the outcomes, in the order in which they come;
 // those that are there when it is called for the first time come in the order of
-// the inputs.
-// It is closed when the batch is sealed and all of them have been received. The
-// channel has room for the inputs there are when Results is first called (and
+// the inputs. It is closed when the batch is sealed and all of them have been
+// received. The channel has room for the inputs there are when Results is first called (and
 // for at least 128): whether it is read or not disturbs nobody. While there are
 // more unread outcomes than that, a goroutine stays with the batch, until they
 // have been read, or the batch is canceled; after a cancel, outcomes that do not

@@ -15,8 +15,9 @@ import (
 //	                                              └──► worker's inbox ──► handler ──► future / batch
 //
 // A submitter that finds nothing waiting and a worker idle hands its job over
-// itself (accept), and a worker that finishes a job takes the next itself
-// (turn); neither needs the dispatcher. All else is its work: pairing what
+// itself (accept), one that finds all workers busy leaves it at the queue's door
+// (leave), and a worker that finishes a job takes the next itself (turn); none
+// needs the dispatcher. All else is its work: pairing what
 // waits with idle workers, starting workers, retiring them, and ending the
 // pool. It lives while there are workers or there is something to do.
 
@@ -124,7 +125,7 @@ func (p *Pool[In, Out]) decideNext() (d decision[In, Out]) {
 	return d
 }
 
-// work is what a worker is given to do. The zero work is to be idle.
+// work is what a worker is given to do. The zero work is nothing.
 type work[In, Out any] struct {
 	job    *job[In, Out]   // a single job
 	source source[In, Out] // or an item of a batch or a map ...

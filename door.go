@@ -17,12 +17,12 @@ import (
 // Resize makes more places, the dispatcher comes, which takes what is at the door
 // until nothing is, and so shuts it.)
 type door[In, Out any] struct {
-	unlocked bool // what open is, for those who hold the ledger's mutex; guarded by that
+	// Whether the door is open, twice: for those who hold the ledger's mutex, and,
+	// off the cache lines that workers look at for each job, for submitters. Both
+	// are written with both mutexes held.
+	unlocked bool
 	_        [56]byte
-
-	// What follows is for submitters, off the cache lines of the workers.
-
-	open atomic.Bool // written with mu and the ledger's mutex held
+	open     atomic.Bool
 
 	mu   sync.Mutex         // guards what follows; taken after the ledger's mutex, where both are
 	jobs list[job[In, Out]] // accepted, and not in the queue yet; empty while the door is shut

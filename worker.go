@@ -54,8 +54,9 @@ type worker[In, Out any] struct {
 	seat  *seat // nil in pools that do not interrupt
 
 	// What it does now. The hand is filled by whoever has claimed the worker while
-	// it was idle, at any time after that, and by the worker itself otherwise. Others look at it only with
-	// the mutex held, and only while the seat has a task.
+	// it was idle, at any time after that, and by the worker itself otherwise.
+	// Others look at it only with the mutex held, and only while the seat has a
+	// task.
 	hand    work[In, Out]
 	out     Out         // the outcome of what is in the hand, from exec until it is given; then zero
 	verdict verdict     // ...
@@ -157,8 +158,10 @@ func (w *worker[In, Out]) failWith(t *task, err error) { w.fail(t.failure(err)) 
 
 // turn ends the run in the worker's hand and takes what comes next into it: the
 // next thing that waits, as long as the limit allows it, or else nothing. The
-// mutex is held, and the worker must run no user code after it before it looks
-// into its hand: from now on others count on it.
+// mutex is held, and the worker should run no user code after it before it looks
+// into its hand: from now on others count on it. (It ends the context of its stay
+// with a batch or a Map, which is the user's code where a context of the user's
+// own has an AfterFunc method.)
 func (w *worker[In, Out]) turn() {
 	p, last := w.pool, w.hand.source
 	w.out, w.verdict = *new(Out), verdict{}
@@ -284,7 +287,8 @@ func (w *worker[In, Out]) call(t *task, in *In) {
 	}
 }
 
-// called is deferred by call.
+// called is deferred by what calls the handler: it contains a panic, and ends what
+// others may do to the run.
 func (w *worker[In, Out]) called(t *task) {
 	if r := recover(); r != nil {
 		w.panicked(r)
