@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"runtime"
 	"slices"
 	"time"
 )
@@ -34,11 +33,6 @@ func (p *Pool[In, Out]) dispatch() {
 		switch d.act {
 		case pairIdle, retireIdle:
 			p.hand(d.idle, d.work)
-			if d.work.item != nil {
-				// Workers that have a processor first: they may be through with the
-				// batch before it pays to wake another.
-				runtime.Gosched()
-			}
 		case startWorker:
 			go p.newPoolWorker(d.work).loop()
 		case sleep:
