@@ -48,7 +48,7 @@ type task struct {
 	kind     outcome
 	byCaller bool // it is the end of the caller's context
 	dead     bool // the task was claimed, and its handler will not be entered. Guarded by ledger.mu
-	claimed  bool // a worker is to run the task, or has. Guarded by ledger.mu
+	claimed  bool // a worker is to run the task, or has. Written with ledger.mu held, before the worker gets it
 	err      error
 
 	deadline time.Duration // on the ledger's clock; 0: none but the caller's. Written before the handler runs
@@ -97,7 +97,13 @@ func (t *task) end(v *verdict, phase uint32, ran bool) (waiter chan struct{}) {
 // handler, after the mutex is released: contexts can be the user's code. The
 // handler's context comes first, so that whoever has the answer finds it done.
 func (t *task) announce(waiter chan struct{}) {
-	if std := t.std.Load(); std != nil {
+	std := t.std.Load()
+	if std == nil && t.claimed && !t.byCaller {
+		// A handler that asks for Done later must be told this reason, also if
+		// whoever gets the answer then ends the caller's context.
+		std = t.materialize()
+	}
+	if std != nil {
 		switch {
 		case t.byCaller:
 			// It descends from the caller's, which ends it as it should.
@@ -150,7 +156,11 @@ func (t *task) materialize() *stdContext {
 	if std := t.std.Load(); std != nil {
 		return std
 	}
-	ctx, cancel := context.WithCancelCause(t.caller)
+	caller := t.caller
+	if t.resolved() && !t.byCaller {
+		caller = context.WithoutCancel(caller) // its end is not the reason
+	}
+	ctx, cancel := context.WithCancelCause(caller)
 	std := &stdContext{Context: ctx, cancel: cancel}
 	if t.deadline != 0 && (!t.resolved() || t.kind == timedOut) {
 		std.timeout = &TimeoutError{Limit: t.limit, Ran: true}

@@ -327,3 +327,31 @@ func TestNothingIsKeptOfWhatWasCanceledWhileItWaited(t *testing.T) {
 		require.Nil(t, kept.Value())
 	})
 }
+
+// A handler that asked for Done only after its job had been settled, and its
+// caller's context ended since, was told the caller's reason.
+func TestAHandlerThatAsksLateIsToldTheReasonThatCameFirst(t *testing.T) {
+	inBubbles(t, map[string]func(p *Pool[int, int], f *Future[int]) error{
+		"Stop":   func(p *Pool[int, int], _ *Future[int]) error { p.Stop(); return ErrStopped },
+		"Cancel": func(_ *Pool[int, int], f *Future[int]) error { f.Cancel(); return context.Canceled },
+	}, func(t *testing.T, end func(p *Pool[int, int], f *Future[int]) error) {
+		gate := make(chan struct{})
+		var cause error
+		p := openPool(t, func(ctx context.Context, _ int) (int, error) {
+			<-gate
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return 0, nil
+		}, WithWorkers(1))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f := Must(p.Submit(ctx, 1))
+		synctest.Wait()
+		want := end(p, f)
+		_, err := f.Wait(t.Context())
+		require.ErrorIs(t, err, want)
+		cancel(errTool)
+		close(gate)
+		require.NoError(t, p.Close())
+		require.ErrorIs(t, cause, want)
+	})
+}

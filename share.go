@@ -56,6 +56,7 @@ func (w *worker[In, Out]) stay(caller context.Context, c *crew) *task {
 	}
 	s := &share{crew: c}
 	s.task.ledger, s.task.caller = &w.pool.ledger, caller
+	s.task.claimed = true
 	s.task.phase.Store(running)
 	w.share = s
 

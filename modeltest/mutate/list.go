@@ -172,6 +172,9 @@ var ending = []mutation{
 `, `	}
 }
 `, "G6: a late result is dropped"},
+	{"a handler that asks late is told another reason", "context.go", `	if std == nil && t.claimed && !t.byCaller {
+`, `	if false {
+`, "G3: context.Cause says which"},
 	{"what waits is told last", "context.go", `	if waiter != nil {
 		waiter <- struct{}{} // has room: there is one token for each wait
 	}
