@@ -91,11 +91,11 @@ func (s *seat) begin(t *task, limit time.Duration) {
 	} else if theirs, ok := t.caller.Deadline(); ok && theirs.Sub(s.ledger.epoch) <= due {
 		due = 0 // the caller's deadline comes first, and its context tells
 	}
-	if due != 0 {
-		t.deadline, t.limit = due, limit
-	}
 
 	s.ledger.mu.Lock()
+	if due != 0 && !t.resolved() { // else whoever has settled it reads them
+		t.deadline, t.limit = due, limit
+	}
 	s.run++
 	s.task, s.due, s.interrupted, s.hooking = t, due, false, nil
 	t.seat = s
