@@ -156,11 +156,7 @@ func (t *task) materialize() *stdContext {
 	if std := t.std.Load(); std != nil {
 		return std
 	}
-	caller := t.caller
-	if t.resolved() && !t.byCaller {
-		caller = context.WithoutCancel(caller) // its end is not the reason
-	}
-	ctx, cancel := context.WithCancelCause(caller)
+	ctx, cancel := context.WithCancelCause(t.caller)
 	std := &stdContext{Context: ctx, cancel: cancel}
 	if t.deadline != 0 && (!t.resolved() || t.kind == timedOut) {
 		std.timeout = &TimeoutError{Limit: t.limit, Ran: true}
