@@ -53,6 +53,10 @@ func (w *world) newWorker(ctx context.Context) (dispatch.Worker[int, int], error
 func (mw *modelWorker) move(call string, to workerState, from ...workerState) {
 	mw.w.mu.Lock()
 	defer mw.w.mu.Unlock()
+	mw.moveLocked(call, to, from...)
+}
+
+func (mw *modelWorker) moveLocked(call string, to workerState, from ...workerState) {
 	legal := false
 	for _, f := range from {
 		legal = legal || mw.state == f
@@ -78,9 +82,10 @@ func (mw *modelWorker) Ready(context.Context) error {
 }
 
 func (mw *modelWorker) Process(ctx context.Context, id int) (int, error) {
-	mw.move("Process", workerBusy, workerReady)
-	defer mw.move("the return from Process", workerDone, workerBusy)
+	// Its state and its job change together: an Interrupt may come at any moment.
 	mw.w.mu.Lock()
+	mw.moveLocked("Process", workerBusy, workerReady)
+	defer mw.move("the return from Process", workerDone, workerBusy)
 	mw.job = mw.w.jobs[id]
 	mw.job.interrupts, mw.early = mw.early, 0
 	mw.w.mu.Unlock()
