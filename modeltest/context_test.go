@@ -34,7 +34,10 @@ type foreign struct {
 // newContext returns one of the kinds of context that a program knows: never
 // done, done already, with a deadline, or canceled by a later step.
 func (w *world) newContext(kind byte) *watched {
-	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, len(w.contexts))}
+	w.mu.Lock() // jobs call this too
+	value := len(w.contexts)
+	w.mu.Unlock()
+	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, value)}
 	switch kind % 8 {
 	case 0, 1:
 		return w.watch(c) // background, with a value
