@@ -81,10 +81,6 @@ type Batch[In, Out any] struct {
 	// until the batch is sealed. It reaches 0 once: then the batch is over.
 	left atomic.Int64
 
-	// plain tells that nobody needs to look at the batch after each success, so
-	// that a worker may handle many items in one go without the mutex.
-	plain bool
-
 	// current is the chunk in which items are claimed. Written with pool.mu held.
 	current atomic.Pointer[chunk[In, Out]]
 
@@ -94,7 +90,6 @@ type Batch[In, Out any] struct {
 	// Guarded by pool.mu.
 	first, last *chunk[In, Out]
 	progress    Progress // what has been counted; see live for the rest
-	hands       int      // workers that have claimed an item
 	sealed      bool
 	over        bool
 	finished    chan struct{}        // closed when the batch is over; nil until somebody waits for that
@@ -121,7 +116,6 @@ func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[I
 			opt(&b.cfg)
 		}
 	}
-	b.plain = b.cfg.onProgress == nil && !b.cfg.stopOnSuccess
 	b.left.Store(1)
 	return b
 }

@@ -9,24 +9,31 @@ import (
 // How the items of a batch are run, and how their outcomes get to the readers.
 
 func (b *Batch[In, Out]) claim(w *work[In, Out]) bool {
-	it := b.next()
-	if it == nil {
+	if !b.take(w) {
 		b.listed = false
 		return false
 	}
-	b.hands++
+	return true
+}
+
+// take is claim that leaves the batch in the list. The mutex is held.
+func (b *Batch[In, Out]) take(w *work[In, Out]) bool {
+	it := b.next()
+	if it == nil {
+		return false
+	}
+	b.crew.hands++
 	w.source, w.item = b, it
 	return true
 }
 
 // forward runs an item on the place of a job that waits for the batch.
 func (b *Batch[In, Out]) forward(lender *task) bool {
-	it := b.next()
-	if it == nil {
+	w := work[In, Out]{lender: lender}
+	if !b.take(&w) {
 		return false
 	}
-	b.hands++
-	b.pool.runExtra(work[In, Out]{source: b, item: it, lender: lender})
+	b.pool.runExtra(w)
 	return true
 }
 
@@ -52,17 +59,15 @@ func (b *Batch[In, Out]) endLoan(outer *task) {
 
 func (b *Batch[In, Out]) run(w *worker[In, Out]) {
 	t := w.stay(b.caller, &b.crew)
-	if !b.plain || !w.mayStay() {
+	if b.cfg.onProgress != nil || b.cfg.stopOnSuccess || !w.mayStay() {
+		// Somebody is to look after each item.
 		w.exec(t, &w.hand.item.in)
 		b.finish(w)
 		return
 	}
 	w.running = true
 	b.handle(w, t)
-	if w.caught != nil {
-		w.reportCaught()
-	}
-	w.running = false
+	w.leaveUserCode()
 	b.finish(w)
 }
 
@@ -107,9 +112,9 @@ func (b *Batch[In, Out]) finish(w *worker[In, Out]) {
 	announce := nothing
 	p.mu.Lock()
 	n := b.count(w)
-	abandoned := w.seat != nil && w.seat.stray // then it has its outcome
+	abandoned := w.isStray() // then it has its outcome
 	if !abandoned {
-		b.hands--
+		b.crew.hands--
 		b.record(it, w.out, &w.verdict)
 		announce = b.haltAfter(w.verdict.kind)
 		n++
@@ -128,7 +133,7 @@ func (b *Batch[In, Out]) finish(w *worker[In, Out]) {
 func (b *Batch[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
 	it := w.hand.item
 	var zero Out
-	b.hands--
+	b.crew.hands--
 	b.record(it, zero, &v)
 	halted := b.haltAfter(v.kind)
 	return func() {
@@ -174,8 +179,8 @@ func (b *Batch[In, Out]) count(w *worker[In, Out]) (n int) {
 func (b *Batch[In, Out]) live() (left, handling, done int) {
 	left = b.unclaimed()
 	claimed := b.progress.Total - left - b.progress.Done
-	handling = min(b.hands, claimed)
-	return left, handling, claimed - handling
+	handling, done = b.crew.underway(claimed)
+	return left, handling, done
 }
 
 // outlet is the channel of results, which a batch has once somebody asks.

@@ -11,9 +11,10 @@ import (
 // ledger is what a pool knows of its jobs and workers, apart from their types.
 // One mutex guards all of it, so that whatever could race with something else
 // (accept, claim, settle, lend, resize, stop) is one critical section; but for
-// jobs that are left at the door (see there), which it hears of later. The ledger decides who meets whom, and the channels of the pool carry it out
-// after the mutex is released. No user code runs while it is held, and nothing
-// that could block: tokens go to channels that have room for them.
+// jobs that are left at the door (see there), which it hears of later. The ledger
+// decides who meets whom, and the channels of the pool carry it out after the
+// mutex is released. No user code runs while it is held, and nothing that could
+// block: tokens go to channels that have room for them.
 //
 // What is written for every job stands together, here at the end and in Pool at
 // the beginning: a worker on another core has to fetch it each time.

@@ -46,7 +46,6 @@ type mapping[In, Out any] struct {
 
 	// Guarded by pool.mu.
 	crew    crew
-	hands   int           // workers that have claimed an input
 	next    int           // the span that the next worker begins with
 	counted int           // inputs whose outcomes are in pool.ended
 	err     *ItemError    // the first failure
@@ -182,7 +181,7 @@ func (m *mapping[In, Out]) claim(w *work[In, Out]) bool {
 	if !ok {
 		return false
 	}
-	m.hands++
+	m.crew.hands++
 	m.next = (m.next + 1) % len(m.spans)
 	w.source, w.index = m, index
 	return true
@@ -211,8 +210,8 @@ func (m *mapping[In, Out]) unclaimed() int {
 func (m *mapping[In, Out]) progress() (left, handling, done int) {
 	left = m.unclaimed()
 	claimed := len(m.ins) - left - m.counted
-	handling = min(m.hands, claimed)
-	return left, handling, claimed - handling
+	handling, done = m.crew.underway(claimed)
+	return left, handling, done
 }
 
 func (m *mapping[In, Out]) run(w *worker[In, Out]) {
@@ -224,10 +223,7 @@ func (m *mapping[In, Out]) run(w *worker[In, Out]) {
 	}
 	w.running = true
 	m.handle(w, t)
-	if w.caught != nil {
-		w.reportCaught()
-	}
-	w.running = false
+	w.leaveUserCode()
 	if w.verdict.err != nil {
 		m.finish(w)
 	} else {
@@ -274,7 +270,7 @@ func (m *mapping[In, Out]) finish(w *worker[In, Out]) {
 	announce := nothing
 	m.pool.mu.Lock()
 	switch {
-	case w.seat != nil && w.seat.stray:
+	case w.isStray():
 		// It has been counted when it was abandoned.
 	case w.verdict.kind == succeeded:
 		m.outs[w.hand.index] = w.out
@@ -293,8 +289,8 @@ func (m *mapping[In, Out]) leave(w *worker[In, Out]) {
 
 // leaveLocked is leave that releases the mutex, and then calls announce.
 func (m *mapping[In, Out]) leaveLocked(w *worker[In, Out], announce func()) {
-	if w.seat == nil || !w.seat.stray {
-		m.hands--
+	if !w.isStray() {
+		m.crew.hands--
 	}
 	signal := m.count(w)
 	w.turn()
@@ -340,7 +336,7 @@ func (m *mapping[In, Out]) over() (signal chan struct{}) {
 }
 
 func (m *mapping[In, Out]) abandon(w *worker[In, Out], v verdict) (announce func()) {
-	m.hands--
+	m.crew.hands--
 	failed := m.fail(w.hand.index, &v)
 	signal := m.count(w)
 	return func() {

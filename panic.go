@@ -33,12 +33,6 @@ func (w *worker[In, Out]) panicked(r any) {
 	w.fail(verdict{kind: panicked, err: w.caught})
 }
 
-// reportCaught reports the panic that the handler has just ended in.
-func (w *worker[In, Out]) reportCaught() {
-	w.pool.report(w.caught)
-	w.caught = nil
-}
-
 // report tells of a panic, as the options say.
 func (p *Pool[In, Out]) report(e *PanicError) {
 	if p.cfg.panicHandler != nil {

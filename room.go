@@ -14,8 +14,8 @@ type entry struct {
 	limit   time.Duration    // that has passed then
 }
 
-// accept takes j into the pool: it hands it to an idle worker or queues it, or
-// does what the policy says. On an error j will not run.
+// accept takes j into the pool: it leaves it at the door, hands it to an idle
+// worker or queues it, or does what the policy says. On an error j will not run.
 func (p *Pool[In, Out]) accept(ctx context.Context, j *job[In, Out], e entry) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

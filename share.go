@@ -21,7 +21,15 @@ type share struct {
 // crew is the workers that are at a batch or a map. Guarded by ledger.mu.
 type crew struct {
 	shares list[share]
+	hands  int      // workers that have claimed an item
 	halted *verdict // how all of it was stopped; nil if it was not
+}
+
+// underway splits what has been claimed and not counted into items that are being
+// handled and items that are done.
+func (c *crew) underway(claimed int) (handling, done int) {
+	handling = min(c.hands, claimed)
+	return handling, claimed - handling
 }
 
 // halt interrupts the shares, now and to come. The mutex is held, and what it

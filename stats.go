@@ -84,13 +84,13 @@ func (p *Pool[In, Out]) Stats() Stats {
 	for b := range p.open.all {
 		left, handling, done := b.live()
 		waiting += left
-		running -= b.hands - handling
+		running -= b.crew.hands - handling
 		succ += uint64(done)
 	}
 	for m := range p.maps.all {
 		left, handling, done := m.progress()
 		waiting += left
-		running -= m.hands - handling
+		running -= m.crew.hands - handling
 		succ += uint64(done)
 	}
 	return Stats{

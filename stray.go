@@ -2,6 +2,9 @@ package dispatch
 
 import "context"
 
+// isStray tells whether the worker has been written off. The mutex is held.
+func (w *worker[In, Out]) isStray() bool { return w.seat != nil && w.seat.stray }
+
 // writeOff makes a stray of the worker's current run, which was interrupted
 // and has not returned within its grace: the place goes to another worker, and
 // this one ends when its handler does. While there are as many strays as

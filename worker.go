@@ -165,7 +165,7 @@ func (w *worker[In, Out]) failWith(t *task, err error) { w.fail(t.failure(err)) 
 func (w *worker[In, Out]) turn() {
 	p, last := w.pool, w.hand.source
 	w.out, w.verdict = *new(Out), verdict{}
-	if w.seat != nil && w.seat.stray {
+	if w.isStray() {
 		w.hand = work[In, Out]{leave: true}
 		w.leaveShare(last)
 		return
@@ -233,8 +233,15 @@ func (w *worker[In, Out]) exec(t *task, in *In) {
 	if w.verdict.err == nil {
 		w.call(t, in)
 	}
+	w.leaveUserCode()
+}
+
+// leaveUserCode notes that the user's code is done with what is in the hand, and
+// reports the panic in which it may have ended.
+func (w *worker[In, Out]) leaveUserCode() {
 	if w.caught != nil {
-		w.reportCaught()
+		w.pool.report(w.caught)
+		w.caught = nil
 	}
 	w.running = false
 }
@@ -349,7 +356,7 @@ func (w *worker[In, Out]) quit() {
 	w.dismiss()
 	p := w.pool
 	p.mu.Lock()
-	if w.seat != nil && w.seat.stray {
+	if w.isStray() {
 		p.strays--
 		p.strayRoom.Release(1)
 	} else {

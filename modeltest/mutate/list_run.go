@@ -8,14 +8,8 @@ var running = []mutation{
 `, "G8: the worker is replaced"},
 	{"Goexit reads as success", "worker.go", `verdict{kind: failed, err: ErrGoexit}`, `verdict{}`, "G8: ErrGoexit"},
 	{"a panic loses its stack", "panic.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
-	{"a panic is not reported", "worker.go", `		w.call(t, in)
-	}
-	if w.caught != nil {
-		w.reportCaught()
-	}
-`, `		w.call(t, in)
-	}
-`, "G7: a panic that nobody waits for is not lost"},
+	{"a panic is not reported", "worker.go", `		w.pool.report(w.caught)
+`, ``, "G7: a panic that nobody waits for is not lost"},
 	{"an interrupt for whatever runs", "timeout.go", `	if s.run != run || !s.entered {
 `, `	if !s.entered {
 `, "G5: interrupts stay with their job"},
@@ -78,8 +72,8 @@ var sharing = []mutation{
 	return n
 `, `	return n
 `, "Progress: Done is Total in the end"},
-	{"progress forgets what is not counted", "deliver.go", `	return left, handling, claimed - handling
-`, `	return left, handling, 0
+	{"progress forgets what is not counted", "share.go", `	return handling, claimed - handling
+`, `	return handling, 0
 `, "Progress: what has its outcome is done"},
 	{"a lent place is kept", "share.go", ` && !w.hand.extra`, ``, "G14: a loan ends with the wait"},
 	{"the pool ends before its batches", "lifecycle.go", `	p.errands++
@@ -123,10 +117,10 @@ var sharing = []mutation{
 	{"progress is not told to the end", "progress.go", `	more = !b.told || b.reported != now
 `, `	more = !b.told
 `, "OnProgress: a last call with Done == Total"},
-	{"a stray of a Map is counted twice", "map.go", `	if w.seat == nil || !w.seat.stray {
-		m.hands--
+	{"a stray of a Map is counted twice", "map.go", `	if !w.isStray() {
+		m.crew.hands--
 	}
-`, `	m.hands--
+`, `	m.crew.hands--
 `, "G15: counters never fall"},
 	{"a failed Map goes on", "map.go", `	_, announce = m.halt(verdict{kind: canceled, err: context.Canceled})
 	return announce
