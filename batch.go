@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"slices"
+	"sync"
 	"sync/atomic"
+
+	"example.com/dispatch/internal/sched"
 )
 
 // ErrSealed is returned by Add on a batch that takes no more inputs. None of
@@ -18,6 +19,15 @@ type ItemError struct {
 	Index int // of the input
 	Err   error
 }
+
+// ErrHalted is the outcome of an input of a batch whose batch was stopped by
+// [StopOnError] or [StopOnSuccess]. It is context.Canceled to errors.Is.
+var ErrHalted error = haltedError{}
+
+type haltedError struct{}
+
+func (haltedError) Error() string        { return "dispatch: another input has stopped the batch" }
+func (haltedError) Is(target error) bool { return target == context.Canceled }
 
 // Error gives the index and the error.
 func (e *ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Index, e.Err) }
@@ -49,236 +59,315 @@ type batchConfig struct {
 	onProgress    func(Progress)
 }
 
-// StopOnError makes the first failure cancel the rest of the batch.
+// StopOnError makes the first failure cancel the rest of the batch: what has not
+// started will not, what runs is told through its context, which gives the
+// *[ItemError] of the failure as its cause, and both end with [ErrHalted].
 func StopOnError() BatchOption { return func(c *batchConfig) { c.stopOnError = true } }
 
-// StopOnSuccess makes the first success cancel the rest of the batch.
+// StopOnSuccess makes the first success cancel the rest of the batch, which ends
+// with [ErrHalted].
 func StopOnSuccess() BatchOption { return func(c *batchConfig) { c.stopOnSuccess = true } }
 
 // OnProgress has f called as inputs get their outcomes: never twice at once,
 // with numbers that never fall, and a last time with Done == Total before the
 // batch is over. It is called on a goroutine of its own: a slow f skips steps
-// and delays the end of the batch and of the pool, but no job.
-func OnProgress(f func(Progress)) BatchOption { return func(c *batchConfig) { c.onProgress = f } }
+// and delays the end of the batch and of the pool, but no job. It must not wait for
+// either. OnProgress panics if f is nil.
+func OnProgress(f func(Progress)) BatchOption {
+	if f == nil {
+		panic("dispatch: OnProgress(nil): the function must not be nil")
+	}
+	return func(c *batchConfig) { c.onProgress = f }
+}
 
 // Batch fans inputs out to the pool's workers and their outcomes in again. The
-// inputs wait in the batch, not in the queue: Add never blocks. They start in
-// order, and take turns with whatever else the pool has to do. Read the
+// inputs wait in the batch, not in the queue: Add waits for no job. They are taken
+// in order, and take turns with whatever else the pool has to do. Read the
 // outcomes by Results as they come, or by All or Wait in the order of the
-// inputs; by several of these if need be. A batch keeps its inputs and outcomes
-// for as long as it is used.
+// inputs; they can be combined. A batch keeps its inputs and outcomes for as long
+// as it is used.
 //
 // Any number of goroutines may use a batch at once. One that is neither closed
 // nor canceled ends with its pool or its context; one that nobody reads
 // disturbs nobody. For a slice that is complete, Map is simpler and costs less.
 type Batch[In, Out any] struct {
-	pool   *Pool[In, Out]
-	caller context.Context
-	outer  *task // the running job of this pool that made the batch; nil otherwise
-	cfg    batchConfig
+	group[In, Out] // left counts one more until the batch is sealed, and one for a reporter
+	cfg            batchConfig
+	done           <-chan struct{} // of the caller's context
+	outer          *sched.Context  // of the running job of this pool that made the batch; nil otherwise
 
-	// left counts the items whose outcomes have not been delivered, plus one
-	// until the batch is sealed. It reaches 0 once: then the batch is over.
-	left atomic.Int64
+	adding sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
+	last   *chunk[In, Out]
+	total  int
+	sealed atomic.Bool // written with adding held
 
-	// current is the chunk in which items are claimed. Written with pool.mu held.
-	current atomic.Pointer[chunk[In, Out]]
+	culprit atomic.Pointer[ItemError] // the failure that StopOnError has halted the batch for
 
-	outlet  atomic.Pointer[outlet[In, Out]] // of results; nil until Results. Written with pool.mu held
-	awaited atomic.Bool                     // there are readers. Written with pool.mu held
+	results atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
+	awaited atomic.Bool                          // there are readers. Written with reading held
 
-	// Guarded by pool.mu.
-	first, last *chunk[In, Out]
-	progress    Progress // what has been counted; see live for the rest
-	sealed      bool
-	over        bool
-	finished    chan struct{}        // closed when the batch is over; nil until somebody waits for that
-	listed      bool                 // in pool.sources
-	place       link[Batch[In, Out]] // in pool.open: has items that are not done, or readers of results
-	watching    bool                 // the caller's context is watched, or is about to be
-	unwatch     func() bool
-	crew        crew
-	lenders     []*task       // jobs of this pool that wait for the batch
-	readers     []*itemReader // calls of All that wait for an item
-	reporting   bool          // a goroutine calls onProgress
-	told        bool          // it has been called ...
-	reported    Progress      // ... with this
+	reading   sync.Mutex // a leaf; guards what follows
+	over      bool
+	finished  chan struct{}  // closed when the batch is over; nil until somebody waits for that
+	readers   []*indexReader // calls of All that wait for an input
+	reporting bool           // a goroutine calls onProgress
+	told      bool           // it has been called ...
+	reported  Progress       // ... with this
+	handedOut bool           // what was halted has been sent to results
 }
 
+// The states of an input of a batch: undecided, or decided with further bits.
+const (
+	decided uint32 = 1 << iota // it has its outcome
+	sent                       // ... and somebody sends it to results, or has done so
+	stopped                    // ... which is not its own: it was canceled, with others
+)
+
 // Batch returns a new batch. When ctx is done, the batch is canceled with its
-// cause; the handlers' contexts carry its values. It starts nothing and blocks
-// never; on a closed pool the first Add gives ErrClosed.
+// cause; the handlers' contexts carry its values. It starts nothing and never
+// blocks; on a closed pool the first Add gives ErrClosed. A nil option panics.
 func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[In, Out] {
-	mustContext(ctx, "Pool.Batch")
-	b := &Batch[In, Out]{pool: p, caller: ctx, outer: p.enclosing(ctx)}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&b.cfg)
+	p.check(ctx, "Pool.Batch")
+	caller := p.sched.Look(ctx)
+	b := &Batch[In, Out]{outer: caller.Outer, done: caller.Done}
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("dispatch: Batch: option %d is nil", i))
 		}
+		opt(&b.cfg)
 	}
+	b.pool, b.owner = p, b
+	b.watched = caller.Done != nil
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess
+	b.delivers = true
+	b.Init(p.sched, &b.group, ctx, sched.Unlimited)
 	b.left.Store(1)
+	if caller.Err != nil {
+		b.cancel(caller.Ended())
+	}
 	return b
 }
 
-// Add adds inputs, which may start at once. It never blocks. It returns
+// Add adds inputs, which may start at once. It waits for no job. It returns
 // ErrSealed after Close, Wait or All, ErrSealed with the cause after a cancel,
 // and ErrClosed once the pool takes no more; then none of ins is added.
 func (b *Batch[In, Out]) Add(ins ...In) error {
-	if b.caller.Err() != nil {
-		b.cancel(contextVerdict(b.caller))
+	if b.done != nil {
+		select {
+		case <-b.done:
+			b.cancelByCaller()
+		default:
+		}
 	}
-	p := b.pool
-	p.mu.Lock()
+	err := b.add(ins)
+	b.Watch(b.done)
+	return err
+}
+
+// add accepts inputs: a few in what room the last chunk has, or else in a chunk of
+// their own, which is made before a mutex is locked if they are many.
+func (b *Batch[In, Out]) add(ins []In) error {
+	const few, most = 64, 1 << 16
+	var made *chunk[In, Out]
+	if len(ins) > few {
+		made = newChunk[In, Out](ins, len(ins))
+	}
+	b.adding.Lock()
+	defer b.adding.Unlock()
+	n := len(ins)
 	switch {
-	case b.crew.halted != nil && p.state == Running:
-		p.mu.Unlock()
-		return fmt.Errorf("%w: %w", ErrSealed, b.crew.halted.err)
-	case p.state != Running:
-		p.mu.Unlock()
-		return ErrClosed
-	case b.sealed:
-		p.mu.Unlock()
+	case b.sealed.Load():
+		n = 0 // but an end that came before is told
+	case b.total+n > maxInputs:
+		return fmt.Errorf("dispatch: Batch.Add: %d inputs are more than %d", b.total+n, maxInputs)
+	}
+	c, end := b.last, 0
+	switch {
+	case made != nil:
+		c = made
+	case c == nil || len(c.ins)-c.filled() < n:
+		c = newChunk[In, Out](ins, max(n, min(b.total, most)))
+	default:
+		end = c.filled()
+		copy(c.ins[end:], ins)
+	}
+	halt, err := b.Group.Add(n, func() {
+		b.left.Add(int64(n))
+		c.one[0].end.Store(int64(end + n))
+		b.link(c)
+	})
+	switch {
+	case err != nil || halt != nil || b.sealed.Load():
+		clear(c.ins[end:])
+	default:
+		b.total += n
+	}
+	switch {
+	case err != nil:
+		return err
+	case halt != nil:
+		return fmt.Errorf("%w: %w", ErrSealed, halt.Err)
+	case b.sealed.Load():
 		return ErrSealed
-	case len(ins) == 0:
-		p.mu.Unlock()
-		return nil
 	}
-	p.shutDoor()
-	b.add(ins)
-	b.left.Add(int64(len(ins)))
-	p.submitted += uint64(len(ins))
-	b.keepOpen()
-	if !b.listed {
-		b.listed = true
-		p.sources = append(p.sources, b)
-	}
-	for _, t := range b.lenders {
-		p.useLoan(t)
-	}
-	if p.active < p.limit {
-		p.poke()
-	}
-	p.checkCrowd()
-	p.mu.Unlock()
-	b.watch()
 	return nil
 }
 
-// keepOpen has the end of the pool seal the batch. The mutex is held.
-func (b *Batch[In, Out]) keepOpen() {
-	if b.place.elem == nil && !b.over {
-		b.pool.open.push(&b.place, b)
+// link makes c the last chunk. b.adding is held.
+func (b *Batch[In, Out]) link(c *chunk[In, Out]) {
+	if c == b.last {
+		return
 	}
+	c.first = b.total
+	if b.last == nil {
+		b.first = c
+		b.claiming.Store(c)
+	} else {
+		b.last.after.Store(c)
+	}
+	b.last = c
 }
 
-// watch has the batch canceled when its caller's context is done.
-func (b *Batch[In, Out]) watch() {
-	if b.caller.Done() == nil {
-		return
-	}
-	b.pool.mu.Lock()
-	start := !b.watching && b.place.elem != nil
-	b.watching = b.watching || start
-	b.pool.mu.Unlock()
-	if !start {
-		return
-	}
-	stop := context.AfterFunc(b.caller, func() { b.cancel(contextVerdict(b.caller)) })
-	b.pool.mu.Lock()
-	keep := b.place.elem != nil
-	if keep {
-		b.unwatch = stop
-	} else {
-		b.watching = false // it was over before it was watched
-	}
-	b.pool.mu.Unlock()
-	if !keep {
-		stop()
-	}
+// newChunk returns a chunk with room for so many inputs, the first of which are ins.
+func newChunk[In, Out any](ins []In, room int) *chunk[In, Out] {
+	c := &chunk[In, Out]{ins: make([]In, room), outs: make([]Out, room), states: make([]atomic.Uint32, room)}
+	copy(c.ins, ins)
+	c.spans = c.one[:]
+	return c
 }
+
+// filled returns how many inputs of a chunk of a batch there are.
+func (c *chunk[In, Out]) filled() int { return int(c.one[0].end.Load()) }
 
 // Close seals the batch: it takes no more inputs, and is over when all of them
 // have their outcomes. It does not wait.
 func (b *Batch[In, Out]) Close() {
-	b.pool.mu.Lock()
-	seal := b.seal()
-	b.pool.mu.Unlock()
-	seal()
-}
-
-// seal is Close; the mutex is held, and what it returns is called when it is
-// released.
-func (b *Batch[In, Out]) seal() func() {
-	if b.sealed {
-		return func() {}
+	b.adding.Lock()
+	sealed := b.sealed.Swap(true)
+	b.adding.Unlock()
+	if !sealed {
+		b.progressed()
+		b.ended(1)
 	}
-	b.sealed = true
-	b.startReporter()
-	return func() { b.delivered(1) }
 }
 
 // Cancel seals the batch and ends it with context.Canceled: inputs that have
 // not started will not run, handlers that run are told through their context,
-// and give their items their outcomes when they return. It does not wait.
+// and give their inputs their outcomes when they return. It does not wait.
 func (b *Batch[In, Out]) Cancel() {
-	b.cancel(verdict{kind: canceled, err: context.Canceled})
+	b.cancel(sched.Outcome{Kind: sched.Canceled, Err: context.Canceled})
 }
 
-func (b *Batch[In, Out]) cancel(v verdict) {
-	b.pool.mu.Lock()
-	_, announce := b.halt(v)
-	seal := b.seal()
-	b.pool.checkQuiet()
-	b.pool.mu.Unlock()
-	announce()
-	seal()
+func (b *Batch[In, Out]) cancel(o sched.Outcome) {
+	b.Halt(o)
+	b.Close()
+}
+
+// cancelByCaller cancels the batch because the caller's context is done.
+func (b *Batch[In, Out]) cancelByCaller() {
+	gone := sched.EndedWithoutReason()
+	defer func() { b.cancel(gone) }() // also if the context ends the goroutine
+	gone = guard.Ended(b.Caller())
 }
 
 // Progress returns the counts of the batch at this moment.
 func (b *Batch[In, Out]) Progress() Progress {
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
-	_, _, done := b.live()
-	now := b.progress
-	now.Done += done
-	return now
+	total, done, failed := b.Group.Progress()
+	return Progress{Total: total, Done: done, Failed: failed}
 }
 
 // Wait seals the batch, waits until it is over, and returns the outputs in the
-// order of the inputs, and the errors of those that failed: an errors.Join of
-// an *[ItemError] each, nil if there is none. When ctx is done first, it
-// returns nil and the cause of ctx, and the batch goes on.
+// order of the inputs, and the errors of those that failed: an errors.Join of an
+// *[ItemError] each, nil if there is none. Inputs that were canceled together, by
+// Cancel, the context or the end of the pool, have not failed: their error follows
+// once, as it is. Those that were halted because another input failed or succeeded
+// have none. When ctx is done first, it returns nil and the cause of ctx, and the
+// batch goes on; so its handlers may still use their inputs.
 func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
-	mustContext(ctx, "Batch.Wait")
+	b.pool.check(ctx, "Batch.Wait")
 	b.Close()
-	if outer := b.pool.enclosing(ctx); outer != nil {
-		b.lend(outer)
-		defer b.endLoan(outer)
+	caller := b.pool.sched.Look(ctx)
+	if caller.Outer != nil {
+		defer b.Lend(caller.Outer)()
+	}
+	over := b.end()
+	if caller.Err == nil {
+		select {
+		case <-over:
+		case <-caller.Done:
+		}
 	}
 	select {
-	case <-b.end():
-	case <-ctx.Done():
-		select {
-		case <-b.end():
-		default:
-			return nil, context.Cause(ctx)
-		}
+	case <-over:
+		return b.outputs(), b.failures()
+	default:
 	}
-	outs := make([]Out, 0, b.progress.Total)
+	if caller.Err != nil {
+		return nil, caller.Err
+	}
+	return nil, guard.Ended(ctx).Err
+}
+
+// outputs returns the outputs of a batch that is over.
+func (b *Batch[In, Out]) outputs() []Out {
+	total, _, _ := b.Group.Progress()
+	outs := make([]Out, 0, total)
+	for c := range b.chunks {
+		outs = append(outs, c.outs[:c.filled()]...)
+	}
+	return outs
+}
+
+// failures returns the errors of a batch that is over.
+func (b *Batch[In, Out]) failures() error {
 	var errs []error
-	for it := range b.all {
-		outs = append(outs, it.out)
-		if it.err != nil {
-			errs = append(errs, &ItemError{Index: it.index, Err: it.err})
+	var common error // of what was canceled together
+	for c := range b.chunks {
+		halted := c.halted.Load() > 0
+		if c.errs.Load() == nil && !halted {
+			continue
+		}
+		if halted {
+			common = b.haltErr()
+		}
+		for i := range c.filled() {
+			switch err := c.err(i); {
+			case err == nil:
+			case c.states[i].Load()&stopped != 0:
+				common = err
+			default:
+				errs = append(errs, &ItemError{Index: c.first + i, Err: err})
+			}
 		}
 	}
-	return outs, errors.Join(errs...)
+	if common != nil && common != ErrHalted { //nolint:errorlint // just that: an error's own Is would be user code
+		errs = append(errs, common)
+	}
+	return errors.Join(errs...)
+}
+
+// haltErr is the error of the inputs that were halted before they started.
+func (b *Batch[In, Out]) haltErr() error {
+	if o := b.HaltedWith(); o != nil {
+		return b.errOf(o)
+	}
+	return nil
+}
+
+// errOf is the error of an input with the outcome o: another's failure is not its own.
+func (b *Batch[In, Out]) errOf(o *sched.Outcome) error {
+	if o.By == sched.ByJob && b.cfg.stopOnError {
+		if e, ok := o.Err.(*ItemError); ok && e == b.culprit.Load() { //nolint:errorlint // it is haltAfter's
+			return ErrHalted
+		}
+	}
+	return o.Err
 }
 
 // end returns a channel that is closed when the batch is over.
 func (b *Batch[In, Out]) end() <-chan struct{} {
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	if b.finished == nil {
 		b.finished = make(chan struct{})
 		if b.over {
@@ -288,67 +377,55 @@ func (b *Batch[In, Out]) end() <-chan struct{} {
 	return b.finished
 }
 
-// itemReader is a call of All that waits for one item.
-type itemReader struct {
-	index int
-	ready chan struct{} // one token
-}
-
-// All seals the batch and returns its outcomes in the order of the inputs, each
-// as soon as it can be given. A loop that breaks off cancels the rest.
-func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
-	return func(yield func(Result[In, Out]) bool) {
-		b.Close()
-		if b.outer != nil {
-			b.lend(b.outer)
-			defer b.endLoan(b.outer)
+func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
+	switch {
+	case o.Kind == sched.Succeeded && b.cfg.stopOnSuccess:
+		return &sched.Outcome{Kind: sched.Canceled, Err: ErrHalted}
+	case o.Kind != sched.Succeeded && b.cfg.stopOnError:
+		e := &ItemError{Index: index, Err: o.Err}
+		if b.culprit.CompareAndSwap(nil, e) {
+			return &sched.Outcome{Kind: sched.Canceled, Err: e}
 		}
-		complete := false
-		defer func() {
-			if !complete {
-				b.Cancel() // also where the loop's body panics
-			}
-		}()
-		r := &itemReader{ready: make(chan struct{}, 1)}
-		for it := range b.all {
-			if it.state.Load() == open && b.await(r, it) {
-				<-r.ready
-			}
-			if !yield(it.result()) {
-				return
-			}
-		}
-		complete = true
 	}
+	return nil
 }
 
-// await has r told when it has its outcome; false if it has it already.
-func (b *Batch[In, Out]) await(r *itemReader, it *item[In, Out]) bool {
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
-	r.index = it.index
-	b.readers = append(b.readers, r)
-	// Whoever tells the outcome looks for readers afterwards; this looks for the
-	// outcome after there is a reader. One of the two sees the other.
-	b.awaited.Store(true)
-	if it.state.Load() == open {
-		return true
+// ended takes n off left, and ends the batch if that was the last. Where nothing is
+// left to do, and nobody to tell, the pool and the caller's context need not know of
+// the batch until the next Add.
+func (b *Batch[In, Out]) ended(n int) {
+	left := b.left.Add(int64(-n))
+	if left > 1 || n == 0 {
+		return
 	}
-	b.readers = b.readers[:len(b.readers)-1]
-	b.awaited.Store(len(b.readers) > 0)
-	return false
+	if left == 0 {
+		b.reading.Lock()
+		b.over = true
+		if b.finished != nil {
+			close(b.finished)
+		}
+		if o := b.results.Load(); o != nil && !o.busy.Load() {
+			close(o.ch)
+		}
+		b.reading.Unlock()
+	}
+	b.Forget(b.idle)
 }
 
-// tellReaders tells those that wait for it.
-func (b *Batch[In, Out]) tellReaders(it *item[In, Out]) {
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
-	b.readers = slices.DeleteFunc(b.readers, func(r *itemReader) bool {
-		if r.index != it.index {
-			return false
-		}
-		r.ready <- struct{}{} // has room: the only token
-		return true
-	})
-	b.awaited.Store(len(b.readers) > 0)
+// idle tells whether nothing is left to do, and nobody to tell.
+func (b *Batch[In, Out]) idle() bool {
+	left := b.left.Load()
+	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil
 }
+
+// halted hands out the outcomes of n inputs that nobody had claimed.
+func (b *Batch[In, Out]) halted(n int) {
+	b.stopResults()
+	b.progressed()
+	if n > 0 {
+		b.ended(n)
+	}
+	b.Close()
+}
+
+func (b *Batch[In, Out]) closing() { b.Close() }

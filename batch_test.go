@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // batchOf returns a batch with the inputs in it.
-func batchOf[In, Out any](t *testing.T, p *Pool[In, Out], ins []In, opts ...BatchOption) *Batch[In, Out] {
+func batchOf[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], ins []In, opts ...dispatch.BatchOption) *dispatch.Batch[In, Out] {
 	t.Helper()
 	b := p.Batch(t.Context(), opts...)
 	require.NoError(t, b.Add(ins...))
@@ -21,26 +23,35 @@ func batchOf[In, Out any](t *testing.T, p *Pool[In, Out], ins []In, opts ...Batc
 func TestABatchStartsAtOnceAndAddNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(0))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0))
 		b := batchOf(t, p, upTo(10_000))
 		require.Equal(t, []int{0}, h.entered())
-		require.Equal(t, Progress{Total: 10_000}, b.Progress())
+		require.Equal(t, dispatch.Progress{Total: 10_000}, b.Progress())
 		require.NoError(t, b.Add())
 		h.let(1)
-		require.Equal(t, Progress{Total: 10_000, Done: 1}, b.Progress())
+		require.Equal(t, dispatch.Progress{Total: 10_000, Done: 1}, b.Progress())
 		b.Cancel()
 		h.letAll()
 	})
 }
 
 func TestABatchThatIsSealedTakesNoMore(t *testing.T) {
-	for name, seal := range map[string]func(b *Batch[int, int]) []error{
-		"Close":               func(b *Batch[int, int]) []error { b.Close(); b.Close(); return []error{ErrSealed} },
-		"Wait":                func(b *Batch[int, int]) []error { _, _ = b.Wait(context.Background()); return []error{ErrSealed} },
-		"All":                 func(b *Batch[int, int]) []error { _ = slices.Collect(b.All()); return []error{ErrSealed} },
-		"Cancel":              func(b *Batch[int, int]) []error { b.Cancel(); return []error{ErrSealed, context.Canceled} },
-		"the end of the pool": func(b *Batch[int, int]) []error { _ = b.pool.Close(); return []error{ErrClosed} },
-		"Stop":                func(b *Batch[int, int]) []error { b.pool.Stop(); return []error{ErrClosed} },
+	for name, seal := range map[string]func(b *dispatch.Batch[int, int]) []error{
+		"Close": func(b *dispatch.Batch[int, int]) []error { b.Close(); b.Close(); return []error{dispatch.ErrSealed} },
+		"Wait": func(b *dispatch.Batch[int, int]) []error {
+			_, _ = b.Wait(context.Background())
+			return []error{dispatch.ErrSealed}
+		},
+		"All": func(b *dispatch.Batch[int, int]) []error {
+			_ = slices.Collect(b.All())
+			return []error{dispatch.ErrSealed}
+		},
+		"Cancel": func(b *dispatch.Batch[int, int]) []error {
+			b.Cancel()
+			return []error{dispatch.ErrSealed, context.Canceled}
+		},
+		"the end of the pool": func(b *dispatch.Batch[int, int]) []error { _ = b.Pool().Close(); return []error{dispatch.ErrClosed} },
+		"Stop":                func(b *dispatch.Batch[int, int]) []error { b.Pool().Stop(); return []error{dispatch.ErrClosed} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var entered notes[int]
@@ -65,7 +76,7 @@ func TestAnAddAfterTheContextsEndNamesItsCause(t *testing.T) {
 	p := openPool(t, double)
 	b := p.Batch(canceledContext(t, errCause))
 	err := b.Add(1)
-	require.ErrorIs(t, err, ErrSealed)
+	require.ErrorIs(t, err, dispatch.ErrSealed)
 	require.ErrorIs(t, err, errCause)
 	require.Zero(t, p.Stats().Submitted)
 }
@@ -75,7 +86,7 @@ func TestABatchOnAnEndedPoolIsEmptyAndOver(t *testing.T) {
 		p := openPool(t, double)
 		require.NoError(t, p.Close())
 		b := p.Batch(t.Context())
-		require.Equal(t, ErrClosed, b.Add(1))
+		require.Equal(t, dispatch.ErrClosed, b.Add(1))
 		_, open := <-b.Results()
 		require.False(t, open)
 		outs, err := b.Wait(t.Context())
@@ -93,10 +104,10 @@ func TestWaitGivesOutputsInOrderAndJoinsTheErrors(t *testing.T) {
 		require.Equal(t, []int{4, 0, 6, 0}, outs)
 		joined, ok := err.(interface{ Unwrap() []error })
 		require.True(t, ok)
-		require.Equal(t, []error{&ItemError{1, errOdd}, &ItemError{3, errOdd}}, joined.Unwrap())
+		require.Equal(t, []error{&dispatch.ItemError{1, errOdd}, &dispatch.ItemError{3, errOdd}}, joined.Unwrap())
 		require.ErrorIs(t, err, errOdd)
 	}
-	require.Equal(t, Progress{Total: 4, Done: 4, Failed: 2}, b.Progress())
+	require.Equal(t, dispatch.Progress{Total: 4, Done: 4, Failed: 2}, b.Progress())
 	_, err := batchOf(t, p, []int{2}).Wait(t.Context())
 	require.NoError(t, err)
 }
@@ -122,14 +133,14 @@ func TestAWaitThatGivesUpLeavesTheBatchGoing(t *testing.T) {
 
 func TestAllGivesEachAsSoonAsItsTurnAndItsOutcomeHaveCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(3))
+		p := openPool(t, nap, dispatch.WithWorkers(3))
 		ins := []time.Duration{3 * time.Second, time.Second, 2 * time.Second, 4 * time.Second}
 		b := batchOf(t, p, ins)
 		start := time.Now()
 		wants := []time.Duration{3, 3, 3, 5} // the last begins when the second is done
 		i := 0
 		for r := range b.All() {
-			require.Equal(t, Result[time.Duration, time.Duration]{Index: i, In: ins[i], Out: ins[i]}, r)
+			require.Equal(t, dispatch.Result[time.Duration, time.Duration]{Index: i, In: ins[i], Out: ins[i]}, r)
 			require.Equal(t, wants[i]*time.Second, time.Since(start))
 			i++
 		}
@@ -139,21 +150,21 @@ func TestAllGivesEachAsSoonAsItsTurnAndItsOutcomeHaveCome(t *testing.T) {
 }
 
 func TestABreakOutOfAllCancelsTheRest(t *testing.T) {
-	inBubbles(t, map[string]func(b *Batch[int, int]){
-		"break": func(b *Batch[int, int]) {
+	inBubbles(t, map[string]func(b *dispatch.Batch[int, int]){
+		"break": func(b *dispatch.Batch[int, int]) {
 			for range b.All() {
 				break
 			}
 		},
-		"panic": func(b *Batch[int, int]) {
+		"panic": func(b *dispatch.Batch[int, int]) {
 			defer func() { _ = recover() }()
 			for range b.All() {
 				panic("boo")
 			}
 		},
-	}, func(t *testing.T, leave func(b *Batch[int, int])) {
+	}, func(t *testing.T, leave func(b *dispatch.Batch[int, int])) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(2))
 		b := batchOf(t, p, upTo(10))
 		c := callingErr(func() error { leave(b); return nil })
 		h.let(1)
@@ -172,13 +183,13 @@ func TestABreakOutOfAllCancelsTheRest(t *testing.T) {
 
 func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
 	type end struct {
-		cancel func(b *Batch[int, error], ctx context.CancelCauseFunc)
+		cancel func(b *dispatch.Batch[int, error], ctx context.CancelCauseFunc)
 		cause  error
 	}
 	inBubbles(t, map[string]end{
-		"Cancel":              {func(b *Batch[int, error], _ context.CancelCauseFunc) { b.Cancel(); b.Cancel() }, context.Canceled},
-		"the context":         {func(_ *Batch[int, error], cancel context.CancelCauseFunc) { cancel(errCause) }, errCause},
-		"the end of the pool": {func(b *Batch[int, error], _ context.CancelCauseFunc) { b.pool.Stop() }, ErrStopped},
+		"Cancel":              {func(b *dispatch.Batch[int, error], _ context.CancelCauseFunc) { b.Cancel(); b.Cancel() }, context.Canceled},
+		"the context":         {func(_ *dispatch.Batch[int, error], cancel context.CancelCauseFunc) { cancel(errCause) }, errCause},
+		"the end of the pool": {func(b *dispatch.Batch[int, error], _ context.CancelCauseFunc) { b.Pool().Stop() }, dispatch.ErrStopped},
 	}, func(t *testing.T, r end) {
 		p := openPool(t, func(ctx context.Context, in int) (error, error) {
 			<-ctx.Done()
@@ -187,7 +198,7 @@ func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
 				return context.Cause(ctx), nil // it has done its work after all
 			}
 			return nil, ctx.Err()
-		}, WithWorkers(2))
+		}, dispatch.WithWorkers(2))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		b := p.Batch(ctx)
 		require.NoError(t, b.Add(upTo(5)...))
@@ -198,14 +209,11 @@ func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
 		require.Equal(t, 3, b.Progress().Done, "at once")
 		outs, err := b.Wait(t.Context())
 		require.Equal(t, r.cause, outs[0])
-		joined := err.(interface{ Unwrap() []error }).Unwrap()
-		require.Len(t, joined, 4)
-		for i, err := range joined {
-			require.Equal(t, &ItemError{i + 1, r.cause}, err)
-		}
+		require.Equal(t, []error{r.cause}, err.(interface{ Unwrap() []error }).Unwrap(), "once for all")
 		n := 0
-		for range results {
+		for result := range results {
 			n++
+			require.Equal(t, result.Index > 0, result.Err == r.cause, "for each")
 		}
 		require.Equal(t, 5, n)
 		cancel(nil)
@@ -224,7 +232,7 @@ func TestOnceABatchIsOverItsCancelChangesNothing(t *testing.T) {
 	outs, err := b.Wait(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 4}, outs)
-	require.ErrorIs(t, b.Add(3), ErrSealed)
+	require.ErrorIs(t, b.Add(3), dispatch.ErrSealed)
 }
 
 func TestTheFirstFailureStopsABatchThatIsToStopOnError(t *testing.T) {
@@ -233,11 +241,14 @@ func TestTheFirstFailureStopsABatchThatIsToStopOnError(t *testing.T) {
 		p := openPool(t, func(ctx context.Context, in int) (int, error) {
 			entered.add(in)
 			return failOdd(ctx, in)
-		}, WithWorkers(1))
-		outs, err := batchOf(t, p, []int{2, 4, 5, 6, 7}, StopOnError()).Wait(t.Context())
+		}, dispatch.WithWorkers(1))
+		b := batchOf(t, p, []int{2, 4, 5, 6, 7}, dispatch.StopOnError())
+		outs, err := b.Wait(t.Context())
 		require.Equal(t, []int{2, 4, 0, 0, 0}, outs)
-		require.Equal(t, []error{&ItemError{2, errOdd}, &ItemError{3, context.Canceled}, &ItemError{4, context.Canceled}},
-			err.(interface{ Unwrap() []error }).Unwrap())
+		require.Equal(t, []error{&dispatch.ItemError{2, errOdd}}, err.(interface{ Unwrap() []error }).Unwrap())
+		for r := range b.All() {
+			require.Equal(t, r.Index > 2, r.Err == dispatch.ErrHalted)
+		}
 		require.Equal(t, []int{2, 4, 5}, entered.all())
 	})
 }
@@ -250,25 +261,27 @@ func TestTheFirstSuccessStopsABatchThatIsToStopOnSuccess(t *testing.T) {
 				return 0, errOdd
 			}
 			return d, err
-		}, WithWorkers(3))
-		b := batchOf(t, p, []time.Duration{time.Second, 2 * time.Second, time.Hour, time.Hour}, StopOnSuccess())
+		}, dispatch.WithWorkers(3))
+		b := batchOf(t, p, []time.Duration{time.Second, 2 * time.Second, time.Hour, time.Hour}, dispatch.StopOnSuccess())
 		c := calling(func() ([]time.Duration, error) { return b.Wait(t.Context()) })
 		err := c.requireReturnAfter(t, 2*time.Second)
 		require.Equal(t, []time.Duration{0, 2 * time.Second, 0, 0}, c.out)
-		require.Equal(t, []error{&ItemError{0, errOdd}, &ItemError{2, context.Canceled}, &ItemError{3, context.Canceled}},
-			err.(interface{ Unwrap() []error }).Unwrap())
+		require.Equal(t, []error{&dispatch.ItemError{0, errOdd}}, err.(interface{ Unwrap() []error }).Unwrap())
+		for r := range b.All() {
+			require.Equal(t, r.Index > 1, r.Err == dispatch.ErrHalted)
+		}
 	})
 }
 
 func TestABatchTakesTurnsItemByItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		batchOf(t, p, []int{10, 11, 12, 13, 14, 15})
 		synctest.Wait()
 		batchOf(t, p, []int{20, 21})
 		for i := range 3 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		h.letAll()
 		require.Equal(t, []int{10, 0, 20, 1, 11, 2, 21, 12, 13, 14, 15}, h.entered())
@@ -278,7 +291,7 @@ func TestABatchTakesTurnsItemByItem(t *testing.T) {
 func TestTheItemsOfABatchDoNotStandInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(2))
 		b := batchOf(t, p, upTo(100))
 		synctest.Wait()
 		for i := range 2 {
@@ -286,7 +299,7 @@ func TestTheItemsOfABatchDoNotStandInTheQueue(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err := p.TrySubmit(t.Context(), 0)
-		require.Equal(t, ErrQueueFull, err)
+		require.Equal(t, dispatch.ErrQueueFull, err)
 		b.Cancel()
 		h.letAll()
 	})

@@ -1,10 +1,12 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/dispatch"
 )
 
 // What a job costs beside what Go itself would take for it: a go statement, and
@@ -15,19 +17,19 @@ func increment(_ context.Context, n int) (int, error) { return n + 1, nil }
 func BenchmarkOneCall(b *testing.B) {
 	ctx := context.Background()
 	b.Run("Process", func(b *testing.B) {
-		p := Must(New(increment))
+		p := dispatch.Must(dispatch.New(increment))
 		defer p.Close()
 		b.ReportAllocs()
 		for b.Loop() {
-			Must(p.Process(ctx, 1))
+			dispatch.Must(p.Process(ctx, 1))
 		}
 	})
 	b.Run("ProcessTimed", func(b *testing.B) {
-		p := Must(New(increment))
+		p := dispatch.Must(dispatch.New(increment))
 		defer p.Close()
 		b.ReportAllocs()
 		for b.Loop() {
-			Must(p.ProcessTimed(ctx, 1, time.Minute))
+			dispatch.Must(p.ProcessTimed(ctx, 1, time.Minute))
 		}
 	})
 	b.Run("go statement", func(b *testing.B) {
@@ -50,34 +52,34 @@ func BenchmarkThousand(b *testing.B) {
 	const n = 1000
 	ins := make([]int, n)
 	b.Run("Map", func(b *testing.B) {
-		p := Must(New(increment))
+		p := dispatch.Must(dispatch.New(increment))
 		defer p.Close()
 		b.ReportAllocs()
 		for b.Loop() {
-			Must(p.Map(ctx, ins))
+			dispatch.Must(p.Map(ctx, ins))
 		}
 	})
 	b.Run("Batch", func(b *testing.B) {
-		p := Must(New(increment))
+		p := dispatch.Must(dispatch.New(increment))
 		defer p.Close()
 		b.ReportAllocs()
 		for b.Loop() {
 			batch := p.Batch(ctx)
 			_ = batch.Add(ins...)
-			Must(batch.Wait(ctx))
+			dispatch.Must(batch.Wait(ctx))
 		}
 	})
 	b.Run("Submit", func(b *testing.B) {
-		p := Must(New(increment))
+		p := dispatch.Must(dispatch.New(increment))
 		defer p.Close()
 		b.ReportAllocs()
-		futures := make([]*Future[int], n)
+		futures := make([]*dispatch.Future[int], n)
 		for b.Loop() {
 			for i := range futures {
-				futures[i] = Must(p.Submit(ctx, i))
+				futures[i] = dispatch.Must(p.Submit(ctx, i))
 			}
 			for _, f := range futures {
-				Must(f.Wait(ctx))
+				dispatch.Must(f.Wait(ctx))
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 type ctxKey struct{}
@@ -28,25 +30,25 @@ func TestTheContextCarriesTheCallersValuesAndDeadlineHoweverTheJobCame(t *testin
 		}
 		return seen{ctx.Value(ctxKey{}), deadline}, nil
 	}
-	for name, run := range map[string]func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error){
-		"Process": func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error) {
+	for name, run := range map[string]func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error){
+		"Process": func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error) {
 			a, err := p.Process(ctx, false)
 			b, err2 := p.Process(ctx, true)
 			return []seen{a, b}, errors.Join(err, err2)
 		},
-		"ProcessTimed": func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error) {
+		"ProcessTimed": func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error) {
 			a, err := p.ProcessTimed(ctx, false, 2*time.Hour)
 			b, err2 := p.ProcessTimed(ctx, true, 2*time.Hour)
 			return []seen{a, b}, errors.Join(err, err2)
 		},
-		"Submit": func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error) {
-			a, err := Must(p.Submit(ctx, true)).Wait(ctx)
+		"Submit": func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error) {
+			a, err := dispatch.Must(p.Submit(ctx, true)).Wait(ctx)
 			return []seen{a}, err
 		},
-		"Map": func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error) {
+		"Map": func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error) {
 			return p.Map(ctx, []bool{false, true, false})
 		},
-		"Batch": func(ctx context.Context, p *Pool[bool, seen]) ([]seen, error) {
+		"Batch": func(ctx context.Context, p *dispatch.Pool[bool, seen]) ([]seen, error) {
 			b := p.Batch(ctx)
 			_ = b.Add(false, true, false)
 			return b.Wait(context.Background())
@@ -82,7 +84,7 @@ func TestTheDeadlineIsTheEarliestOfThree(t *testing.T) {
 				return time.Until(deadline), nil
 			}
 			return 0, nil
-		}, WithJobTimeout(r.job*time.Hour))
+		}, dispatch.WithJobTimeout(r.job*time.Hour))
 		ctx := t.Context()
 		if r.caller != 0 {
 			var cancel func()
@@ -108,58 +110,58 @@ type fate struct{ err, cause error }
 // tried on a handler that waits for Done, on one that has asked for it and looks
 // later, and on one that first asks when it is over.
 func TestCauseSaysWhyTheContextIsDone(t *testing.T) {
-	type ending func(t *testing.T, p *Pool[string, int], how string) error
+	type ending func(t *testing.T, p *dispatch.Pool[string, int], how string) error
 	type row struct {
 		how  string
 		end  ending
-		opts []Option
+		opts []dispatch.Option
 		want fate
 	}
 	rows := map[string]row{}
-	add := func(name string, want fate, end ending, opts ...Option) {
+	add := func(name string, want fate, end ending, opts ...dispatch.Option) {
 		for _, how := range []string{"waits", "asks early", "asks late"} {
 			rows[name+", "+how] = row{how, end, opts, want}
 		}
 	}
 	ended := fate{context.Canceled, context.Canceled}
-	add("Cancel", ended, func(t *testing.T, p *Pool[string, int], how string) error {
-		f := Must(p.Submit(t.Context(), how))
+	add("Cancel", ended, func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
+		f := dispatch.Must(p.Submit(t.Context(), how))
 		time.Sleep(time.Second)
 		f.Cancel()
 		_, err := f.Wait(t.Context())
 		return err
 	})
-	stopped := fate{context.Canceled, ErrStopped}
-	add("Stop", stopped, func(t *testing.T, p *Pool[string, int], how string) error {
-		f := Must(p.Submit(t.Context(), how))
+	stopped := fate{context.Canceled, dispatch.ErrStopped}
+	add("Stop", stopped, func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
+		f := dispatch.Must(p.Submit(t.Context(), how))
 		time.Sleep(time.Second)
 		p.Stop()
 		_, err := f.Wait(t.Context())
 		return err
 	})
-	caller := func(t *testing.T, p *Pool[string, int], how string) error {
+	caller := func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(errCause) })
 		_, err := p.Process(ctx, how)
 		return err
 	}
 	add("the caller's cancel", fate{context.Canceled, errCause}, caller)
-	add("the caller's cancel, with other limits", fate{context.Canceled, errCause}, caller, WithJobTimeout(time.Hour))
-	add("the caller's deadline", fate{context.DeadlineExceeded, errCause}, func(t *testing.T, p *Pool[string, int], how string) error {
+	add("the caller's cancel, with other limits", fate{context.Canceled, errCause}, caller, dispatch.WithJobTimeout(time.Hour))
+	add("the caller's deadline", fate{context.DeadlineExceeded, errCause}, func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
 		_, err := p.Process(ctx, how)
 		return err
 	})
-	timeout := fate{context.DeadlineExceeded, &TimeoutError{Limit: time.Second, Ran: true}}
-	add("ProcessTimed", timeout, func(t *testing.T, p *Pool[string, int], how string) error {
+	timeout := fate{context.DeadlineExceeded, &dispatch.TimeoutError{Limit: time.Second, Ran: true}}
+	add("ProcessTimed", timeout, func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
 		_, err := p.ProcessTimed(t.Context(), how, time.Second)
 		return err
 	})
-	add("WithJobTimeout", timeout, func(t *testing.T, p *Pool[string, int], how string) error {
+	add("WithJobTimeout", timeout, func(t *testing.T, p *dispatch.Pool[string, int], how string) error {
 		_, err := p.Process(t.Context(), how)
 		return err
-	}, WithJobTimeout(time.Second))
+	}, dispatch.WithJobTimeout(time.Second))
 
 	inBubbles(t, rows, func(t *testing.T, r row) {
 		fates := make(chan fate, 1)
@@ -183,16 +185,16 @@ func TestCauseSaysWhyTheContextIsDone(t *testing.T) {
 }
 
 func TestTheContextIsDoneOnceTheHandlerHasReturned(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int]) error{
-		"Process": func(p *Pool[int, int]) error { _, err := p.Process(context.Background(), 1); return err },
-		"Map":     func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
-		"Batch": func(p *Pool[int, int]) error {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
+		"Process": func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 1); return err },
+		"Map":     func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
+		"Batch": func(p *dispatch.Pool[int, int]) error {
 			b := p.Batch(context.Background())
 			_ = b.Add(1)
 			_, err := b.Wait(context.Background())
 			return err
 		},
-	}, func(t *testing.T, run func(p *Pool[int, int]) error) {
+	}, func(t *testing.T, run func(p *dispatch.Pool[int, int]) error) {
 		for _, asked := range []bool{false, true} {
 			var kept, derived context.Context
 			p := openPool(t, func(ctx context.Context, in int) (int, error) {
@@ -230,7 +232,7 @@ func TestAContextDerivedFromTheJobsNeedsNoGoroutine(t *testing.T) {
 			defer cancel()
 		}
 		return runtime.NumGoroutine() - before, nil
-	}, WithJobTimeout(time.Hour))
+	}, dispatch.WithJobTimeout(time.Hour))
 	for name, run := range map[string]func() (int, error){
 		"Process":      func() (int, error) { return p.Process(t.Context(), 1) },
 		"ProcessTimed": func() (int, error) { return p.ProcessTimed(t.Context(), 1, time.Minute) },
@@ -245,10 +247,10 @@ func TestAContextDerivedFromTheJobsNeedsNoGoroutine(t *testing.T) {
 
 func TestTheTasksOfOneJobDoNotEndTheContextOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, heedfulNap, WithWorkers(1))
+		p := openPool(t, heedfulNap, dispatch.WithWorkers(1))
 		for range 10 {
 			_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
-			require.ErrorIs(t, err, ErrTimeout)
+			require.ErrorIs(t, err, dispatch.ErrTimeout)
 			d, err := p.Process(t.Context(), time.Hour)
 			require.NoError(t, err)
 			require.Equal(t, time.Hour, d)
@@ -257,11 +259,11 @@ func TestTheTasksOfOneJobDoNotEndTheContextOfAnother(t *testing.T) {
 }
 
 func TestWithAJobTimeoutEachItemHasAContextOfItsOwn(t *testing.T) {
-	for name, run := range map[string]func(p *Pool[int, context.Context]) ([]context.Context, error){
-		"Map": func(p *Pool[int, context.Context]) ([]context.Context, error) {
+	for name, run := range map[string]func(p *dispatch.Pool[int, context.Context]) ([]context.Context, error){
+		"Map": func(p *dispatch.Pool[int, context.Context]) ([]context.Context, error) {
 			return p.Map(t.Context(), upTo(10))
 		},
-		"Batch": func(p *Pool[int, context.Context]) ([]context.Context, error) {
+		"Batch": func(p *dispatch.Pool[int, context.Context]) ([]context.Context, error) {
 			b := p.Batch(t.Context())
 			_ = b.Add(upTo(10)...)
 			return b.Wait(t.Context())
@@ -269,7 +271,7 @@ func TestWithAJobTimeoutEachItemHasAContextOfItsOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := openPool(t, func(ctx context.Context, _ int) (context.Context, error) { return ctx, nil },
-				WithWorkers(1), WithJobTimeout(time.Hour))
+				dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Hour))
 			all, err := run(p)
 			require.NoError(t, err)
 			distinct := map[context.Context]bool{}

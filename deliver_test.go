@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // indices receives all of a batch's results.
-func indices[In, Out any](results <-chan Result[In, Out]) (is []int) {
+func indices[In, Out any](results <-chan dispatch.Result[In, Out]) (is []int) {
 	for r := range results {
 		is = append(is, r.Index)
 	}
@@ -21,7 +23,7 @@ func indices[In, Out any](results <-chan Result[In, Out]) (is []int) {
 
 func TestResultsComeInTheOrderOfCompletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(3))
+		p := openPool(t, nap, dispatch.WithWorkers(3))
 		b := batchOf(t, p, []time.Duration{3 * time.Second, time.Second, 2 * time.Second})
 		b.Close()
 		start := time.Now()
@@ -38,7 +40,7 @@ func TestResultsComeInTheOrderOfCompletion(t *testing.T) {
 
 func TestResultsAskedForLateHaveAllAndAreTheSameChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1))
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		for _, sealed := range []bool{true, false} {
 			b := batchOf(t, p, upTo(500))
 			if sealed {
@@ -70,7 +72,7 @@ func TestResultsAskedForLateHaveAllAndAreTheSameChannel(t *testing.T) {
 
 func TestResultsThatNobodyReadsStopNobody(t *testing.T) {
 	inBubbles(t, map[string]int{"with room": 100, "beyond the room": 5000}, func(t *testing.T, n int) {
-		p := openPool(t, double, WithWorkers(1))
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		b := p.Batch(t.Context())
 		results := b.Results() // room for 128
 		require.NoError(t, b.Add(upTo(n)...))
@@ -89,7 +91,7 @@ func TestResultsThatNobodyReadsStopNobody(t *testing.T) {
 
 func TestACancelFreesABatchOfItsUnreadResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1))
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		b := p.Batch(t.Context())
 		results := b.Results()
 		require.NoError(t, b.Add(upTo(500)...))
@@ -108,16 +110,16 @@ func TestACancelFreesABatchOfItsUnreadResults(t *testing.T) {
 func TestTheEndOfThePoolClosesResults(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		ins []int
-		end func(p *Pool[int, int])
+		end func(p *dispatch.Pool[int, int])
 	}{
-		"Close":             {upTo(3), func(p *Pool[int, int]) { _ = p.Close() }},
-		"Stop":              {upTo(3), func(p *Pool[int, int]) { p.Stop() }},
-		"Close of an empty": {nil, func(p *Pool[int, int]) { _ = p.Close() }},
+		"Close":             {upTo(3), func(p *dispatch.Pool[int, int]) { _ = p.Close() }},
+		"Stop":              {upTo(3), func(p *dispatch.Pool[int, int]) { p.Stop() }},
+		"Close of an empty": {nil, func(p *dispatch.Pool[int, int]) { _ = p.Close() }},
 	}, func(t *testing.T, r struct {
 		ins []int
-		end func(p *Pool[int, int])
+		end func(p *dispatch.Pool[int, int])
 	}) {
-		p := openPool(t, double, WithWorkers(1))
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		b := batchOf(t, p, r.ins)
 		results := b.Results()
 		r.end(p)
@@ -126,7 +128,7 @@ func TestTheEndOfThePoolClosesResults(t *testing.T) {
 }
 
 func TestSeveralReadersShareResultsAndEachLoopOverAllHasThem(t *testing.T) {
-	p := openPool(t, double, WithWorkers(2))
+	p := openPool(t, double, dispatch.WithWorkers(2))
 	b := batchOf(t, p, upTo(1000))
 	var shared notes[int]
 	var wg sync.WaitGroup
@@ -155,23 +157,23 @@ func TestSeveralReadersShareResultsAndEachLoopOverAllHasThem(t *testing.T) {
 func TestOnProgressIsSerialMonotoneAndToldTheEnd(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		n    int
-		opts []BatchOption
+		opts []dispatch.BatchOption
 		slow time.Duration
 	}{
 		"no inputs":     {0, nil, 0},
 		"one":           {1, nil, 0},
 		"many":          {200, nil, 0},
 		"slow":          {200, nil, time.Second},
-		"stop on error": {200, []BatchOption{StopOnError()}, time.Millisecond},
+		"stop on error": {200, []dispatch.BatchOption{dispatch.StopOnError()}, time.Millisecond},
 	}, func(t *testing.T, r struct {
 		n    int
-		opts []BatchOption
+		opts []dispatch.BatchOption
 		slow time.Duration
 	}) {
-		p := openPool(t, failOdd, WithWorkers(4))
-		var told notes[Progress]
+		p := openPool(t, failOdd, dispatch.WithWorkers(4))
+		var told notes[dispatch.Progress]
 		var serial sync.Mutex
-		b := p.Batch(t.Context(), append(r.opts, OnProgress(func(now Progress) {
+		b := p.Batch(t.Context(), append(r.opts, dispatch.OnProgress(func(now dispatch.Progress) {
 			if !serial.TryLock() {
 				t.Error("called twice at once")
 				return
@@ -184,7 +186,7 @@ func TestOnProgressIsSerialMonotoneAndToldTheEnd(t *testing.T) {
 		_, _ = b.Wait(t.Context())
 		all := told.all()
 		require.NotEmpty(t, all)
-		var last Progress
+		var last dispatch.Progress
 		for _, now := range all {
 			require.True(t, now.Total >= last.Total && now.Done >= last.Done && now.Failed >= last.Failed, "%v after %v", now, last)
 			require.LessOrEqual(t, now.Done, now.Total)
@@ -201,9 +203,9 @@ func TestAnOnProgressThatFailsIsLoggedAndTheBatchEnds(t *testing.T) {
 		"Goexit": runtime.Goexit,
 	}, func(t *testing.T, fail func()) {
 		var log logbook
-		p := openPool(t, double, WithWorkers(1), WithLogger(log.logger()))
+		p := openPool(t, double, dispatch.WithWorkers(1), dispatch.WithLogger(log.logger()))
 		failed := false
-		b := p.Batch(t.Context(), OnProgress(func(Progress) {
+		b := p.Batch(t.Context(), dispatch.OnProgress(func(dispatch.Progress) {
 			if !failed {
 				failed = true
 				fail()
@@ -224,9 +226,9 @@ func TestAnOnProgressThatFailsIsLoggedAndTheBatchEnds(t *testing.T) {
 
 func TestOnProgressMayUseTheBatchAndThePool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1))
-		var b *Batch[int, int]
-		b = p.Batch(t.Context(), OnProgress(func(now Progress) {
+		p := openPool(t, double, dispatch.WithWorkers(1))
+		var b *dispatch.Batch[int, int]
+		b = p.Batch(t.Context(), dispatch.OnProgress(func(now dispatch.Progress) {
 			if now.Total < 5 {
 				_ = b.Add(now.Total)
 			} else {
@@ -244,16 +246,16 @@ func TestOnProgressMayUseTheBatchAndThePool(t *testing.T) {
 func TestProgressAndStatsCountWhatAWorkerHasHandledInOneGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(0, 1, 2, 3))
 		h.let(2)
-		require.Equal(t, Progress{Total: 4, Done: 2}, b.Progress())
+		require.Equal(t, dispatch.Progress{Total: 4, Done: 2}, b.Progress())
 		s := p.Stats()
 		require.Equal(t, [4]int{4, 2, 1, 1}, [4]int{int(s.Submitted), int(s.Succeeded), s.Running, s.Queued})
 		h.letAll()
-		Must(b.Wait(t.Context()))
-		require.Equal(t, Progress{Total: 4, Done: 4}, b.Progress())
+		dispatch.Must(b.Wait(t.Context()))
+		require.Equal(t, dispatch.Progress{Total: 4, Done: 4}, b.Progress())
 	})
 }
 
@@ -263,7 +265,7 @@ func TestResultsThatCameBeforeComeInTheOrderOfTheInputsAndThenAsTheyCome(t *test
 		for i := range gates {
 			gates[i] = make(chan struct{})
 		}
-		p := openPool(t, func(_ context.Context, in int) (int, error) { <-gates[in]; return in, nil }, WithWorkers(4))
+		p := openPool(t, func(_ context.Context, in int) (int, error) { <-gates[in]; return in, nil }, dispatch.WithWorkers(4))
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(0, 1, 2, 3))
 		b.Close()
@@ -285,7 +287,7 @@ func TestResultsThatCameBeforeComeInTheOrderOfTheInputsAndThenAsTheyCome(t *test
 }
 
 func TestWhoHasTheLastResultFindsThePlaceFree(t *testing.T) {
-	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, WithWorkers(1), WithQueue(0))
+	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, dispatch.WithWorkers(1), dispatch.WithQueue(0))
 	for range 200 {
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(1, 2, 3))
@@ -302,7 +304,7 @@ func TestWhoHasTheLastResultFindsThePlaceFree(t *testing.T) {
 }
 
 func TestNoOutcomeOvertakesThoseThatWaitForRoomInResults(t *testing.T) {
-	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, WithWorkers(1))
+	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, dispatch.WithWorkers(1))
 	for range 20 {
 		b := p.Batch(t.Context())
 		results := b.Results() // has room for 128

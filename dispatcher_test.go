@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"example.com/dispatch"
 )
 
 // The promises of the package, in the order of its documentation: one test or
@@ -20,7 +22,7 @@ import (
 
 // requireBalance checks the accounts of a pool in which no handler runs past
 // the outcome of its job.
-func requireBalance(t testing.TB, s Stats) {
+func requireBalance(t testing.TB, s dispatch.Stats) {
 	t.Helper()
 	ended := s.Succeeded + s.Failed + s.Panicked + s.Canceled + s.TimedOut + s.Dropped
 	require.Equal(t, s.Submitted, ended+uint64(s.Queued)+uint64(s.Running), "%+v", s)
@@ -28,16 +30,12 @@ func requireBalance(t testing.TB, s Stats) {
 
 // requireRest checks the accounts of a pool that has nothing to do, from the
 // inside too: no place is taken, and nothing is held.
-func requireRest[In, Out any](t testing.TB, p *Pool[In, Out]) {
+func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
 	t.Helper()
 	s := p.Stats()
 	requireBalance(t, s)
 	require.Zero(t, s.Running+s.Queued+s.Strays, "%+v", s)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	require.Equal(t, [6]int{}, [6]int{p.active, p.extra, p.queued, p.dead, len(p.urgent), len(p.sources)})
-	require.True(t, p.queue.jobs.empty() && p.queue.first == nil && p.door.jobs.empty() && p.blocked.empty() && p.maps.empty())
-	require.Len(t, p.idleSince, p.workforce-p.leaving)
+	require.NoError(t, dispatch.Rest(p))
 }
 
 // gate is a handler's door: handlers wait at it until it is opened.
@@ -55,51 +53,51 @@ func TestG01WhatHappenedBeforeASubmitIsSeenByTheJobAndItsWorkAfterwards(t *testi
 		*n *= 2
 		return *n, nil
 	}
-	for name, run := range map[string]func(t *testing.T, p *Pool[*int, int], n *int){
-		"Process": func(t *testing.T, p *Pool[*int, int], n *int) {
+	for name, run := range map[string]func(t *testing.T, p *dispatch.Pool[*int, int], n *int){
+		"Process": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
 			_, err := p.Process(ctx, n)
 			require.NoError(t, err)
 		},
-		"Wait": func(t *testing.T, p *Pool[*int, int], n *int) {
-			f := Must(p.Submit(ctx, n))
+		"Wait": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
+			f := dispatch.Must(p.Submit(ctx, n))
 			_, err := f.Wait(ctx)
 			require.NoError(t, err)
 		},
-		"Done": func(t *testing.T, p *Pool[*int, int], n *int) {
-			<-Must(p.Submit(ctx, n)).Done()
+		"Done": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
+			<-dispatch.Must(p.Submit(ctx, n)).Done()
 		},
-		"Result": func(t *testing.T, p *Pool[*int, int], n *int) {
+		"Result": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
 			b := p.Batch(ctx)
 			require.NoError(t, b.Add(n))
 			require.NoError(t, (<-b.Results()).Err)
 			b.Close()
 		},
-		"Batch.Wait": func(t *testing.T, p *Pool[*int, int], n *int) {
+		"Batch.Wait": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
 			b := p.Batch(ctx)
 			require.NoError(t, b.Add(n))
-			Must(b.Wait(ctx))
+			dispatch.Must(b.Wait(ctx))
 		},
-		"All": func(t *testing.T, p *Pool[*int, int], n *int) {
+		"All": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
 			b := p.Batch(ctx)
 			require.NoError(t, b.Add(n))
 			for r := range b.All() {
 				require.NoError(t, r.Err)
 			}
 		},
-		"Map": func(t *testing.T, p *Pool[*int, int], n *int) {
-			Must(p.Map(ctx, []*int{n}))
+		"Map": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
+			dispatch.Must(p.Map(ctx, []*int{n}))
 		},
-		"Pool.Wait": func(t *testing.T, p *Pool[*int, int], n *int) {
-			Must(p.Submit(ctx, n))
+		"Pool.Wait": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
+			dispatch.Must(p.Submit(ctx, n))
 			require.NoError(t, p.Wait(ctx))
 		},
-		"Close": func(t *testing.T, p *Pool[*int, int], n *int) {
-			Must(p.Submit(ctx, n))
+		"Close": func(t *testing.T, p *dispatch.Pool[*int, int], n *int) {
+			dispatch.Must(p.Submit(ctx, n))
 			require.NoError(t, p.Close())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := Must(New(handler, WithWorkers(2)))
+			p := dispatch.Must(dispatch.New(handler, dispatch.WithWorkers(2)))
 			defer p.Close()
 			n := new(int)
 			*n = 21
@@ -114,7 +112,7 @@ func TestG02EveryAcceptedJobHasExactlyOneOutcome(t *testing.T) {
 	const rounds = 300
 	for round := range rounds {
 		var runs atomic.Int64
-		p := Must(New(func(ctx context.Context, n int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			runs.Add(1)
 			switch n % 4 {
 			case 1:
@@ -126,12 +124,12 @@ func TestG02EveryAcceptedJobHasExactlyOneOutcome(t *testing.T) {
 				return 0, ctx.Err()
 			}
 			return n, nil
-		}, WithWorkers(2), WithPanicHandler(func(*PanicError) {}), WithJobTimeout(time.Duration(round%7)*50*time.Microsecond+time.Microsecond)))
+		}, dispatch.WithWorkers(2), dispatch.WithPanicHandler(func(*dispatch.PanicError) {}), dispatch.WithJobTimeout(time.Duration(round%7)*50*time.Microsecond+time.Microsecond)))
 
 		ctx, cancel := context.WithCancelCause(t.Context())
-		futures := make([]*Future[int], 16)
+		futures := make([]*dispatch.Future[int], 16)
 		for i := range futures {
-			futures[i] = Must(p.Submit(ctx, i))
+			futures[i] = dispatch.Must(p.Submit(ctx, i))
 		}
 		var wg sync.WaitGroup
 		for i, act := range []func(){
@@ -182,24 +180,24 @@ func TestG02ARefusedJobNeverRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
 		var ran []int
-		p := Must(New(func(ctx context.Context, n int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			ran = append(ran, n)
 			return g.handler(ctx, n)
-		}, WithWorkers(1), WithQueue(1), WithOverflow(Reject)))
-		Must(p.Submit(t.Context(), 1))
-		Must(p.Submit(t.Context(), 2))
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(1), dispatch.WithOverflow(dispatch.Reject)))
+		dispatch.Must(p.Submit(t.Context(), 1))
+		dispatch.Must(p.Submit(t.Context(), 2))
 		_, err := p.Submit(t.Context(), 3)
-		require.ErrorIs(t, err, ErrQueueFull)
+		require.ErrorIs(t, err, dispatch.ErrQueueFull)
 		done, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err = p.Process(done, 4)
 		require.ErrorIs(t, err, context.Canceled)
 		_, err = p.ProcessTimed(t.Context(), 5, 0)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		close(g)
 		require.NoError(t, p.Close())
 		_, err = p.Submit(t.Context(), 6)
-		require.ErrorIs(t, err, ErrClosed)
+		require.ErrorIs(t, err, dispatch.ErrClosed)
 		require.Equal(t, []int{1, 2}, ran)
 		require.EqualValues(t, 2, p.Stats().Submitted)
 		require.EqualValues(t, 1, p.Stats().Rejected)
@@ -210,18 +208,22 @@ func TestG03TheContextTellsWhyAndEndsWithTheHandler(t *testing.T) {
 	type key struct{}
 	errCaller := errors.New("the caller lost interest")
 	for name, end := range map[string]struct {
-		act   func(p *Pool[int, int], f *Future[int], cancel context.CancelCauseFunc)
+		act   func(p *dispatch.Pool[int, int], f *dispatch.Future[int], cancel context.CancelCauseFunc)
 		cause error
 	}{
-		"caller":  {func(_ *Pool[int, int], _ *Future[int], cancel context.CancelCauseFunc) { cancel(errCaller) }, errCaller},
-		"Cancel":  {func(_ *Pool[int, int], f *Future[int], _ context.CancelCauseFunc) { f.Cancel() }, context.Canceled},
-		"Stop":    {func(p *Pool[int, int], _ *Future[int], _ context.CancelCauseFunc) { p.Stop() }, ErrStopped},
-		"timeout": {func(*Pool[int, int], *Future[int], context.CancelCauseFunc) { time.Sleep(time.Minute) }, ErrTimeout},
+		"caller": {func(_ *dispatch.Pool[int, int], _ *dispatch.Future[int], cancel context.CancelCauseFunc) {
+			cancel(errCaller)
+		}, errCaller},
+		"Cancel": {func(_ *dispatch.Pool[int, int], f *dispatch.Future[int], _ context.CancelCauseFunc) { f.Cancel() }, context.Canceled},
+		"Stop":   {func(p *dispatch.Pool[int, int], _ *dispatch.Future[int], _ context.CancelCauseFunc) { p.Stop() }, dispatch.ErrStopped},
+		"timeout": {func(*dispatch.Pool[int, int], *dispatch.Future[int], context.CancelCauseFunc) {
+			time.Sleep(time.Minute)
+		}, dispatch.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var cause error
-				p := Must(New(func(ctx context.Context, n int) (int, error) {
+				p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 					require.Equal(t, "value", ctx.Value(key{}))
 					deadline, ok := ctx.Deadline()
 					require.True(t, ok)
@@ -229,10 +231,10 @@ func TestG03TheContextTellsWhyAndEndsWithTheHandler(t *testing.T) {
 					<-ctx.Done()
 					cause = context.Cause(ctx)
 					return 0, nil
-				}, WithJobTimeout(time.Minute)))
+				}, dispatch.WithJobTimeout(time.Minute)))
 				ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
 				defer cancel(nil)
-				f := Must(p.Submit(ctx, 0))
+				f := dispatch.Must(p.Submit(ctx, 0))
 				synctest.Wait()
 				end.act(p, f, cancel)
 				_, err := f.Wait(t.Context())
@@ -245,18 +247,18 @@ func TestG03TheContextTellsWhyAndEndsWithTheHandler(t *testing.T) {
 
 	t.Run("return", func(t *testing.T) {
 		var kept context.Context
-		p := Must(New(func(ctx context.Context, n int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			kept = ctx
 			return n, nil
 		}))
 		defer p.Close()
-		Must(p.Process(t.Context(), 1))
+		dispatch.Must(p.Process(t.Context(), 1))
 		require.ErrorIs(t, kept.Err(), context.Canceled)
 		<-kept.Done()
 	})
 
 	t.Run("costs nothing until it is asked for Done", func(t *testing.T) {
-		p := Must(New(func(ctx context.Context, n int) (int, error) { return n, ctx.Err() }, WithWorkers(1)))
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) { return n, ctx.Err() }, dispatch.WithWorkers(1)))
 		defer p.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -270,23 +272,23 @@ func TestG03TheContextTellsWhyAndEndsWithTheHandler(t *testing.T) {
 
 func TestG04ACancelResolvesAQueuedJobAtOnceAndItNeverRuns(t *testing.T) {
 	errCaller := errors.New("the caller lost interest")
-	for name, cancelIt := range map[string]func(f *Future[int], cancel context.CancelCauseFunc){
-		"Cancel":  func(f *Future[int], _ context.CancelCauseFunc) { f.Cancel() },
-		"context": func(_ *Future[int], cancel context.CancelCauseFunc) { cancel(errCaller) },
+	for name, cancelIt := range map[string]func(f *dispatch.Future[int], cancel context.CancelCauseFunc){
+		"Cancel":  func(f *dispatch.Future[int], _ context.CancelCauseFunc) { f.Cancel() },
+		"context": func(_ *dispatch.Future[int], cancel context.CancelCauseFunc) { cancel(errCaller) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := make(gate)
 				var ran []int
-				p := Must(New(func(ctx context.Context, n int) (int, error) {
+				p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 					ran = append(ran, n)
 					return g.handler(ctx, n)
-				}, WithWorkers(1)))
+				}, dispatch.WithWorkers(1)))
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				Must(p.Submit(t.Context(), 1))
-				f := Must(p.Submit(ctx, 2))
-				Must(p.Submit(t.Context(), 3))
+				dispatch.Must(p.Submit(t.Context(), 1))
+				f := dispatch.Must(p.Submit(ctx, 2))
+				dispatch.Must(p.Submit(t.Context(), 3))
 				synctest.Wait()
 				cancelIt(f, cancel)
 				synctest.Wait()
@@ -310,7 +312,7 @@ func TestG04ACancelResolvesAQueuedJobAtOnceAndItNeverRuns(t *testing.T) {
 func TestG04ACancelAnswersTheCallerOfARunningJobAtOnceAndKeepsItsWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
-		p := Must(New(g.handler, WithWorkers(1))) // heeds no context
+		p := dispatch.Must(dispatch.New(g.handler, dispatch.WithWorkers(1))) // heeds no context
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("too slow"))
 		defer cancel()
 		start := time.Now()
@@ -318,12 +320,12 @@ func TestG04ACancelAnswersTheCallerOfARunningJobAtOnceAndKeepsItsWorker(t *testi
 		require.EqualError(t, err, "too slow")
 		require.Equal(t, time.Second, time.Since(start))
 
-		f := Must(p.Submit(t.Context(), 2))
+		f := dispatch.Must(p.Submit(t.Context(), 2))
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Running)
 		require.Equal(t, 1, p.Stats().Queued)
 		close(g)
-		require.Equal(t, 2, Must(f.Wait(t.Context())))
+		require.Equal(t, 2, dispatch.Must(f.Wait(t.Context())))
 		require.NoError(t, p.Close())
 	})
 }
@@ -332,7 +334,7 @@ func TestG05InterruptsStayWithTheirJob(t *testing.T) {
 	// Job A ends at the very moment of its timeout, and B follows on its worker.
 	const pairs = 5000
 	w := &interruptible{}
-	p := Must(NewWorkers(func(context.Context) (Worker[int, int], error) { return w, nil }, WithWorkers(1), WithMinWorkers(1)))
+	p := dispatch.Must(dispatch.NewWorkers(func(context.Context) (dispatch.Worker[int, int], error) { return w, nil }, dispatch.WithWorkers(1), dispatch.WithMinWorkers(1)))
 	defer p.Close()
 	for range pairs {
 		w.expectNone.Store(false)
@@ -385,10 +387,10 @@ func TestG06TimeoutsAreNeverEarlyAndTheEarliestDecides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := Must(New(func(ctx context.Context, _ int) (int, error) {
+				p := dispatch.Must(dispatch.New(func(ctx context.Context, _ int) (int, error) {
 					<-ctx.Done()
 					return 0, ctx.Err()
-				}, WithJobTimeout(limits.job*time.Second)))
+				}, dispatch.WithJobTimeout(limits.job*time.Second)))
 				defer p.Close()
 				ctx, cancel := context.WithTimeoutCause(t.Context(), limits.caller*time.Second, errCaller)
 				defer cancel()
@@ -407,32 +409,32 @@ func TestG06TimeoutsAreNeverEarlyAndTheEarliestDecides(t *testing.T) {
 				if name == "caller" {
 					require.ErrorIs(t, err, errCaller)
 				} else {
-					var timeout *TimeoutError
+					var timeout *dispatch.TimeoutError
 					require.ErrorAs(t, err, &timeout)
-					require.Equal(t, &TimeoutError{Limit: time.Second, Ran: true}, timeout)
+					require.Equal(t, &dispatch.TimeoutError{Limit: time.Second, Ran: true}, timeout)
 				}
 				require.EqualValues(t, 1, p.Stats().TimedOut)
 			})
 		})
 	}
-	p := Must(New(func(context.Context, int) (int, error) { panic("ran") }))
+	p := dispatch.Must(dispatch.New(func(context.Context, int) (int, error) { panic("ran") }))
 	for _, limit := range []time.Duration{0, -1} {
 		_, err := p.ProcessTimed(t.Context(), 1, limit)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}
 	require.NoError(t, p.Close())
 }
 
 func TestG07APanicBecomesAnErrorWithItsStackAndIsReportedOnce(t *testing.T) {
-	var reported []*PanicError
-	p := Must(New(panicsDeepInside, WithWorkers(1), WithPanicHandler(func(e *PanicError) {
+	var reported []*dispatch.PanicError
+	p := dispatch.Must(dispatch.New(panicsDeepInside, dispatch.WithWorkers(1), dispatch.WithPanicHandler(func(e *dispatch.PanicError) {
 		reported = append(reported, e)
 		panic("in the handler too")
-	}), WithLogger(discard())))
+	}), dispatch.WithLogger(discard())))
 	for i := range 3 {
 		_, err := p.Process(t.Context(), i)
-		var caught *PanicError
+		var caught *dispatch.PanicError
 		require.ErrorAs(t, err, &caught)
 		require.ErrorIs(t, err, errDeep)
 		require.Contains(t, string(caught.Stack), "panicsDeepInside")
@@ -448,16 +450,16 @@ var errDeep = errors.New("deep")
 func panicsDeepInside(context.Context, int) (int, error) { panic(errDeep) }
 
 func TestG08GoexitEndsTheJobAndNotTheWorker(t *testing.T) {
-	p := Must(New(func(_ context.Context, n int) (int, error) {
+	p := dispatch.Must(dispatch.New(func(_ context.Context, n int) (int, error) {
 		if n%2 == 0 {
 			runtime.Goexit()
 		}
 		return n, nil
-	}, WithWorkers(1)))
+	}, dispatch.WithWorkers(1)))
 	for n := range 10 {
 		out, err := p.Process(t.Context(), n)
 		if n%2 == 0 {
-			require.ErrorIs(t, err, ErrGoexit)
+			require.ErrorIs(t, err, dispatch.ErrGoexit)
 		} else {
 			require.NoError(t, err)
 			require.Equal(t, n, out)
@@ -469,15 +471,15 @@ func TestG08GoexitEndsTheJobAndNotTheWorker(t *testing.T) {
 	b := p.Batch(t.Context())
 	require.NoError(t, b.Add(0, 1, 2, 3))
 	_, err := b.Wait(t.Context())
-	require.ErrorIs(t, err, ErrGoexit)
+	require.ErrorIs(t, err, dispatch.ErrGoexit)
 	_, err = p.Map(t.Context(), []int{1, 2, 3})
-	require.ErrorIs(t, err, ErrGoexit)
+	require.ErrorIs(t, err, dispatch.ErrGoexit)
 	require.NoError(t, p.Close())
 	requireRest(t, p)
 }
 
 func TestG09NestingCannotDeadlock(t *testing.T) {
-	type pool = *Pool[int, int]
+	type pool = *dispatch.Pool[int, int]
 	for name, children := range map[string]func(ctx context.Context, p pool, n int) (int, error){
 		"Process": func(ctx context.Context, p pool, n int) (int, error) {
 			a, err := p.Process(ctx, n-1)
@@ -533,8 +535,8 @@ func TestG09NestingCannotDeadlock(t *testing.T) {
 			return total, err
 		},
 		"Stream": func(ctx context.Context, p pool, n int) (total int, err error) {
-			for out, e := range p.Stream(ctx, func(yield func(int) bool) { _ = yield(n-1) && yield(n-1) }) {
-				total, err = total+out, errors.Join(err, e)
+			for r := range p.Stream(ctx, func(yield func(int) bool) { _ = yield(n-1) && yield(n-1) }) {
+				total, err = total+r.Out, errors.Join(err, r.Err)
 			}
 			return total, err
 		},
@@ -557,12 +559,12 @@ func TestG09NestingCannotDeadlock(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/workers=%d/queue=%d", name, workers, queue), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						var p pool
-						p = Must(New(func(ctx context.Context, n int) (int, error) {
+						p = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 							if n == 0 {
 								return 1, nil
 							}
 							return children(ctx, p, n)
-						}, WithWorkers(workers), WithQueue(queue)))
+						}, dispatch.WithWorkers(workers), dispatch.WithQueue(queue)))
 						const depth = 6
 						out, err := p.Process(t.Context(), depth)
 						require.NoError(t, err)
@@ -585,17 +587,17 @@ func sum(ns []int) (total int) {
 
 func TestG09NestingThroughASecondPoolAndBackCannotDeadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a, b *Pool[int, int]
-		a = Must(New(func(ctx context.Context, n int) (int, error) {
+		var a, b *dispatch.Pool[int, int]
+		a = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			if n == 0 {
 				return 0, nil
 			}
 			return b.Process(ctx, n-1)
-		}, WithWorkers(1), WithQueue(0)))
-		b = Must(New(func(ctx context.Context, n int) (int, error) {
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
+		b = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			out, err := a.Process(ctx, n)
 			return out + 1, err
-		}, WithWorkers(1), WithQueue(0)))
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
 		out, err := a.Process(t.Context(), 20)
 		require.NoError(t, err)
 		require.Equal(t, 20, out)
@@ -607,15 +609,15 @@ func TestG09NestingThroughASecondPoolAndBackCannotDeadlock(t *testing.T) {
 func TestG10AStrayLosesItsPlaceAndKeepsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
-		p := Must(New(func(ctx context.Context, n int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			if n > 0 {
 				return g.handler(ctx, n)
 			}
 			return n, nil
-		}, WithWorkers(1), WithGrace(time.Second, 1)))
+		}, dispatch.WithWorkers(1), dispatch.WithGrace(time.Second, 1)))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Minute)
-		require.ErrorIs(t, err, ErrTimeout)
-		f := Must(p.Submit(t.Context(), 0))
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
+		f := dispatch.Must(p.Submit(t.Context(), 0))
 		time.Sleep(time.Second - 1)
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Queued)
@@ -623,7 +625,7 @@ func TestG10AStrayLosesItsPlaceAndKeepsItsGoroutine(t *testing.T) {
 		time.Sleep(1)
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Strays)
-		Must(f.Wait(t.Context()))
+		dispatch.Must(f.Wait(t.Context()))
 
 		closed := false
 		go func() {
@@ -642,10 +644,10 @@ func TestG10AStrayLosesItsPlaceAndKeepsItsGoroutine(t *testing.T) {
 func TestG10WithoutGraceTheLimitHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
-		p := Must(New(g.handler, WithWorkers(1)))
+		p := dispatch.Must(dispatch.New(g.handler, dispatch.WithWorkers(1)))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-		require.ErrorIs(t, err, ErrTimeout)
-		Must(p.Submit(t.Context(), 2))
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
+		dispatch.Must(p.Submit(t.Context(), 2))
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Running)
@@ -656,10 +658,10 @@ func TestG10WithoutGraceTheLimitHolds(t *testing.T) {
 }
 
 func TestG11EverySubmitRacingTheEndRunsOrIsRefused(t *testing.T) {
-	for name, end := range map[string]func(p *Pool[int, int]) []int{
-		"Close": func(p *Pool[int, int]) []int { p.Close(); return nil },
-		"Stop":  func(p *Pool[int, int]) []int { return p.Stop() },
-		"Shutdown": func(p *Pool[int, int]) []int {
+	for name, end := range map[string]func(p *dispatch.Pool[int, int]) []int{
+		"Close": func(p *dispatch.Pool[int, int]) []int { p.Close(); return nil },
+		"Stop":  func(p *dispatch.Pool[int, int]) []int { return p.Stop() },
+		"Shutdown": func(p *dispatch.Pool[int, int]) []int {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Microsecond)
 			defer cancel()
 			p.Shutdown(ctx)
@@ -670,10 +672,10 @@ func TestG11EverySubmitRacingTheEndRunsOrIsRefused(t *testing.T) {
 			const rounds, submitters = 1000, 4
 			for range rounds {
 				var ran, accepted, refused atomic.Int64
-				p := Must(New(func(context.Context, int) (int, error) {
+				p := dispatch.Must(dispatch.New(func(context.Context, int) (int, error) {
 					ran.Add(1)
 					return 0, nil
-				}, WithWorkers(2), WithQueue(1)))
+				}, dispatch.WithWorkers(2), dispatch.WithQueue(1)))
 				var wg sync.WaitGroup
 				for range submitters {
 					wg.Go(func() {
@@ -687,12 +689,12 @@ func TestG11EverySubmitRacingTheEndRunsOrIsRefused(t *testing.T) {
 								err = b.Add(i)
 								b.Close()
 							default:
-								if _, err = p.TrySubmit(context.Background(), i); errors.Is(err, ErrQueueFull) {
+								if _, err = p.TrySubmit(context.Background(), i); errors.Is(err, dispatch.ErrQueueFull) {
 									continue
 								}
 							}
 							if err != nil {
-								if !errors.Is(err, ErrClosed) {
+								if !errors.Is(err, dispatch.ErrClosed) {
 									t.Errorf("refused with %v", err)
 								}
 								refused.Add(1)
@@ -716,39 +718,39 @@ func TestG11EverySubmitRacingTheEndRunsOrIsRefused(t *testing.T) {
 
 func TestG11StopGivesBackWhatNeverRan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := Must(New(func(ctx context.Context, n int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 			<-ctx.Done()
 			return n, context.Cause(ctx)
-		}, WithWorkers(1)))
-		running := Must(p.Submit(t.Context(), 0))
+		}, dispatch.WithWorkers(1)))
+		running := dispatch.Must(p.Submit(t.Context(), 0))
 		synctest.Wait()
-		queued := Must(p.Submit(t.Context(), 1))
-		Must(p.Submit(t.Context(), 2)).Cancel()
-		Must(p.Submit(t.Context(), 3))
+		queued := dispatch.Must(p.Submit(t.Context(), 1))
+		dispatch.Must(p.Submit(t.Context(), 2)).Cancel()
+		dispatch.Must(p.Submit(t.Context(), 3))
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(4, 5))
 		go p.Map(t.Context(), []int{6, 7})
 		synctest.Wait()
 		require.Equal(t, []int{1, 3, 4, 5, 6, 7}, p.Stop())
 		require.Empty(t, p.Stop())
-		for _, f := range []*Future[int]{running, queued} {
+		for _, f := range []*dispatch.Future[int]{running, queued} {
 			_, err := f.Wait(t.Context())
-			require.ErrorIs(t, err, ErrStopped)
+			require.ErrorIs(t, err, dispatch.ErrStopped)
 		}
 		_, err := b.Wait(t.Context())
-		require.ErrorIs(t, err, ErrStopped)
+		require.ErrorIs(t, err, dispatch.ErrStopped)
 		<-p.Done()
-		require.Equal(t, Ended, p.Stats().State)
+		require.Equal(t, dispatch.Ended, p.Stats().State)
 		requireRest(t, p)
 	})
 }
 
 func TestG11AJobCannotWaitForItsOwnPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p *Pool[int, int]
-		p = Must(New(func(ctx context.Context, n int) (int, error) {
-			require.ErrorIs(t, p.Wait(ctx), ErrInsideJob)
-			require.ErrorIs(t, p.Shutdown(ctx), ErrInsideJob)
+		var p *dispatch.Pool[int, int]
+		p = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
+			require.ErrorIs(t, p.Wait(ctx), dispatch.ErrInsideJob)
+			require.ErrorIs(t, p.Shutdown(ctx), dispatch.ErrInsideJob)
 			return n, nil
 		}))
 		out, err := p.Process(t.Context(), 1)
@@ -761,17 +763,17 @@ func TestG11AJobCannotWaitForItsOwnPool(t *testing.T) {
 func TestG12NothingIsLeftAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the bubble must end with the test
 		g := make(gate)
-		p := Must(New(g.handler, WithWorkers(2), WithJobTimeout(time.Hour), WithGrace(time.Hour, 1)))
+		p := dispatch.Must(dispatch.New(g.handler, dispatch.WithWorkers(2), dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)))
 		caller := &countingContext{Context: t.Context(), done: make(chan struct{})}
 		for i := range 10 {
-			Must(p.Submit(caller, i)) // nobody reads these
+			dispatch.Must(p.Submit(caller, i)) // nobody reads these
 		}
 		b := p.Batch(caller)
 		require.NoError(t, b.Add(1, 2, 3)) // nor this
 		walkedAway := p.Batch(caller)
 		require.NoError(t, walkedAway.Add(1, 2, 3))
 		walkedAway.Results()
-		Must(p.Submit(caller, 1)).Cancel()
+		dispatch.Must(p.Submit(caller, 1)).Cancel()
 		synctest.Wait()
 		require.Positive(t, caller.registered.Load())
 		close(g)
@@ -803,10 +805,10 @@ func (c *countingContext) AfterFunc(func()) func() bool {
 func TestG13ResizeWakesBlockedSubmittersAtOnceAndDisturbsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
-		p := Must(New(g.handler, WithWorkers(1), WithQueue(0)))
+		p := dispatch.Must(dispatch.New(g.handler, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
 		results := make(chan int, 4)
 		for i := range 4 {
-			go func() { results <- Must(p.Process(t.Context(), i)) }()
+			go func() { results <- dispatch.Must(p.Process(t.Context(), i)) }()
 		}
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Running)
@@ -827,7 +829,7 @@ func TestG13ResizeWakesBlockedSubmittersAtOnceAndDisturbsNobody(t *testing.T) {
 		require.Equal(t, 1, p.Stats().Workers)
 		require.Error(t, p.Resize(0))
 		require.NoError(t, p.Close())
-		require.ErrorIs(t, p.Resize(1), ErrClosed)
+		require.ErrorIs(t, p.Resize(1), dispatch.ErrClosed)
 	})
 }
 
@@ -836,7 +838,7 @@ func TestG14NeverMoreHandlersThanWorkersAndNoGoroutineForAQueuedJob(t *testing.T
 		const workers = 3
 		var now, most int
 		var mu sync.Mutex
-		p := Must(New(func(context.Context, int) (int, error) {
+		p := dispatch.Must(dispatch.New(func(context.Context, int) (int, error) {
 			mu.Lock()
 			now++
 			most = max(most, now)
@@ -846,10 +848,10 @@ func TestG14NeverMoreHandlersThanWorkersAndNoGoroutineForAQueuedJob(t *testing.T
 			now--
 			mu.Unlock()
 			return 0, nil
-		}, WithWorkers(workers), WithQueue(1000)))
+		}, dispatch.WithWorkers(workers), dispatch.WithQueue(1000)))
 		before := runtime.NumGoroutine()
 		for i := range 500 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(make([]int, 500)...))
@@ -863,7 +865,7 @@ func TestG14NeverMoreHandlersThanWorkersAndNoGoroutineForAQueuedJob(t *testing.T
 
 func TestG14NothingOfADeliveredJobIsKeptAlive(t *testing.T) {
 	type big [1 << 16]byte
-	p := Must(New(func(_ context.Context, in *big) (*big, error) { return new(big), nil }, WithWorkers(2), WithMinWorkers(2)))
+	p := dispatch.Must(dispatch.New(func(_ context.Context, in *big) (*big, error) { return new(big), nil }, dispatch.WithWorkers(2), dispatch.WithMinWorkers(2)))
 	defer p.Close()
 	freed := make(chan struct{}, 1000)
 	track := func(b *big) *big {
@@ -894,13 +896,13 @@ func TestG14NothingOfADeliveredJobIsKeptAlive(t *testing.T) {
 
 func TestG15ObserversNeverBlockAndCountersNeverFall(t *testing.T) {
 	g := make(gate)
-	p := Must(New(func(ctx context.Context, n int) (int, error) {
+	p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
 		if n < 0 {
 			return g.handler(ctx, n)
 		}
 		return n, nil
-	}, WithWorkers(2), WithQueue(4)))
-	Must(p.Submit(t.Context(), -1))
+	}, dispatch.WithWorkers(2), dispatch.WithQueue(4)))
+	dispatch.Must(p.Submit(t.Context(), -1))
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -919,7 +921,7 @@ func TestG15ObserversNeverBlockAndCountersNeverFall(t *testing.T) {
 			b.Wait(context.Background())
 		}
 	})
-	var last Stats
+	var last dispatch.Stats
 	for reading := true; reading; {
 		select {
 		case <-stop:
@@ -939,23 +941,23 @@ func TestG15ObserversNeverBlockAndCountersNeverFall(t *testing.T) {
 
 func TestG16NoLockIsHeldWhileUserCodeRuns(t *testing.T) {
 	// Whatever user code is called from, it can call the pool.
-	var p *Pool[int, int]
+	var p *dispatch.Pool[int, int]
 	look := func() { p.Stats() }
 	w := &hooks{look: func() { look() }}
-	p = Must(NewWorkers(func(context.Context) (Worker[int, int], error) {
+	p = dispatch.Must(dispatch.NewWorkers(func(context.Context) (dispatch.Worker[int, int], error) {
 		look()
 		return w, nil
-	}, WithWorkers(1), WithPanicHandler(func(*PanicError) { look() })))
-	b := p.Batch(t.Context(), OnProgress(func(Progress) { look() }))
+	}, dispatch.WithWorkers(1), dispatch.WithPanicHandler(func(*dispatch.PanicError) { look() })))
+	b := p.Batch(t.Context(), dispatch.OnProgress(func(dispatch.Progress) { look() }))
 	require.NoError(t, b.Add(1, 2))
-	Must(b.Wait(t.Context()))
+	dispatch.Must(b.Wait(t.Context()))
 	_, err := p.Process(t.Context(), -1)
 	require.Error(t, err)
 	_, err = p.ProcessTimed(t.Context(), 0, time.Millisecond)
-	require.ErrorIs(t, err, ErrTimeout)
-	Must(p.Map(lookingContext{t.Context(), func() { look() }}, []int{1, 2}))
-	f := Must(p.Submit(lookingContext{t.Context(), func() { look() }}, 1))
-	Must(f.Wait(lookingContext{t.Context(), func() { look() }}))
+	require.ErrorIs(t, err, dispatch.ErrTimeout)
+	dispatch.Must(p.Map(lookingContext{t.Context(), func() { look() }}, []int{1, 2}))
+	f := dispatch.Must(p.Submit(lookingContext{t.Context(), func() { look() }}, 1))
+	dispatch.Must(f.Wait(lookingContext{t.Context(), func() { look() }}))
 	require.NoError(t, p.Close())
 }
 
@@ -989,13 +991,13 @@ func (c lookingContext) Value(key any) any           { c.look(); return c.Contex
 
 func TestG16APoolLivesInsideASynctestBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := Must(New(func(ctx context.Context, d time.Duration) (time.Duration, error) {
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, d time.Duration) (time.Duration, error) {
 			start := time.Now()
 			time.Sleep(d)
 			return time.Since(start), nil
 		}))
 		for _, d := range []time.Duration{time.Second, time.Hour} {
-			require.Equal(t, d, Must(p.Process(t.Context(), d)))
+			require.Equal(t, d, dispatch.Must(p.Process(t.Context(), d)))
 		}
 		require.NoError(t, p.Close())
 	})

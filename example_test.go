@@ -304,7 +304,7 @@ func ExampleStopOnError() {
 	// Output:
 	// a.txt: "stored a.txt" <nil>
 	// b.txt: "" disk full
-	// c.txt: "" context canceled
+	// c.txt: "" dispatch: another input has stopped the batch
 }
 
 // How do I ask several and take the first answer?
@@ -388,13 +388,13 @@ func ExamplePool_Stream() {
 		for n := 1; yield(n); n++ {
 		}
 	}
-	for out, err := range p.Stream(context.Background(), naturals) {
-		if err != nil {
-			fmt.Println(err)
+	for r := range p.Stream(context.Background(), naturals) {
+		if r.Err != nil {
+			fmt.Println(r.Index, r.In, r.Err)
 			return
 		}
-		fmt.Print(out, " ")
-		if out == 22 {
+		fmt.Print(r.Out, " ")
+		if r.Out == 22 {
 			break // cancels what was taken ahead
 		}
 	}

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,24 +9,26 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // A sealed batch with one item left was taken for one with nothing to do.
 func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 	type end struct {
-		act   func(p *Pool[int, int], cancel context.CancelCauseFunc) (unrun []int)
+		act   func(p *dispatch.Pool[int, int], cancel context.CancelCauseFunc) (unrun []int)
 		cause error
 	}
 	ends := map[string]end{
-		"Stop":    {func(p *Pool[int, int], _ context.CancelCauseFunc) []int { return p.Stop() }, ErrStopped},
-		"context": {func(_ *Pool[int, int], cancel context.CancelCauseFunc) []int { cancel(errCause); return nil }, errCause},
+		"Stop":    {func(p *dispatch.Pool[int, int], _ context.CancelCauseFunc) []int { return p.Stop() }, dispatch.ErrStopped},
+		"context": {func(_ *dispatch.Pool[int, int], cancel context.CancelCauseFunc) []int { cancel(errCause); return nil }, errCause},
 	}
 	for name, end := range ends {
 		t.Run(name+" and an item that waits", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHeld()
-				p := openPool(t, h.handle, WithWorkers(1))
-				Must(p.Submit(t.Context(), 0)) // keeps the only worker
+				p := openPool(t, h.handle, dispatch.WithWorkers(1))
+				dispatch.Must(p.Submit(t.Context(), 0)) // keeps the only worker
 				require.Equal(t, []int{0}, h.entered())
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -35,7 +37,7 @@ func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 				b.Close()
 				unrun := end.act(p, cancel)
 				synctest.Wait()
-				require.Equal(t, Progress{Total: 1, Done: 1, Failed: 1}, b.Progress())
+				require.Equal(t, dispatch.Progress{Total: 1, Done: 1, Failed: 1}, b.Progress())
 				_, err := b.Wait(context.Background())
 				require.ErrorIs(t, err, end.cause)
 				h.letAll()
@@ -50,7 +52,7 @@ func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 				p := openPool(t, func(ctx context.Context, in int) (int, error) {
 					_, err := heedfulNap(ctx, time.Duration(in)*time.Second)
 					return in, err
-				}, WithWorkers(2))
+				}, dispatch.WithWorkers(2))
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				b := p.Batch(ctx)
@@ -70,11 +72,11 @@ func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 // Of several loops that waited for one item, only the first was told of it.
 func TestSeveralLoopsOverAllMayWaitForTheSameItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(1))
+		p := openPool(t, nap, dispatch.WithWorkers(1))
 		b := batchOf(t, p, []time.Duration{time.Second, time.Second})
-		var loops []*call[[]Result[time.Duration, time.Duration]]
+		var loops []*call[[]dispatch.Result[time.Duration, time.Duration]]
 		for range 3 {
-			loops = append(loops, calling(func() ([]Result[time.Duration, time.Duration], error) {
+			loops = append(loops, calling(func() ([]dispatch.Result[time.Duration, time.Duration], error) {
 				return slices.Collect(b.All()), nil
 			}))
 		}
@@ -87,19 +89,22 @@ func TestSeveralLoopsOverAllMayWaitForTheSameItem(t *testing.T) {
 }
 
 // slowly is an OnProgress that takes an hour.
-func slowly(Progress) { time.Sleep(time.Hour) }
+func slowly(dispatch.Progress) { time.Sleep(time.Hour) }
 
 // A worker that was in OnProgress counted as idle, and was waited for.
 func TestASlowOnProgressHoldsUpNoOtherJob(t *testing.T) {
-	inBubbles(t, map[string]func(ctx context.Context, p *Pool[int, int]) error{
-		"TrySubmit":    func(ctx context.Context, p *Pool[int, int]) error { _, err := p.TrySubmit(ctx, 1); return err },
-		"Submit":       func(ctx context.Context, p *Pool[int, int]) error { _, err := p.Submit(ctx, 1); return err },
-		"Process":      func(ctx context.Context, p *Pool[int, int]) error { _, err := p.Process(ctx, 1); return err },
-		"ProcessTimed": func(ctx context.Context, p *Pool[int, int]) error { _, err := p.ProcessTimed(ctx, 1, 1); return err },
-		"Map":          func(ctx context.Context, p *Pool[int, int]) error { _, err := p.Map(ctx, upTo(5)); return err },
-	}, func(t *testing.T, run func(ctx context.Context, p *Pool[int, int]) error) {
-		p := openPool(t, double, WithWorkers(2))
-		b := p.Batch(t.Context(), OnProgress(slowly))
+	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int]) error{
+		"TrySubmit": func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.TrySubmit(ctx, 1); return err },
+		"Submit":    func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.Submit(ctx, 1); return err },
+		"Process":   func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.Process(ctx, 1); return err },
+		"ProcessTimed": func(ctx context.Context, p *dispatch.Pool[int, int]) error {
+			_, err := p.ProcessTimed(ctx, 1, 1)
+			return err
+		},
+		"Map": func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.Map(ctx, upTo(5)); return err },
+	}, func(t *testing.T, run func(ctx context.Context, p *dispatch.Pool[int, int]) error) {
+		p := openPool(t, double, dispatch.WithWorkers(2))
+		b := p.Batch(t.Context(), dispatch.OnProgress(slowly))
 		require.NoError(t, b.Add(1))
 		synctest.Wait() // the item is done, and OnProgress is told of it
 		c := callingErr(func() error { return run(t.Context(), p) })
@@ -116,10 +121,10 @@ func TestAnItemDoesNotWaitForOnProgressWhileAWorkerIsFree(t *testing.T) {
 				<-pass
 			}
 			return in, nil
-		}, WithWorkers(2))
-		Must(p.Submit(t.Context(), 0))
+		}, dispatch.WithWorkers(2))
+		dispatch.Must(p.Submit(t.Context(), 0))
 		synctest.Wait()
-		b := p.Batch(t.Context(), OnProgress(slowly))
+		b := p.Batch(t.Context(), dispatch.OnProgress(slowly))
 		require.NoError(t, b.Add(1, 2))
 		synctest.Wait()
 		close(pass)
@@ -131,21 +136,21 @@ func TestAnItemDoesNotWaitForOnProgressWhileAWorkerIsFree(t *testing.T) {
 // Whoever sealed a batch told OnProgress of it, for as long as that took.
 func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		end   func(ctx context.Context, b *Batch[int, int])
+		end   func(ctx context.Context, b *dispatch.Batch[int, int])
 		after time.Duration
 	}{
-		"Stop":     {func(_ context.Context, b *Batch[int, int]) { b.pool.Stop() }, 0},
-		"Shutdown": {func(ctx context.Context, b *Batch[int, int]) { _ = b.pool.Shutdown(ctx) }, time.Second},
-		"Close":    {func(_ context.Context, b *Batch[int, int]) { b.Close() }, 0},
-		"Cancel":   {func(_ context.Context, b *Batch[int, int]) { b.Cancel() }, 0},
-		"Wait":     {func(ctx context.Context, b *Batch[int, int]) { _, _ = b.Wait(ctx) }, time.Second},
+		"Stop":     {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Pool().Stop() }, 0},
+		"Shutdown": {func(ctx context.Context, b *dispatch.Batch[int, int]) { _ = b.Pool().Shutdown(ctx) }, time.Second},
+		"Close":    {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Close() }, 0},
+		"Cancel":   {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Cancel() }, 0},
+		"Wait":     {func(ctx context.Context, b *dispatch.Batch[int, int]) { _, _ = b.Wait(ctx) }, time.Second},
 	}, func(t *testing.T, r struct {
-		end   func(ctx context.Context, b *Batch[int, int])
+		end   func(ctx context.Context, b *dispatch.Batch[int, int])
 		after time.Duration
 	}) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
-		b := p.Batch(t.Context(), OnProgress(slowly))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		b := p.Batch(t.Context(), dispatch.OnProgress(slowly))
 		require.NoError(t, b.Add(1, 2))
 		require.Equal(t, []int{1}, h.entered())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -161,9 +166,9 @@ func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 func TestOnProgressMayWaitForAJobOfItsPool(t *testing.T) {
 	for workers := range 3 {
 		synctest.Test(t, func(t *testing.T) {
-			p := openPool(t, double, WithWorkers(workers+1))
+			p := openPool(t, double, dispatch.WithWorkers(workers+1))
 			var told notes[error]
-			b := p.Batch(t.Context(), OnProgress(func(Progress) {
+			b := p.Batch(t.Context(), dispatch.OnProgress(func(dispatch.Progress) {
 				_, err := p.ProcessTimed(context.Background(), 7, time.Second)
 				told.add(err)
 			}))
@@ -180,32 +185,32 @@ func TestOnProgressMayWaitForAJobOfItsPool(t *testing.T) {
 // An OnProgress that called runtime.Goexit took along whoever called it.
 func TestAnOnProgressThatCallsGoexitLosesNothing(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		opts    []BatchOption
-		handler Handler[int, int]
-		end     func(b *Batch[int, int], cancel func())
+		opts    []dispatch.BatchOption
+		handler dispatch.Handler[int, int]
+		end     func(b *dispatch.Batch[int, int], cancel func())
 	}{
 		"where handlers do so too": {
 			nil, func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil },
-			func(b *Batch[int, int], _ func()) { b.Close() },
+			func(b *dispatch.Batch[int, int], _ func()) { b.Close() },
 		},
 		"of a failure that stops the batch": {
-			[]BatchOption{StopOnError()}, func(context.Context, int) (int, error) { return 0, errOdd },
-			func(b *Batch[int, int], _ func()) { b.Close() },
+			[]dispatch.BatchOption{dispatch.StopOnError()}, func(context.Context, int) (int, error) { return 0, errOdd },
+			func(b *dispatch.Batch[int, int], _ func()) { b.Close() },
 		},
-		"of a Cancel":             {nil, heedSecond, func(b *Batch[int, int], _ func()) { b.Cancel() }},
-		"of the context's end":    {nil, heedSecond, func(_ *Batch[int, int], cancel func()) { cancel() }},
-		"of the end of the pool":  {nil, heedSecond, func(b *Batch[int, int], _ func()) { b.pool.Stop() }},
-		"of a drain of the pool":  {nil, heedSecond, func(b *Batch[int, int], _ func()) { _ = b.pool.Close() }},
-		"of a Close of the batch": {nil, heedSecond, func(b *Batch[int, int], _ func()) { b.Close() }},
+		"of a Cancel":             {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Cancel() }},
+		"of the context's end":    {nil, heedSecond, func(_ *dispatch.Batch[int, int], cancel func()) { cancel() }},
+		"of the end of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Pool().Stop() }},
+		"of a drain of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { _ = b.Pool().Close() }},
+		"of a Close of the batch": {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Close() }},
 	}, func(t *testing.T, r struct {
-		opts    []BatchOption
-		handler Handler[int, int]
-		end     func(b *Batch[int, int], cancel func())
+		opts    []dispatch.BatchOption
+		handler dispatch.Handler[int, int]
+		end     func(b *dispatch.Batch[int, int], cancel func())
 	}) {
-		p := openPool(t, r.handler, WithWorkers(1))
+		p := openPool(t, r.handler, dispatch.WithWorkers(1))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		b := p.Batch(ctx, append(r.opts, OnProgress(func(Progress) { runtime.Goexit() }))...)
+		b := p.Batch(ctx, append(r.opts, dispatch.OnProgress(func(dispatch.Progress) { runtime.Goexit() }))...)
 		require.NoError(t, b.Add(1, 2, 3))
 		beside := p.Batch(t.Context())
 		require.NoError(t, beside.Add(1))
@@ -214,13 +219,13 @@ func TestAnOnProgressThatCallsGoexitLosesNothing(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.True(t, ended.returned())
 		require.Equal(t, 3, b.Progress().Done)
-		for _, b := range []*Batch[int, int]{b, beside} {
+		for _, b := range []*dispatch.Batch[int, int]{b, beside} {
 			c := calling(func() ([]int, error) { return b.Wait(context.Background()) })
 			_ = c.requireReturn(t)
 		}
-		if p.Stats().State == Running {
+		if p.Stats().State == dispatch.Running {
 			_, err := p.ProcessTimed(t.Context(), 1, time.Minute)
-			require.NotErrorIs(t, err, ErrTimeout, "the worker is lost")
+			require.NotErrorIs(t, err, dispatch.ErrTimeout, "the worker is lost")
 		}
 		require.NoError(t, p.Close())
 	})
@@ -230,11 +235,14 @@ func TestAnOnProgressThatCallsGoexitLosesNothing(t *testing.T) {
 func TestAnItemThatIsWrittenOffStopsABatchThatIsToStopOnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithJobTimeout(time.Second), WithGrace(time.Second, 1))
-		b := batchOf(t, p, []int{1, 2, 3}, StopOnError())
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Second, 1))
+		b := batchOf(t, p, []int{1, 2, 3}, dispatch.StopOnError())
 		c := calling(func() ([]int, error) { return b.Wait(t.Context()) })
-		require.ErrorIs(t, c.requireReturnAfter(t, 2*time.Second), ErrTimeout)
-		require.ErrorIs(t, c.err, context.Canceled)
+		require.ErrorIs(t, c.requireReturnAfter(t, 2*time.Second), dispatch.ErrTimeout)
+		require.NotErrorIs(t, c.err, dispatch.ErrHalted, "what was halted has not failed")
+		for r := range b.All() {
+			require.Equal(t, r.Index > 0, r.Err == dispatch.ErrHalted)
+		}
 		require.Equal(t, []int{1}, h.entered())
 		h.letAll()
 	})
@@ -243,7 +251,7 @@ func TestAnItemThatIsWrittenOffStopsABatchThatIsToStopOnError(t *testing.T) {
 // A Cancel that came after the last outcome left the goroutine of Results there.
 func TestACancelFreesABatchThatIsOverOfItsUnreadResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1))
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		b := p.Batch(t.Context())
 		results := b.Results()
 		require.NoError(t, b.Add(upTo(500)...))
@@ -277,7 +285,7 @@ func TestADeadlineOfTheCallersCountsAsATimeoutHoweverItIsTold(t *testing.T) {
 			time.Sleep(time.Second) // the batch is the first to watch
 			<-ctx.Done()
 			return in, ctx.Err()
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		b := p.Batch(&lazyContext{Context: deadline})
@@ -293,19 +301,14 @@ func TestADeadlineOfTheCallersCountsAsATimeoutHoweverItIsTold(t *testing.T) {
 // Done was closed while Stop, on its way out, had yet to end the batches.
 func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
 	for range 500 {
-		p := Must(New(double, WithWorkers(1)))
+		p := dispatch.Must(dispatch.New(double, dispatch.WithWorkers(1)))
 		ctx, cancel := context.WithCancel(t.Context())
 		b := p.Batch(ctx)
 		require.NoError(t, b.Add(upTo(50)...))
 		go p.Stop()
 		<-p.Done()
-		p.mu.Lock()
-		watched, left := b.unwatch != nil, b.left.Load()
-		p.mu.Unlock()
-		if left == 1 && !b.sealed {
-			left = 0 // all was done before: nobody had to seal it
-		}
-		require.True(t, left == 0 && !watched, "%d left, watched %v", left, watched)
+		ended, watched := b.Ended()
+		require.True(t, ended && !watched, "ended %v, watched %v", ended, watched)
 		cancel()
 	}
 }

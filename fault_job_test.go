@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"weak"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // A caller had its answer before the handler's context was done.
@@ -29,7 +31,7 @@ func TestTheContextIsDoneOnceProcessTimedHasReturned(t *testing.T) {
 			})
 			defer close(pass)
 			_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-			require.ErrorIs(t, err, ErrTimeout)
+			require.ErrorIs(t, err, dispatch.ErrTimeout)
 			require.Error(t, (<-ctxs).Err())
 		})
 	}
@@ -52,7 +54,7 @@ func TestAHandlerThatIsStoppedSeesThatWhateverItsCallerDoesNext(t *testing.T) {
 			})
 			p.Stop()
 			require.NoError(t, p.Close())
-			require.Equal(t, []error{ErrStopped}, causes.all())
+			require.Equal(t, []error{dispatch.ErrStopped}, causes.all())
 		})
 	}
 }
@@ -79,21 +81,21 @@ func TestAContextFirstAskedAfterTheEndNamesWhatEndedIt(t *testing.T) {
 			})
 			c := calling(func() (int, error) { return p.ProcessTimed(t.Context(), 1, time.Second) })
 			p.Stop()
-			require.ErrorIs(t, c.requireReturn(t), ErrStopped)
-			require.Equal(t, fate{context.Canceled, ErrStopped}, <-fates)
+			require.ErrorIs(t, c.requireReturn(t), dispatch.ErrStopped)
+			require.Equal(t, fate{context.Canceled, dispatch.ErrStopped}, <-fates)
 		})
 	})
 }
 
 // A worker that came before the callback on the context ran the job.
 func TestAJobWhoseContextIsDoneBeforeItsTurnNeverRuns(t *testing.T) {
-	for name, submit := range map[string]func(ctx context.Context, p *Pool[int, int]){
-		"Submit": func(ctx context.Context, p *Pool[int, int]) { Must(p.Submit(ctx, 1)) },
-		"Batch":  func(ctx context.Context, p *Pool[int, int]) { _ = p.Batch(ctx).Add(1, 1, 1) },
-		"Map": func(ctx context.Context, p *Pool[int, int]) {
+	for name, submit := range map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
+		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(ctx, 1)) },
+		"Batch":  func(ctx context.Context, p *dispatch.Pool[int, int]) { _ = p.Batch(ctx).Add(1, 1, 1) },
+		"Map": func(ctx context.Context, p *dispatch.Pool[int, int]) {
 			calling(func() ([]int, error) { return p.Map(ctx, []int{1, 1, 1}) })
 		},
-		"Process": func(ctx context.Context, p *Pool[int, int]) {
+		"Process": func(ctx context.Context, p *dispatch.Pool[int, int]) {
 			calling(func() (int, error) { return p.Process(ctx, 1) })
 		},
 	} {
@@ -101,8 +103,8 @@ func TestAJobWhoseContextIsDoneBeforeItsTurnNeverRuns(t *testing.T) {
 			for range 200 { // two goroutines race
 				synctest.Test(t, func(t *testing.T) {
 					h := newHeld()
-					p := openPool(t, h.handle, WithWorkers(1))
-					Must(p.Submit(t.Context(), 0))
+					p := openPool(t, h.handle, dispatch.WithWorkers(1))
+					dispatch.Must(p.Submit(t.Context(), 0))
 					require.Equal(t, []int{0}, h.entered())
 					ctx, cancel := context.WithCancel(t.Context())
 					submit(ctx, p)
@@ -118,24 +120,24 @@ func TestAJobWhoseContextIsDoneBeforeItsTurnNeverRuns(t *testing.T) {
 // The sum of now and a limit near the end of time was before now.
 func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		opt Option
-		run func(p *Pool[time.Duration, time.Duration]) error
+		opt dispatch.Option
+		run func(p *dispatch.Pool[time.Duration, time.Duration]) error
 	}{
-		"ProcessTimed": {WithJobTimeout(0), func(p *Pool[time.Duration, time.Duration]) error {
+		"ProcessTimed": {dispatch.WithJobTimeout(0), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
 			_, err := p.ProcessTimed(context.Background(), time.Second, math.MaxInt64)
 			return err
 		}},
-		"WithJobTimeout": {WithJobTimeout(math.MaxInt64), func(p *Pool[time.Duration, time.Duration]) error {
+		"WithJobTimeout": {dispatch.WithJobTimeout(math.MaxInt64), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
 			_, err := p.Process(context.Background(), time.Second)
 			return err
 		}},
-		"WithIdleTimeout": {WithIdleTimeout(math.MaxInt64), func(p *Pool[time.Duration, time.Duration]) error {
+		"WithIdleTimeout": {dispatch.WithIdleTimeout(math.MaxInt64), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
 			_, err := p.Process(context.Background(), time.Second)
 			return err
 		}},
 	}, func(t *testing.T, r struct {
-		opt Option
-		run func(p *Pool[time.Duration, time.Duration]) error
+		opt dispatch.Option
+		run func(p *dispatch.Pool[time.Duration, time.Duration]) error
 	}) {
 		p := openPool(t, heedfulNap, r.opt)
 		time.Sleep(time.Second) // a pool has an age
@@ -147,7 +149,7 @@ func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
 
 // The watch was written down while it could already run.
 func TestASubmitMayMeetTheEndOfItsContext(t *testing.T) {
-	p := openPool(t, double, WithWorkers(2))
+	p := openPool(t, double, dispatch.WithWorkers(2))
 	for range 2000 { // under the race detector
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
@@ -184,10 +186,10 @@ func (c *watchedContext) AfterFunc(func()) func() bool {
 func TestNoWatchOfAContextIsLeftOnceDoneIsClosed(t *testing.T) {
 	for range 200 { // Stop and the end of the pool race
 		synctest.Test(t, func(t *testing.T) {
-			p := openPool(t, double, WithWorkers(1))
+			p := openPool(t, double, dispatch.WithWorkers(1))
 			ctx := &watchedContext{Context: context.Background(), done: make(chan struct{}), unwatch: func() {}}
 			for range 20 {
-				Must(p.Submit(ctx, 1))
+				dispatch.Must(p.Submit(ctx, 1))
 			}
 			go p.Stop()
 			<-p.Done()
@@ -199,9 +201,9 @@ func TestNoWatchOfAContextIsLeftOnceDoneIsClosed(t *testing.T) {
 // A worker that ended a watch counted as idle.
 func TestAContextThatIsSlowToEndItsWatchHoldsUpNoOtherJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(2))
+		p := openPool(t, double, dispatch.WithWorkers(2))
 		ctx := &watchedContext{Context: context.Background(), done: make(chan struct{}), unwatch: func() { time.Sleep(time.Hour) }}
-		Must(p.Submit(ctx, 1))
+		dispatch.Must(p.Submit(ctx, 1))
 		synctest.Wait()
 		c := callingErr(func() error { _, err := p.TrySubmit(t.Context(), 1); return err })
 		require.NoError(t, c.requireReturn(t))
@@ -217,13 +219,13 @@ func (badContext) Deadline() (time.Time, bool) { panic(errOdd) }
 
 // The panic came on the worker's goroutine, where nothing contained it.
 func TestAContextThatPanicsFailsItsJobAlone(t *testing.T) {
-	for name, opts := range map[string][]Option{
-		"a job limit": {WithJobTimeout(time.Hour)}, "a grace": {WithJobTimeout(time.Hour), WithGrace(time.Hour, 1)},
+	for name, opts := range map[string][]dispatch.Option{
+		"a job limit": {dispatch.WithJobTimeout(time.Hour)}, "a grace": {dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := openPool(t, double, append(opts, WithWorkers(1), WithLogger(discard()))...)
+			p := openPool(t, double, append(opts, dispatch.WithWorkers(1), dispatch.WithLogger(discard()))...)
 			_, err := p.Process(badContext{t.Context()}, 1)
-			var perr *PanicError
+			var perr *dispatch.PanicError
 			require.ErrorAs(t, err, &perr)
 			require.ErrorIs(t, err, errOdd)
 			out, err := p.Process(t.Context(), 1)
@@ -237,9 +239,9 @@ func TestAContextThatPanicsFailsItsJobAlone(t *testing.T) {
 func TestAnEmptyQueueHasRoomAfterAResizeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(4), WithQueue(2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(4), dispatch.WithQueue(2))
 		for i := range 4 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		require.Len(t, h.entered(), 4)
 		require.NoError(t, p.Resize(1))
@@ -248,7 +250,7 @@ func TestAnEmptyQueueHasRoomAfterAResizeDown(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err := p.TrySubmit(t.Context(), 5)
-		require.Equal(t, ErrQueueFull, err)
+		require.Equal(t, dispatch.ErrQueueFull, err)
 		h.letAll()
 	})
 }
@@ -256,7 +258,7 @@ func TestAnEmptyQueueHasRoomAfterAResizeDown(t *testing.T) {
 // The queue had room for the limit that New was given, and no more.
 func TestJobsThatResizeUpAndDownDoNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p *Pool[int, int]
+		var p *dispatch.Pool[int, int]
 		pass := make(chan struct{})
 		p = openPool(t, func(_ context.Context, in int) (int, error) {
 			if in == 0 {
@@ -264,7 +266,7 @@ func TestJobsThatResizeUpAndDownDoNotHang(t *testing.T) {
 				return in, p.Resize(100)
 			}
 			return in, p.Resize(1)
-		}, WithWorkers(1), WithQueue(0))
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0))
 		var calls []*call[int]
 		for i := range 60 {
 			calls = append(calls, calling(func() (int, error) { return p.Process(t.Context(), i) }))
@@ -280,10 +282,10 @@ func TestJobsThatResizeUpAndDownDoNotHang(t *testing.T) {
 func TestDropOldestDropsNoJobThatHasAPlace(t *testing.T) {
 	for range 300 { // the second Submit and the dispatcher race
 		synctest.Test(t, func(t *testing.T) {
-			p := openPool(t, heedfulNap, WithWorkers(1), WithQueue(0), WithOverflow(DropOldest))
-			first := Must(p.Submit(t.Context(), time.Second))
+			p := openPool(t, heedfulNap, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.DropOldest))
+			first := dispatch.Must(p.Submit(t.Context(), time.Second))
 			_, err := p.Submit(t.Context(), time.Second)
-			require.Equal(t, ErrQueueFull, err)
+			require.Equal(t, dispatch.ErrQueueFull, err)
 			_, err = first.Wait(t.Context())
 			require.NoError(t, err)
 		})
@@ -294,13 +296,13 @@ func TestDropOldestDropsNoJobThatHasAPlace(t *testing.T) {
 func TestAStreamYieldsWhatAClosingPoolHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(2), WithQueue(0))
+		p := openPool(t, h.handle, dispatch.WithWorkers(2), dispatch.WithQueue(0))
 		c := calling(func() ([]yielded[int], error) { return collect(p.Stream(t.Context(), slices.Values(upTo(4)))), nil })
 		closed := callingErr(p.Close)
 		h.letAll()
 		require.NoError(t, closed.requireReturn(t))
 		require.NoError(t, c.requireReturn(t))
-		require.Equal(t, []yielded[int]{{0, nil}, {1, nil}, {0, ErrClosed}}, c.out)
+		require.Equal(t, []yielded[int]{{0, nil}, {1, nil}, {2, nil}, {3, nil}}, c.out)
 	})
 }
 
@@ -308,14 +310,14 @@ func TestAStreamYieldsWhatAClosingPoolHasAccepted(t *testing.T) {
 func TestNothingIsKeptOfWhatWasCanceledWhileItWaited(t *testing.T) {
 	type big [1 << 16]byte
 	ctx := context.Background()
-	inBubbles(t, map[string]func(p *Pool[*big, int], in *big){
-		"a job":   func(p *Pool[*big, int], in *big) { Must(p.Submit(ctx, in)).Cancel() },
-		"a batch": func(p *Pool[*big, int], in *big) { b := p.Batch(ctx); _ = b.Add(in); b.Cancel() },
-	}, func(t *testing.T, run func(p *Pool[*big, int], in *big)) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[*big, int], in *big){
+		"a job":   func(p *dispatch.Pool[*big, int], in *big) { dispatch.Must(p.Submit(ctx, in)).Cancel() },
+		"a batch": func(p *dispatch.Pool[*big, int], in *big) { b := p.Batch(ctx); _ = b.Add(in); b.Cancel() },
+	}, func(t *testing.T, run func(p *dispatch.Pool[*big, int], in *big)) {
 		pass := make(chan struct{})
-		p := openPool(t, func(context.Context, *big) (int, error) { <-pass; return 0, nil }, WithWorkers(1))
+		p := openPool(t, func(context.Context, *big) (int, error) { <-pass; return 0, nil }, dispatch.WithWorkers(1))
 		defer close(pass)
-		Must(p.Submit(ctx, nil))
+		dispatch.Must(p.Submit(ctx, nil))
 		synctest.Wait()
 		kept := func() weak.Pointer[big] {
 			in := new(big)
@@ -331,10 +333,10 @@ func TestNothingIsKeptOfWhatWasCanceledWhileItWaited(t *testing.T) {
 // A handler that asked for Done only after its job had been settled, and its
 // caller's context ended since, was told the caller's reason.
 func TestAHandlerThatAsksLateIsToldTheReasonThatCameFirst(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int], f *Future[int]) error{
-		"Stop":   func(p *Pool[int, int], _ *Future[int]) error { p.Stop(); return ErrStopped },
-		"Cancel": func(_ *Pool[int, int], f *Future[int]) error { f.Cancel(); return context.Canceled },
-	}, func(t *testing.T, end func(p *Pool[int, int], f *Future[int]) error) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], f *dispatch.Future[int]) error{
+		"Stop":   func(p *dispatch.Pool[int, int], _ *dispatch.Future[int]) error { p.Stop(); return dispatch.ErrStopped },
+		"Cancel": func(_ *dispatch.Pool[int, int], f *dispatch.Future[int]) error { f.Cancel(); return context.Canceled },
+	}, func(t *testing.T, end func(p *dispatch.Pool[int, int], f *dispatch.Future[int]) error) {
 		gate := make(chan struct{})
 		var cause error
 		p := openPool(t, func(ctx context.Context, _ int) (int, error) {
@@ -342,9 +344,9 @@ func TestAHandlerThatAsksLateIsToldTheReasonThatCameFirst(t *testing.T) {
 			<-ctx.Done()
 			cause = context.Cause(ctx)
 			return 0, nil
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		ctx, cancel := context.WithCancelCause(t.Context())
-		f := Must(p.Submit(ctx, 1))
+		f := dispatch.Must(p.Submit(ctx, 1))
 		synctest.Wait()
 		want := end(p, f)
 		_, err := f.Wait(t.Context())

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // A Batch.Add did not ask a Map that was under way to give way.
@@ -15,7 +17,7 @@ func TestAMapGivesWayToABatchThatComesLater(t *testing.T) {
 		p := openPool(t, func(_ context.Context, in int) (int, error) {
 			time.Sleep(time.Second)
 			return in, nil
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		m := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(100)) })
 		time.Sleep(1500 * time.Millisecond)
 		b := batchOf(t, p, []int{1})
@@ -30,11 +32,11 @@ func TestAMapGivesWayToABatchThatComesLater(t *testing.T) {
 // Where all inputs were claimed, the error named the first whatever its outcome.
 func TestTheErrorOfAMapNamesAnInputThatHasNoOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(2))
+		p := openPool(t, nap, dispatch.WithWorkers(2))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := p.Map(ctx, []time.Duration{time.Millisecond, time.Hour})
-		var ierr *ItemError
+		var ierr *dispatch.ItemError
 		require.ErrorAs(t, err, &ierr)
 		require.Equal(t, 1, ierr.Index)
 	})
@@ -55,7 +57,7 @@ func TestAnInputThatIsWrittenOffIsCountedOnce(t *testing.T) {
 					return in, nil
 				},
 				close: func() error { time.Sleep(time.Second); return nil },
-			}), WithWorkers(3), WithGrace(time.Second, 1))
+			}), dispatch.WithWorkers(3), dispatch.WithGrace(time.Second, 1))
 			c := calling(func() ([]int, error) { return p.Map(t.Context(), []int{1, 2, 0}) })
 			time.Sleep(2 * time.Second)
 			requireStrays(t, p, 1, 1)
@@ -82,7 +84,7 @@ func TestAnInputThatIsWrittenOffIsCountedOnce(t *testing.T) {
 func TestAMapThatHasReturnedDoesNotReadItsInputs(t *testing.T) {
 	// For the race detector, which a bubble would tell of an order that is not there.
 	pass := make(chan struct{})
-	p := openPool(t, func(_ context.Context, in int) (int, error) { <-pass; return in, nil }, WithWorkers(4))
+	p := openPool(t, func(_ context.Context, in int) (int, error) { <-pass; return in, nil }, dispatch.WithWorkers(4))
 	defer close(pass)
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

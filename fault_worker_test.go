@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"weak"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // A panic handler that called Goexit left its panic to the next job.
@@ -19,11 +21,11 @@ func TestAGoexitIsNotTakenForThePanicOfTheJobBefore(t *testing.T) {
 		}
 		runtime.Goexit()
 		return 0, nil
-	}, WithWorkers(1), WithPanicHandler(func(*PanicError) { runtime.Goexit() }))
+	}, dispatch.WithWorkers(1), dispatch.WithPanicHandler(func(*dispatch.PanicError) { runtime.Goexit() }))
 	_, err := p.Process(t.Context(), 1)
 	require.ErrorIs(t, err, errTool)
 	_, err = p.Process(t.Context(), 2)
-	require.Equal(t, ErrGoexit, err)
+	require.Equal(t, dispatch.ErrGoexit, err)
 }
 
 // A worker that closed what Goexit had left counted as idle.
@@ -38,9 +40,9 @@ func TestASlowCloseAfterAGoexitHoldsUpNoOtherJob(t *testing.T) {
 					return in, nil
 				},
 				close: func() error { time.Sleep(time.Hour); return nil },
-			}), WithWorkers(workers))
+			}), dispatch.WithWorkers(workers))
 			_, err := p.Process(t.Context(), 0)
-			require.ErrorIs(t, err, ErrGoexit)
+			require.ErrorIs(t, err, dispatch.ErrGoexit)
 			synctest.Wait()
 			c := calling(func() (int, error) { return p.Process(t.Context(), 1) })
 			require.NoError(t, c.requireReturn(t))
@@ -50,33 +52,33 @@ func TestASlowCloseAfterAGoexitHoldsUpNoOtherJob(t *testing.T) {
 
 // An item that called Goexit after its limit ended with ErrGoexit.
 func TestALateGoexitOfAnItemIsDropped(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int]) error{
-		"Batch": func(p *Pool[int, int]) error {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
+		"Batch": func(p *dispatch.Pool[int, int]) error {
 			b := p.Batch(context.Background())
 			_ = b.Add(1)
 			_, err := b.Wait(context.Background())
 			return err
 		},
-		"Map": func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), upTo(1)); return err },
-	}, func(t *testing.T, run func(p *Pool[int, int]) error) {
+		"Map": func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), upTo(1)); return err },
+	}, func(t *testing.T, run func(p *dispatch.Pool[int, int]) error) {
 		p := openPool(t, func(context.Context, int) (int, error) {
 			time.Sleep(time.Minute)
 			runtime.Goexit()
 			return 0, nil
-		}, WithJobTimeout(time.Second))
+		}, dispatch.WithJobTimeout(time.Second))
 		err := run(p)
-		require.ErrorIs(t, err, ErrTimeout)
-		require.NotErrorIs(t, err, ErrGoexit)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
+		require.NotErrorIs(t, err, dispatch.ErrGoexit)
 		s := p.Stats()
 		require.Equal(t, [2]uint64{1, 0}, [2]uint64{s.TimedOut, s.Failed})
 	})
 }
 
 // plain is a constructor of Workers without hooks that takes five seconds.
-func plain(entered *notes[int]) func(context.Context) (Worker[int, int], error) {
-	return func(context.Context) (Worker[int, int], error) {
+func plain(entered *notes[int]) func(context.Context) (dispatch.Worker[int, int], error) {
+	return func(context.Context) (dispatch.Worker[int, int], error) {
 		time.Sleep(5 * time.Second)
-		return Handler[int, int](func(_ context.Context, in int) (int, error) {
+		return dispatch.Handler[int, int](func(_ context.Context, in int) (int, error) {
 			entered.add(in)
 			return in, nil
 		}), nil
@@ -88,7 +90,7 @@ func TestAJobThatIsCanceledDuringTheConstructorNeverRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var entered notes[int]
 		p := openWorkers(t, plain(&entered))
-		f := Must(p.Submit(t.Context(), 1))
+		f := dispatch.Must(p.Submit(t.Context(), 1))
 		time.Sleep(time.Second)
 		require.True(t, f.Cancel())
 		require.NoError(t, p.Close())
@@ -102,17 +104,19 @@ func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	slow := func(log *notes[string]) func(context.Context) (Worker[int, int], error) {
+	slow := func(log *notes[string]) func(context.Context) (dispatch.Worker[int, int], error) {
 		quick := toolbox(log, tool{})
-		return func(ctx context.Context) (Worker[int, int], error) {
+		return func(ctx context.Context) (dispatch.Worker[int, int], error) {
 			time.Sleep(5 * time.Second)
 			return quick(ctx)
 		}
 	}
-	for name, newWorker := range map[string]func(log *notes[string]) func(context.Context) (Worker[int, int], error){
-		"in the constructor":           slow,
-		"in the constructor, no hooks": func(*notes[string]) func(context.Context) (Worker[int, int], error) { return plain(new(notes[int])) },
-		"in Ready": func(log *notes[string]) func(context.Context) (Worker[int, int], error) {
+	for name, newWorker := range map[string]func(log *notes[string]) func(context.Context) (dispatch.Worker[int, int], error){
+		"in the constructor": slow,
+		"in the constructor, no hooks": func(*notes[string]) func(context.Context) (dispatch.Worker[int, int], error) {
+			return plain(new(notes[int]))
+		},
+		"in Ready": func(log *notes[string]) func(context.Context) (dispatch.Worker[int, int], error) {
 			return toolbox(log, tool{ready: untilDone})
 		},
 	} {
@@ -122,7 +126,7 @@ func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
 					var log notes[string]
 					p := openWorkers(t, newWorker(&log))
 					_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-					require.Equal(t, &TimeoutError{Limit: time.Second}, err)
+					require.Equal(t, &dispatch.TimeoutError{Limit: time.Second}, err)
 					require.NoError(t, p.Close())
 					require.NotContains(t, log.all(), "process 0")
 				})
@@ -148,22 +152,22 @@ func TestAJobWhoseContextEndsInReadyIsNotProcessed(t *testing.T) {
 
 // A worker had claimed the input: Stop did not give it back, and it was not run.
 func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
-	submits := map[string]func(ctx context.Context, p *Pool[int, int]){
-		"Submit": func(ctx context.Context, p *Pool[int, int]) { Must(p.Submit(ctx, 1)) },
-		"Batch":  func(ctx context.Context, p *Pool[int, int]) { _ = p.Batch(ctx).Add(1) },
-		"Map": func(ctx context.Context, p *Pool[int, int]) {
+	submits := map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
+		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(ctx, 1)) },
+		"Batch":  func(ctx context.Context, p *dispatch.Pool[int, int]) { _ = p.Batch(ctx).Add(1) },
+		"Map": func(ctx context.Context, p *dispatch.Pool[int, int]) {
 			calling(func() ([]int, error) { return p.Map(ctx, []int{1}) })
 		},
 	}
 	for name, submit := range submits {
-		for what, opt := range map[string]Option{"": WithJobTimeout(0), " with a job limit": WithJobTimeout(time.Hour)} {
+		for what, opt := range map[string]dispatch.Option{"": dispatch.WithJobTimeout(0), " with a job limit": dispatch.WithJobTimeout(time.Hour)} {
 			t.Run(name+what+" in Ready", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var log notes[string]
 					p := openWorkers(t, toolbox(&log, tool{ready: func(context.Context) error {
 						time.Sleep(time.Second)
 						return nil
-					}}), WithWorkers(1), opt)
+					}}), dispatch.WithWorkers(1), opt)
 					submit(context.Background(), p)
 					synctest.Wait()
 					back := len(p.Stop())
@@ -180,7 +184,7 @@ func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
 			t.Run(name+what+" in the constructor", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var entered notes[int]
-					p := openWorkers(t, plain(&entered), WithWorkers(1), opt)
+					p := openWorkers(t, plain(&entered), dispatch.WithWorkers(1), opt)
 					submit(context.Background(), p)
 					synctest.Wait()
 					back := p.Stop()
@@ -192,18 +196,19 @@ func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
 	}
 }
 
-// Stop hid why an item that it did not give back had not run.
-func TestAnItemWhoseConstructorFailsAfterStopSaysWhy(t *testing.T) {
-	inBubbles(t, map[string]Option{"no job limit": WithJobTimeout(0), "a job limit": WithJobTimeout(time.Hour)}, func(t *testing.T, opt Option) {
-		p := openWorkers(t, func(context.Context) (Worker[int, int], error) {
+// An item that Stop meets in the constructor is given back, whatever comes of that.
+func TestAnItemThatStopMeetsInTheConstructorIsGivenBack(t *testing.T) {
+	inBubbles(t, map[string]dispatch.Option{"no job limit": dispatch.WithJobTimeout(0), "a job limit": dispatch.WithJobTimeout(time.Hour)}, func(t *testing.T, opt dispatch.Option) {
+		p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
 			time.Sleep(time.Second)
 			return nil, errTool
 		}, opt)
 		b := batchOf(t, p, []int{1})
 		synctest.Wait()
-		require.Empty(t, p.Stop())
+		require.Equal(t, []int{1}, p.Stop())
 		_, err := b.Wait(context.Background())
-		require.ErrorIs(t, err, errTool)
+		require.ErrorIs(t, err, dispatch.ErrStopped)
+		require.NotErrorIs(t, err, errTool)
 	})
 }
 
@@ -213,7 +218,7 @@ func TestInterruptIsNotBegunAfterProcessHasPanicked(t *testing.T) {
 		var log notes[string]
 		p := openWorkers(t, toolbox(&log, tool{
 			process: func(context.Context, int) (int, error) { panic(errTool) },
-		}), WithWorkers(1), WithPanicHandler(func(*PanicError) { time.Sleep(time.Minute) }))
+		}), dispatch.WithWorkers(1), dispatch.WithPanicHandler(func(*dispatch.PanicError) { time.Sleep(time.Minute) }))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
 		require.Error(t, err)
 		require.NoError(t, p.Close())
@@ -241,12 +246,12 @@ func TestAStrayInReadyCountsOnceAmongWhatRuns(t *testing.T) {
 		close(open)
 		gates <- open
 		gates <- shut
-		p := openWorkers(t, func(context.Context) (Worker[time.Duration, int], error) {
+		p := openWorkers(t, func(context.Context) (dispatch.Worker[time.Duration, int], error) {
 			return readyAt{<-gates}, nil
-		}, WithWorkers(2), WithGrace(time.Second, 1))
-		Must(p.Submit(ctx, time.Minute))
+		}, dispatch.WithWorkers(2), dispatch.WithGrace(time.Second, 1))
+		dispatch.Must(p.Submit(ctx, time.Minute))
 		synctest.Wait()
-		f := Must(p.Submit(ctx, 0))
+		f := dispatch.Must(p.Submit(ctx, 0))
 		synctest.Wait()
 		require.True(t, f.Cancel())
 		time.Sleep(time.Second)
@@ -268,7 +273,7 @@ func TestAnIdleWorkerKeepsNothingOfItsLastJob(t *testing.T) {
 		err := &big{errTool}
 		kept = weak.Make(err)
 		return 0, err
-	}, WithWorkers(1))
+	}, dispatch.WithWorkers(1))
 	_, err := p.Process(t.Context(), 1)
 	require.Error(t, err)
 	err = nil

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 func canceledContext(t *testing.T, cause error) context.Context {
@@ -22,14 +24,14 @@ var errCause = errors.New("the cause")
 func TestAResolvedFutureAnswersWhateverTheContextSays(t *testing.T) {
 	p := openPool(t, failOdd)
 	ctx := canceledContext(t, errCause)
-	f := Must(p.Submit(t.Context(), 4))
+	f := dispatch.Must(p.Submit(t.Context(), 4))
 	<-f.Done()
 	for range 100 {
 		out, err := f.Wait(ctx)
 		require.NoError(t, err)
 		require.Equal(t, 4, out)
 	}
-	f = Must(p.Submit(t.Context(), 3))
+	f = dispatch.Must(p.Submit(t.Context(), 3))
 	<-f.Done()
 	_, err := f.Wait(ctx)
 	require.Equal(t, errOdd, err)
@@ -38,7 +40,7 @@ func TestAResolvedFutureAnswersWhateverTheContextSays(t *testing.T) {
 func TestAWaitWhoseContextEndsGivesTheCauseAndTheJobGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap)
-		f := Must(p.Submit(t.Context(), time.Hour))
+		f := dispatch.Must(p.Submit(t.Context(), time.Hour))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
 		c := calling(func() (time.Duration, error) { return f.Wait(ctx) })
@@ -53,7 +55,7 @@ func TestAllThatWaitForAFutureGetTheSameOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle)
-		f := Must(p.Submit(t.Context(), 7))
+		f := dispatch.Must(p.Submit(t.Context(), 7))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		first := calling(func() (int, error) { return f.Wait(ctx) })
 		others := make([]*call[int], 5)
@@ -81,7 +83,7 @@ func TestDoneIsClosedWithTheOutcomeWheneverItWasAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle)
-		f := Must(p.Submit(t.Context(), 7))
+		f := dispatch.Must(p.Submit(t.Context(), 7))
 		before := f.Done()
 		require.Equal(t, before, f.Done())
 		synctest.Wait()
@@ -94,7 +96,7 @@ func TestDoneIsClosedWithTheOutcomeWheneverItWasAskedFor(t *testing.T) {
 		<-before
 		<-f.Done()
 
-		f = Must(p.Submit(t.Context(), 8))
+		f = dispatch.Must(p.Submit(t.Context(), 8))
 		require.NoError(t, p.Wait(t.Context()))
 		select {
 		case <-f.Done(): // asked for afterwards
@@ -107,17 +109,17 @@ func TestDoneIsClosedWithTheOutcomeWheneverItWasAskedFor(t *testing.T) {
 func TestCancelIsTrueForTheCallThatDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
-		running, queued := Must(p.Submit(t.Context(), 1)), Must(p.Submit(t.Context(), 2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		running, queued := dispatch.Must(p.Submit(t.Context(), 1)), dispatch.Must(p.Submit(t.Context(), 2))
 		require.Equal(t, []int{1}, h.entered())
-		for _, f := range []*Future[int]{queued, running} {
+		for _, f := range []*dispatch.Future[int]{queued, running} {
 			require.True(t, f.Cancel())
 			require.False(t, f.Cancel())
 			_, err := f.Wait(t.Context())
 			require.Equal(t, context.Canceled, err)
 		}
 		h.letAll()
-		done := Must(p.Submit(t.Context(), 3))
+		done := dispatch.Must(p.Submit(t.Context(), 3))
 		out, err := done.Wait(t.Context())
 		require.NoError(t, err)
 		require.False(t, done.Cancel())
@@ -133,7 +135,7 @@ func TestCancelIsTrueForTheCallThatDecides(t *testing.T) {
 func TestOfManyCancelsOneDecides(t *testing.T) {
 	p := openPool(t, heedfulNap)
 	for range 100 {
-		f := Must(p.Submit(t.Context(), time.Hour))
+		f := dispatch.Must(p.Submit(t.Context(), time.Hour))
 		trues := make(chan bool, 8)
 		for range cap(trues) {
 			go func() { trues <- f.Cancel() }()
@@ -150,9 +152,9 @@ func TestOfManyCancelsOneDecides(t *testing.T) {
 
 func TestACancelOfARunningJobAnswersAtOnceAndKeepsTheWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(1))
-		f := Must(p.Submit(t.Context(), time.Hour))
-		next := Must(p.Submit(t.Context(), time.Minute))
+		p := openPool(t, nap, dispatch.WithWorkers(1))
+		f := dispatch.Must(p.Submit(t.Context(), time.Hour))
+		next := dispatch.Must(p.Submit(t.Context(), time.Minute))
 		waits := calling(func() (time.Duration, error) { return f.Wait(t.Context()) })
 		require.True(t, f.Cancel())
 		require.Equal(t, context.Canceled, waits.requireReturn(t))
@@ -164,12 +166,12 @@ func TestACancelOfARunningJobAnswersAtOnceAndKeepsTheWorker(t *testing.T) {
 func TestTheContextOfASubmitEndsTheJobLater(t *testing.T) {
 	inBubbles(t, map[string]int{"running": 1, "queued": 2}, func(t *testing.T, n int) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
-		var f *Future[int]
+		var f *dispatch.Future[int]
 		for i := range n {
-			f = Must(p.Submit(ctx, i))
+			f = dispatch.Must(p.Submit(ctx, i))
 		}
 		c := calling(func() (int, error) { return f.Wait(t.Context()) })
 		require.Equal(t, errCause, c.requireReturnAfter(t, time.Second))
@@ -180,7 +182,7 @@ func TestTheContextOfASubmitEndsTheJobLater(t *testing.T) {
 
 func TestANilContextPanicsWithTheNameOfTheMethod(t *testing.T) {
 	p := openPool(t, double)
-	f := Must(p.Submit(t.Context(), 1))
+	f := dispatch.Must(p.Submit(t.Context(), 1))
 	for method, use := range map[string]func(ctx context.Context){
 		"Pool.Process":      func(ctx context.Context) { _, _ = p.Process(ctx, 1) },
 		"Pool.ProcessTimed": func(ctx context.Context) { _, _ = p.ProcessTimed(ctx, 1, -1) },
@@ -198,14 +200,14 @@ func TestANilContextPanicsWithTheNameOfTheMethod(t *testing.T) {
 			require.PanicsWithValue(t, "dispatch: nil context given to "+method, func() { use(nil) })
 		})
 	}
-	require.Equal(t, Running, p.Stats().State, "a wrong call has no effect")
+	require.Equal(t, dispatch.Running, p.Stats().State, "a wrong call has no effect")
 }
 
 func TestAFutureThatNobodyReadsBlocksNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(1), WithQueue(1))
+		p := openPool(t, double, dispatch.WithWorkers(1), dispatch.WithQueue(1))
 		for i := range 100 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		require.NoError(t, p.Close())
 		require.Equal(t, uint64(100), p.Stats().Succeeded)

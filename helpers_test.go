@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // inBubbles runs each row as a subtest in a bubble of its own.
@@ -24,21 +26,21 @@ func inBubbles[R any](t *testing.T, rows map[string]R, f func(t *testing.T, row 
 }
 
 // openPool returns a pool that is closed at the end of the test, and checked.
-func openPool[In, Out any](t *testing.T, handler Handler[In, Out], opts ...Option) *Pool[In, Out] {
+func openPool[In, Out any](t *testing.T, handler dispatch.Handler[In, Out], opts ...dispatch.Option) *dispatch.Pool[In, Out] {
 	t.Helper()
-	return closing(t, Must(New(handler, opts...)))
+	return closing(t, dispatch.Must(dispatch.New(handler, opts...)))
 }
 
 // openWorkers is openPool for a pool of Workers.
-func openWorkers[In, Out any](t *testing.T, newWorker func(context.Context) (Worker[In, Out], error), opts ...Option) *Pool[In, Out] {
+func openWorkers[In, Out any](t *testing.T, newWorker func(context.Context) (dispatch.Worker[In, Out], error), opts ...dispatch.Option) *dispatch.Pool[In, Out] {
 	t.Helper()
-	return closing(t, Must(NewWorkers(newWorker, opts...)))
+	return closing(t, dispatch.Must(dispatch.NewWorkers(newWorker, opts...)))
 }
 
-func closing[In, Out any](t *testing.T, p *Pool[In, Out]) *Pool[In, Out] {
+func closing[In, Out any](t *testing.T, p *dispatch.Pool[In, Out]) *dispatch.Pool[In, Out] {
 	t.Cleanup(func() {
 		require.NoError(t, p.Close())
-		require.Equal(t, Ended, p.Stats().State)
+		require.Equal(t, dispatch.Ended, p.Stats().State)
 		requireRest(t, p)
 	})
 	return p
@@ -240,10 +242,10 @@ func (w *tool) Close() error {
 }
 
 // toolbox makes tools like the one given, numbered from 0, that note to log.
-func toolbox(log *notes[string], like tool) func(context.Context) (Worker[int, int], error) {
+func toolbox(log *notes[string], like tool) func(context.Context) (dispatch.Worker[int, int], error) {
 	var mu sync.Mutex
 	made := 0
-	return func(context.Context) (Worker[int, int], error) {
+	return func(context.Context) (dispatch.Worker[int, int], error) {
 		mu.Lock()
 		defer mu.Unlock()
 		w := like

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -10,16 +10,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 func TestMapGivesTheOutputsInTheOrderOfTheInputs(t *testing.T) {
-	for _, workers := range []int{1, 2, 7, 100, Unlimited} {
+	for _, workers := range []int{1, 2, 7, 100, dispatch.Unlimited} {
 		p := openPool(t, func(_ context.Context, in int) (int, error) {
 			if in%5 == 0 {
 				runtime.Gosched()
 			}
 			return 2 * in, nil
-		}, WithWorkers(workers))
+		}, dispatch.WithWorkers(workers))
 		for _, n := range []int{0, 1, 2, 63, 64, 65, 1000} {
 			outs, err := p.Map(t.Context(), upTo(n))
 			require.NoError(t, err)
@@ -33,7 +35,7 @@ func TestMapGivesTheOutputsInTheOrderOfTheInputs(t *testing.T) {
 
 func TestMapOfLongJobsRunsAsManyAtOnceAsThereAreWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(3))
+		p := openPool(t, nap, dispatch.WithWorkers(3))
 		ins := make([]time.Duration, 10)
 		for i := range ins {
 			ins[i] = time.Second
@@ -50,11 +52,11 @@ func TestTheFirstErrorOfAMapCancelsTheRest(t *testing.T) {
 	}{
 		"error": {func() error { return errOdd }, func(t *testing.T, err error) { require.Equal(t, errOdd, err) }},
 		"panic": {func() error { panic(errOdd) }, func(t *testing.T, err error) {
-			var perr *PanicError
+			var perr *dispatch.PanicError
 			require.ErrorAs(t, err, &perr)
 			require.ErrorIs(t, err, errOdd)
 		}},
-		"Goexit": {func() error { runtime.Goexit(); return nil }, func(t *testing.T, err error) { require.Equal(t, ErrGoexit, err) }},
+		"Goexit": {func() error { runtime.Goexit(); return nil }, func(t *testing.T, err error) { require.Equal(t, dispatch.ErrGoexit, err) }},
 	}, func(t *testing.T, r struct {
 		fail func() error
 		want func(t *testing.T, err error)
@@ -71,16 +73,16 @@ func TestTheFirstErrorOfAMapCancelsTheRest(t *testing.T) {
 			canceled.add(context.Cause(ctx))
 			time.Sleep(time.Minute)
 			return in, nil
-		}, WithWorkers(3), WithPanicHandler(func(*PanicError) {}))
+		}, dispatch.WithWorkers(3), dispatch.WithPanicHandler(func(*dispatch.PanicError) {}))
 		// The spans of three workers begin at 0, 1 and 2.
 		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(3)) })
 		err := c.requireReturnAfter(t, time.Second+time.Minute) // it waits for those that have started
 		require.Nil(t, c.out)
-		var ierr *ItemError
+		var ierr *dispatch.ItemError
 		require.ErrorAs(t, err, &ierr)
 		require.Equal(t, 1, ierr.Index)
 		r.want(t, ierr.Err)
-		require.Equal(t, []error{context.Canceled, context.Canceled}, canceled.all())
+		require.Equal(t, []error{ierr, ierr}, canceled.all())
 	})
 }
 
@@ -89,10 +91,10 @@ func TestAfterTheFirstErrorOfAMapNothingMoreStarts(t *testing.T) {
 	p := openPool(t, func(_ context.Context, in int) (int, error) {
 		entered.add(in)
 		return failOdd(t.Context(), in)
-	}, WithWorkers(1))
+	}, dispatch.WithWorkers(1))
 	outs, err := p.Map(t.Context(), []int{2, 4, 5, 6, 7})
 	require.Nil(t, outs)
-	require.Equal(t, &ItemError{Index: 2, Err: errOdd}, err)
+	require.Equal(t, &dispatch.ItemError{Index: 2, Err: errOdd}, err)
 	require.ErrorIs(t, err, errOdd)
 	require.ErrorContains(t, err, "item 2: odd")
 	require.Equal(t, []int{2, 4, 5}, entered.all())
@@ -101,13 +103,13 @@ func TestAfterTheFirstErrorOfAMapNothingMoreStarts(t *testing.T) {
 func TestTheContextEndsAMapAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
 		c := calling(func() ([]int, error) { return p.Map(ctx, upTo(4)) })
 		h.let(1)
 		err := c.requireReturnAfter(t, time.Second)
-		var ierr *ItemError
+		var ierr *dispatch.ItemError
 		require.ErrorAs(t, err, &ierr)
 		require.Equal(t, errCause, ierr.Err)
 		require.NotZero(t, ierr.Index, "item 0 has its outcome")
@@ -130,7 +132,7 @@ func TestMapOnAPoolThatHasEndedRunsNothing(t *testing.T) {
 	for _, n := range []int{0, 3} {
 		outs, err := p.Map(t.Context(), upTo(n))
 		require.Nil(t, outs)
-		require.Equal(t, ErrClosed, err)
+		require.Equal(t, dispatch.ErrClosed, err)
 	}
 	require.Empty(t, h.all())
 }
@@ -138,7 +140,7 @@ func TestMapOnAPoolThatHasEndedRunsNothing(t *testing.T) {
 func TestAMapThatHasBegunIsFinishedByCloseAndEndedByStop(t *testing.T) {
 	inBubbles(t, map[string]bool{"Close": false, "Stop": true}, func(t *testing.T, stop bool) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(4)) })
 		if stop {
 			require.Equal(t, []int{1, 2, 3}, p.Stop())
@@ -148,7 +150,7 @@ func TestAMapThatHasBegunIsFinishedByCloseAndEndedByStop(t *testing.T) {
 		h.letAll()
 		err := c.requireReturn(t)
 		if stop {
-			require.ErrorIs(t, err, ErrStopped)
+			require.ErrorIs(t, err, dispatch.ErrStopped)
 			require.Equal(t, []int{0}, h.entered())
 		} else {
 			require.NoError(t, err)
@@ -159,23 +161,23 @@ func TestAMapThatHasBegunIsFinishedByCloseAndEndedByStop(t *testing.T) {
 
 func TestTheJobLimitIsForEachInputOfAMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, heedfulNap, WithWorkers(1), WithJobTimeout(time.Second))
+		p := openPool(t, heedfulNap, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second))
 		ins := []time.Duration{time.Second - 1, time.Second - 1, time.Second - 1}
 		_, err := p.Map(t.Context(), ins)
 		require.NoError(t, err)
 		c := calling(func() ([]time.Duration, error) { return p.Map(t.Context(), append(ins, time.Second+1)) })
-		require.Equal(t, &ItemError{Index: 3, Err: &TimeoutError{Limit: time.Second, Ran: true}}, c.requireReturnAfter(t, 4*time.Second-3))
+		require.Equal(t, &dispatch.ItemError{Index: 3, Err: &dispatch.TimeoutError{Limit: time.Second, Ran: true}}, c.requireReturnAfter(t, 4*time.Second-3))
 	})
 }
 
 func TestAMapTakesTurnsWithSingleJobsAndOtherMaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
 		calling(func() ([]int, error) { return p.Map(t.Context(), []int{10, 11, 12, 13, 14}) })
 		calling(func() ([]int, error) { return p.Map(t.Context(), []int{20, 21}) })
 		for i := range 3 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		h.letAll()
 		all := h.entered()
@@ -197,7 +199,7 @@ func TestManyMapsAtOnceEachGetTheirOwn(t *testing.T) {
 			return 0, errOdd
 		}
 		return -in, nil
-	}, WithWorkers(3))
+	}, dispatch.WithWorkers(3))
 	done := make(chan error, 16)
 	for k := range cap(done) {
 		go func() {

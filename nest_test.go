@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -11,38 +11,40 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // nestings are the ways in which a job may wait for others of a pool with its
 // own context. Each runs a job for in and returns its outcome.
-var nestings = map[string]func(ctx context.Context, p *Pool[int, int], in int) (int, error){
-	"Process": func(ctx context.Context, p *Pool[int, int], in int) (int, error) { return p.Process(ctx, in) },
-	"ProcessTimed": func(ctx context.Context, p *Pool[int, int], in int) (int, error) {
+var nestings = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error){
+	"Process": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error) { return p.Process(ctx, in) },
+	"ProcessTimed": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error) {
 		return p.ProcessTimed(ctx, in, time.Hour)
 	},
-	"Submit and Wait": func(ctx context.Context, p *Pool[int, int], in int) (int, error) {
+	"Submit and Wait": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error) {
 		f, err := p.Submit(ctx, in)
 		if err != nil {
 			return 0, err
 		}
 		return f.Wait(ctx)
 	},
-	"Map": func(ctx context.Context, p *Pool[int, int], in int) (int, error) {
+	"Map": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error) {
 		outs, err := p.Map(ctx, []int{in, 0, in})
 		if err != nil {
 			return 0, err
 		}
 		return outs[2], nil
 	},
-	"Stream": func(ctx context.Context, p *Pool[int, int], in int) (last int, err error) {
-		for last, err = range p.Stream(ctx, slices.Values([]int{0, 0, 0, in})) {
-			if err != nil {
+	"Stream": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (last int, err error) {
+		for r := range p.Stream(ctx, slices.Values([]int{0, 0, 0, in})) {
+			if last, err = r.Out, r.Err; err != nil {
 				return 0, err
 			}
 		}
 		return last, err
 	},
-	"Batch.Wait": func(ctx context.Context, p *Pool[int, int], in int) (int, error) {
+	"Batch.Wait": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error) {
 		b := p.Batch(ctx)
 		if err := b.Add(in, 0); err != nil {
 			return 0, err
@@ -53,7 +55,7 @@ var nestings = map[string]func(ctx context.Context, p *Pool[int, int], in int) (
 		}
 		return outs[0], nil
 	},
-	"All": func(ctx context.Context, p *Pool[int, int], in int) (last int, err error) {
+	"All": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (last int, err error) {
 		b := p.Batch(ctx)
 		if err := b.Add(0, in); err != nil {
 			return 0, err
@@ -63,7 +65,7 @@ var nestings = map[string]func(ctx context.Context, p *Pool[int, int], in int) (
 		}
 		return last, err
 	},
-	"Results": func(ctx context.Context, p *Pool[int, int], in int) (most int, err error) {
+	"Results": func(ctx context.Context, p *dispatch.Pool[int, int], in int) (most int, err error) {
 		b := p.Batch(ctx)
 		results := b.Results() // before there is anything
 		if err := b.Add(in, 0); err != nil {
@@ -80,19 +82,19 @@ var nestings = map[string]func(ctx context.Context, p *Pool[int, int], in int) (
 func TestEveryWaitInsideAJobEndsOnAPoolOfOne(t *testing.T) {
 	const depth = 5 // a job for n waits for one for n-1, and gives n
 	for name, nest := range nestings {
-		for what, opts := range map[string][]Option{
-			"with a queue": nil, "without": {WithQueue(0)}, "with a job limit and grace": {WithJobTimeout(time.Hour), WithGrace(time.Hour, 1)},
+		for what, opts := range map[string][]dispatch.Option{
+			"with a queue": nil, "without": {dispatch.WithQueue(0)}, "with a job limit and grace": {dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)},
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var p *Pool[int, int]
+					var p *dispatch.Pool[int, int]
 					p = openPool(t, func(ctx context.Context, in int) (int, error) {
 						if in == 0 {
 							return 0, nil
 						}
 						out, err := nest(ctx, p, in-1)
 						return out + 1, err
-					}, append(opts, WithWorkers(1))...)
+					}, append(opts, dispatch.WithWorkers(1))...)
 					for range 3 { // while other jobs wait in line as well
 						calling(func() (int, error) { return p.Process(t.Context(), 2) })
 					}
@@ -107,7 +109,7 @@ func TestEveryWaitInsideAJobEndsOnAPoolOfOne(t *testing.T) {
 
 func TestGoroutinesOfOneJobMayAllWaitAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p *Pool[int, int]
+		var p *dispatch.Pool[int, int]
 		p = openPool(t, func(ctx context.Context, in int) (int, error) {
 			if in == 0 {
 				time.Sleep(time.Second)
@@ -126,7 +128,7 @@ func TestGoroutinesOfOneJobMayAllWaitAtOnce(t *testing.T) {
 			}
 			wg.Wait()
 			return int(total.Load()), nil
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		out, err := p.Process(t.Context(), 2)
 		require.NoError(t, err)
 		require.Equal(t, len(nestings)*len(nestings), out)
@@ -138,20 +140,20 @@ func TestAJobMayWaitThroughASecondPoolAndBack(t *testing.T) {
 		for back, nest := range nestings {
 			t.Run(name+" and "+back, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var a, b *Pool[int, int]
+					var a, b *dispatch.Pool[int, int]
 					a = openPool(t, func(ctx context.Context, in int) (int, error) {
 						if in == 0 {
 							return 0, nil
 						}
 						out, err := there(ctx, b, in)
 						return out + 1, err
-					}, WithWorkers(1))
+					}, dispatch.WithWorkers(1))
 					b = openPool(t, func(ctx context.Context, in int) (int, error) {
 						if in == 0 {
 							return 0, nil
 						}
 						return nest(ctx, a, in-1)
-					}, WithWorkers(1))
+					}, dispatch.WithWorkers(1))
 					out, err := a.Process(t.Context(), 3)
 					require.NoError(t, err)
 					require.Equal(t, 3, out)
@@ -165,12 +167,12 @@ func TestAWorkerIsNeverEnteredWhileItIsInProcess(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *Pool[int, int]
+				var p *dispatch.Pool[int, int]
 				made := new(notes[string])
-				p = openWorkers(t, func(context.Context) (Worker[int, int], error) {
+				p = openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
 					made.add("one")
 					var inside atomic.Bool
-					return Handler[int, int](func(ctx context.Context, in int) (int, error) {
+					return dispatch.Handler[int, int](func(ctx context.Context, in int) (int, error) {
 						if !inside.CompareAndSwap(false, true) {
 							t.Error("entered again")
 						}
@@ -181,7 +183,7 @@ func TestAWorkerIsNeverEnteredWhileItIsInProcess(t *testing.T) {
 						out, err := nest(ctx, p, in-1)
 						return out + 1, err
 					}), nil
-				}, WithWorkers(1))
+				}, dispatch.WithWorkers(1))
 				out, err := p.Process(t.Context(), 3)
 				require.NoError(t, err)
 				require.Equal(t, 3, out)
@@ -196,7 +198,7 @@ func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *Pool[int, int]
+				var p *dispatch.Pool[int, int]
 				var busy, most atomic.Int64
 				work := func() {
 					now := busy.Add(1)
@@ -216,7 +218,7 @@ func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
 					}
 					out, err := nest(ctx, p, in-1)
 					return out + 1, err
-				}, WithWorkers(n))
+				}, dispatch.WithWorkers(n))
 				var calls []*call[int]
 				for range 2 * n {
 					calls = append(calls, calling(func() (int, error) { return p.Process(t.Context(), 3) }))
@@ -234,7 +236,7 @@ func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
 
 func TestAJobThatIsNotWaitedForKeepsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p *Pool[int, int]
+		var p *dispatch.Pool[int, int]
 		var entered notes[int]
 		p = openPool(t, func(ctx context.Context, in int) (int, error) {
 			entered.add(in)
@@ -242,10 +244,10 @@ func TestAJobThatIsNotWaitedForKeepsItsTurn(t *testing.T) {
 				return in, nil
 			}
 			for i := 1; i <= 3; i++ {
-				Must(p.Submit(ctx, i))
+				dispatch.Must(p.Submit(ctx, i))
 			}
-			return Must(p.Submit(context.WithoutCancel(ctx), 4)).Wait(ctx)
-		}, WithWorkers(1))
+			return dispatch.Must(p.Submit(context.WithoutCancel(ctx), 4)).Wait(ctx)
+		}, dispatch.WithWorkers(1))
 		out, err := p.Process(t.Context(), 0)
 		require.NoError(t, err)
 		require.Equal(t, 4, out)
@@ -257,7 +259,7 @@ func TestAnErrorInsideIsTheCallersOwnAndHurtsNoOther(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *Pool[int, int]
+				var p *dispatch.Pool[int, int]
 				p = openPool(t, func(ctx context.Context, in int) (int, error) {
 					if in <= 1 {
 						return in, map[int]error{1: errOdd}[in]
@@ -267,7 +269,7 @@ func TestAnErrorInsideIsTheCallersOwnAndHurtsNoOther(t *testing.T) {
 						return 0, errors.Join(errors.New("the error was lost"), err)
 					}
 					return 7, nil
-				}, WithWorkers(1))
+				}, dispatch.WithWorkers(1))
 				out, err := p.Process(t.Context(), 2)
 				require.NoError(t, err)
 				require.Equal(t, 7, out)
@@ -280,7 +282,7 @@ func TestTheEndOfAJobsContextEndsWhatItWaitsFor(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *Pool[int, int]
+				var p *dispatch.Pool[int, int]
 				var told notes[error]
 				p = openPool(t, func(ctx context.Context, in int) (int, error) {
 					if in > 0 {
@@ -289,13 +291,13 @@ func TestTheEndOfAJobsContextEndsWhatItWaitsFor(t *testing.T) {
 					<-ctx.Done()
 					told.add(context.Cause(ctx))
 					return 0, ctx.Err()
-				}, WithWorkers(1))
+				}, dispatch.WithWorkers(1))
 				c := calling(func() (int, error) { return p.ProcessTimed(t.Context(), 2, time.Second) })
-				require.ErrorIs(t, c.requireReturnAfter(t, time.Second), ErrTimeout)
+				require.ErrorIs(t, c.requireReturnAfter(t, time.Second), dispatch.ErrTimeout)
 				require.NoError(t, p.Wait(t.Context()))
 				require.NotEmpty(t, told.all())
 				for _, cause := range told.all() {
-					require.ErrorIs(t, cause, ErrTimeout)
+					require.ErrorIs(t, cause, dispatch.ErrTimeout)
 				}
 			})
 		})

@@ -1,5 +1,5 @@
 //go:build !race
 
-package dispatch
+package dispatch_test
 
 const allocsOfRaceDetector = 0

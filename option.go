@@ -7,6 +7,8 @@ import (
 	"math"
 	"runtime"
 	"time"
+
+	"example.com/dispatch/internal/sched"
 )
 
 // Unlimited, given to [WithWorkers] or [Pool.Resize], lets every job start at
@@ -19,10 +21,6 @@ const (
 	defaultQueue       = 1024
 	defaultIdleTimeout = 10 * time.Second
 )
-
-// unlimited stands for Unlimited inside the pool: more than there can ever be,
-// and safe to add up, also where an int has 32 bits.
-const unlimited = 1 << 29
 
 // Option configures a pool; see the functions named With. An option is not
 // generic, so that New can infer In and Out from the handler.
@@ -130,27 +128,27 @@ type Overflow int
 const (
 	// Block waits for room; the caller's context ends the wait. Those that
 	// wait are served in order. The default.
-	Block Overflow = iota
+	Block = Overflow(sched.Block)
 	// Reject gives ErrQueueFull.
-	Reject
+	Reject = Overflow(sched.Reject)
 	// DropOldest takes the new job in place of the one that waited longest,
 	// which ends with ErrDropped. Where no job waits (a queue of 0) there is
 	// none to drop, and the new job gets ErrQueueFull.
-	DropOldest
+	DropOldest = Overflow(sched.DropOldest)
 	// CallerRuns runs the job at once, on top of the limit, while its
 	// submitter waits for the outcome, in Submit too. The job has a goroutine
 	// of its own, so that a deadline, a cancel or runtime.Goexit reaches it
 	// as it would on a worker. NewWorkers refuses this policy.
-	CallerRuns
+	CallerRuns = Overflow(sched.CallerRuns)
 )
 
 // ErrQueueFull is returned for a job that was refused because the queue was
 // full. The job will not run.
-var ErrQueueFull = errors.New("dispatch: queue is full")
+var ErrQueueFull = sched.ErrQueueFull
 
 // ErrDropped is the outcome of a queued job that made room for a newer one
 // under the policy DropOldest.
-var ErrDropped = errors.New("dispatch: job dropped from the full queue")
+var ErrDropped = sched.ErrDropped
 
 // WithOverflow sets the policy for a full queue. The default is Block.
 func WithOverflow(o Overflow) Option {

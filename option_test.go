@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 func TestTheDefaultLimitIsGOMAXPROCSReadInNew(t *testing.T) {
@@ -29,14 +31,14 @@ func TestTheDefaultLimitIsGOMAXPROCSReadInNew(t *testing.T) {
 func TestTheDefaultQueueTakes1024AndThenBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(2))
 		for i := range 2 + 1024 {
 			_, err := p.TrySubmit(t.Context(), i)
 			require.NoError(t, err, "job %d", i)
 		}
 		_, err := p.TrySubmit(t.Context(), 0)
-		require.ErrorIs(t, err, ErrQueueFull)
-		c := calling(func() (*Future[int], error) { return p.Submit(t.Context(), 0) })
+		require.ErrorIs(t, err, dispatch.ErrQueueFull)
+		c := calling(func() (*dispatch.Future[int], error) { return p.Submit(t.Context(), 0) })
 		require.False(t, c.returned())
 		h.letAll()
 		require.NoError(t, c.requireReturn(t))
@@ -45,7 +47,7 @@ func TestTheDefaultQueueTakes1024AndThenBlocks(t *testing.T) {
 
 func TestTheDefaultIdleTimeoutIsTenSecondsDownToNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithWorkers(3))
+		p := openPool(t, double, dispatch.WithWorkers(3))
 		_, err := p.Process(t.Context(), 1)
 		require.NoError(t, err)
 		time.Sleep(10*time.Second - 1)
@@ -90,7 +92,7 @@ func TestTheDefaultLoggerIsSlogDefaultAtTheTimeOfLogging(t *testing.T) {
 
 func TestAPoolIsNamedInStatsAndInItsLogLines(t *testing.T) {
 	var log logbook
-	p := openPool(t, func(context.Context, int) (int, error) { panic("boo") }, WithName("thumbs"), WithLogger(log.logger()))
+	p := openPool(t, func(context.Context, int) (int, error) { panic("boo") }, dispatch.WithName("thumbs"), dispatch.WithLogger(log.logger()))
 	_, err := p.Process(t.Context(), 1)
 	require.Error(t, err)
 	require.Equal(t, "thumbs", p.Stats().Name)
@@ -99,44 +101,44 @@ func TestAPoolIsNamedInStatsAndInItsLogLines(t *testing.T) {
 
 func TestAPanicHandlerTakesThePlaceOfTheLogLine(t *testing.T) {
 	var log logbook
-	var told notes[*PanicError]
+	var told notes[*dispatch.PanicError]
 	p := openPool(t, func(context.Context, int) (int, error) { panic("boo") },
-		WithLogger(log.logger()), WithPanicHandler(told.add))
+		dispatch.WithLogger(log.logger()), dispatch.WithPanicHandler(told.add))
 	_, err := p.Process(t.Context(), 1)
-	var perr *PanicError
+	var perr *dispatch.PanicError
 	require.ErrorAs(t, err, &perr)
-	require.Equal(t, []*PanicError{perr}, told.all(), "it has been told before the outcome was given")
+	require.Equal(t, []*dispatch.PanicError{perr}, told.all(), "it has been told before the outcome was given")
 	require.Empty(t, log.all())
 }
 
 func TestAWrongOptionIsRefusedWithItsNameAndValue(t *testing.T) {
 	type wrong struct {
-		opt         Option
+		opt         dispatch.Option
 		name, value string
 	}
 	for name, row := range map[string]wrong{
-		"no workers":          {WithWorkers(0), "WithWorkers", "0"},
-		"negative workers":    {WithWorkers(-3), "WithWorkers", "-3"},
-		"negative minimum":    {WithMinWorkers(-1), "WithMinWorkers", "-1"},
-		"minimum above limit": {WithMinWorkers(1 << 20), "WithMinWorkers", "1048576"},
-		"negative idle time":  {WithIdleTimeout(-time.Second), "WithIdleTimeout", "-1s"},
-		"negative queue":      {WithQueue(-7), "WithQueue", "-7"},
-		"negative policy":     {WithOverflow(-1), "WithOverflow", "-1"},
-		"unknown policy":      {WithOverflow(CallerRuns + 1), "WithOverflow", "4"},
-		"negative job limit":  {WithJobTimeout(-1), "WithJobTimeout", "-1ns"},
-		"negative grace":      {WithGrace(-time.Minute, 1), "WithGrace", "-1m0s"},
-		"no strays":           {WithGrace(time.Second, 0), "WithGrace", "0"},
-		"negative strays":     {WithGrace(time.Second, -2), "WithGrace", "-2"},
-		"nil logger":          {WithLogger(nil), "WithLogger", "nil"},
-		"nil panic handler":   {WithPanicHandler(nil), "WithPanicHandler", "nil"},
+		"no workers":          {dispatch.WithWorkers(0), "WithWorkers", "0"},
+		"negative workers":    {dispatch.WithWorkers(-3), "WithWorkers", "-3"},
+		"negative minimum":    {dispatch.WithMinWorkers(-1), "WithMinWorkers", "-1"},
+		"minimum above limit": {dispatch.WithMinWorkers(1 << 20), "WithMinWorkers", "1048576"},
+		"negative idle time":  {dispatch.WithIdleTimeout(-time.Second), "WithIdleTimeout", "-1s"},
+		"negative queue":      {dispatch.WithQueue(-7), "WithQueue", "-7"},
+		"negative policy":     {dispatch.WithOverflow(-1), "WithOverflow", "-1"},
+		"unknown policy":      {dispatch.WithOverflow(dispatch.CallerRuns + 1), "WithOverflow", "4"},
+		"negative job limit":  {dispatch.WithJobTimeout(-1), "WithJobTimeout", "-1ns"},
+		"negative grace":      {dispatch.WithGrace(-time.Minute, 1), "WithGrace", "-1m0s"},
+		"no strays":           {dispatch.WithGrace(time.Second, 0), "WithGrace", "0"},
+		"negative strays":     {dispatch.WithGrace(time.Second, -2), "WithGrace", "-2"},
+		"nil logger":          {dispatch.WithLogger(nil), "WithLogger", "nil"},
+		"nil panic handler":   {dispatch.WithPanicHandler(nil), "WithPanicHandler", "nil"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := New(double, WithName("x"), row.opt)
+			p, err := dispatch.New(double, dispatch.WithName("x"), row.opt)
 			require.Nil(t, p)
 			require.ErrorContains(t, err, row.name)
 			require.ErrorContains(t, err, row.value)
 
-			w, err := NewWorkers(toolbox(new(notes[string]), tool{}), row.opt)
+			w, err := dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), row.opt)
 			require.Nil(t, w)
 			require.ErrorContains(t, err, row.name)
 			require.ErrorContains(t, err, row.value)
@@ -145,31 +147,31 @@ func TestAWrongOptionIsRefusedWithItsNameAndValue(t *testing.T) {
 }
 
 func TestTheMinimumIsComparedWithTheLimitWhateverTheirOrder(t *testing.T) {
-	for name, opts := range map[string][]Option{
-		"limit first":   {WithWorkers(4), WithMinWorkers(5)},
-		"minimum first": {WithMinWorkers(5), WithWorkers(4)},
+	for name, opts := range map[string][]dispatch.Option{
+		"limit first":   {dispatch.WithWorkers(4), dispatch.WithMinWorkers(5)},
+		"minimum first": {dispatch.WithMinWorkers(5), dispatch.WithWorkers(4)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(double, opts...)
+			_, err := dispatch.New(double, opts...)
 			require.ErrorContains(t, err, "WithMinWorkers(5)")
 			require.ErrorContains(t, err, "4")
 		})
 	}
-	_, err := New(double, WithMinWorkers(5), WithWorkers(5))
+	_, err := dispatch.New(double, dispatch.WithMinWorkers(5), dispatch.WithWorkers(5))
 	require.NoError(t, err)
 }
 
 func TestTheSmallestAndLargestValuesAreTaken(t *testing.T) {
-	for name, opt := range map[string]Option{
-		"one worker":    WithWorkers(1),
-		"no limit":      WithWorkers(Unlimited),
-		"no minimum":    WithMinWorkers(0),
-		"no idle time":  WithIdleTimeout(0),
-		"no queue":      WithQueue(0),
-		"no job limit":  WithJobTimeout(0),
-		"no grace":      WithGrace(0, 1),
-		"last policy":   WithOverflow(CallerRuns),
-		"an empty name": WithName(""),
+	for name, opt := range map[string]dispatch.Option{
+		"one worker":    dispatch.WithWorkers(1),
+		"no limit":      dispatch.WithWorkers(dispatch.Unlimited),
+		"no minimum":    dispatch.WithMinWorkers(0),
+		"no idle time":  dispatch.WithIdleTimeout(0),
+		"no queue":      dispatch.WithQueue(0),
+		"no job limit":  dispatch.WithJobTimeout(0),
+		"no grace":      dispatch.WithGrace(0, 1),
+		"last policy":   dispatch.WithOverflow(dispatch.CallerRuns),
+		"an empty name": dispatch.WithName(""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := openPool(t, double, opt)
@@ -181,35 +183,35 @@ func TestTheSmallestAndLargestValuesAreTaken(t *testing.T) {
 }
 
 func TestWhatIsNilIsRefusedByName(t *testing.T) {
-	_, err := New[int, int](nil)
+	_, err := dispatch.New[int, int](nil)
 	require.ErrorContains(t, err, "handler")
-	_, err = NewWorkers[int, int](nil)
+	_, err = dispatch.NewWorkers[int, int](nil)
 	require.ErrorContains(t, err, "newWorker")
-	_, err = New(double, WithQueue(1), nil)
+	_, err = dispatch.New(double, dispatch.WithQueue(1), nil)
 	require.ErrorContains(t, err, "option 1 is nil")
-	_, err = NewWorkers(toolbox(new(notes[string]), tool{}), nil)
+	_, err = dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), nil)
 	require.ErrorContains(t, err, "option 0 is nil")
 }
 
 func TestNewWorkersRefusesCallerRuns(t *testing.T) {
-	_, err := NewWorkers(toolbox(new(notes[string]), tool{}), WithOverflow(CallerRuns))
+	_, err := dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), dispatch.WithOverflow(dispatch.CallerRuns))
 	require.ErrorContains(t, err, "WithOverflow(CallerRuns)")
 }
 
 func TestOfTwoEqualOptionsTheLastCounts(t *testing.T) {
-	p := openPool(t, double, WithName("a"), WithName("b"))
+	p := openPool(t, double, dispatch.WithName("a"), dispatch.WithName("b"))
 	require.Equal(t, "b", p.Stats().Name)
 }
 
 func TestMustPanicsWithTheError(t *testing.T) {
-	require.Equal(t, 7, Must(7, nil))
-	require.PanicsWithError(t, ErrClosed.Error(), func() { Must(7, ErrClosed) })
+	require.Equal(t, 7, dispatch.Must(7, nil))
+	require.PanicsWithError(t, dispatch.ErrClosed.Error(), func() { dispatch.Must(7, dispatch.ErrClosed) })
 }
 
 func TestTheMinimumOfWorkersIsKeptOnceStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(4), WithMinWorkers(2), WithIdleTimeout(time.Minute))
+		p := openPool(t, h.handle, dispatch.WithWorkers(4), dispatch.WithMinWorkers(2), dispatch.WithIdleTimeout(time.Minute))
 		require.Zero(t, p.Stats().Workers, "New starts none")
 		for i := range 4 {
 			_, err := p.Submit(t.Context(), i)
@@ -236,7 +238,7 @@ func TestTheMinimumOfWorkersIsKeptOnceStarted(t *testing.T) {
 
 func TestWithNoIdleTimeNoWorkerIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, WithIdleTimeout(0))
+		p := openPool(t, double, dispatch.WithIdleTimeout(0))
 		_, err := p.Process(t.Context(), 1)
 		require.NoError(t, err)
 		synctest.Wait()

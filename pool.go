@@ -3,10 +3,11 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"fmt"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
+	"example.com/dispatch/internal/sched"
 )
 
 // Pool runs jobs of one kind, each turning an In into an Out, on a bounded
@@ -14,59 +15,36 @@ import (
 // is simpler; a pool pays where jobs are alike and many, or come for as long as
 // the program runs.
 //
-// Any number of goroutines may use a pool at once, jobs of the pool included. A
-// nil context is a mistake in the program: methods that take one panic, as those
-// of the standard library do. In and Out travel in a channel (see
-// [Batch.Results]), so together they must stay below 64 KiB; use pointers. Make one with [New] or [NewWorkers], and end it with Close, Shutdown or Stop;
-// an open pool that has been idle for its idle timeout holds no goroutine.
+// Make one with [New] or [NewWorkers], and end it with Close, Shutdown or Stop.
+// An open pool that has been idle for its idle timeout holds no goroutine. Any
+// number of goroutines may use a pool at once, jobs of the pool included.
+//
+// Passing a nil context panics, as it does in the standard library.
+//
+// In and Out travel in a channel (see [Batch.Results]), so together they must stay
+// below 64 KiB; use pointers.
 type Pool[In, Out any] struct {
-	ledger
+	sched *sched.Scheduler
+	cfg   config
 
-	// Guarded by mu.
-	queue     queue[In, Out]         // single jobs that wait or run
-	blocked   list[blocked[In, Out]] // submitters that wait for room, in order
-	sources   []source[In, Out]      // batches and maps with items to claim
-	nextSrc   int                    // whose turn it is among sources
-	turnSrc   bool                   // whose turn it is between sources and the queue
-	urgent    []work[In, Out]        // runs that need no place, and wait for the dispatcher
-	idleSince []time.Duration        // since when this many workers have not been needed, longest first; claimed from the end
-	warm      *worker[In, Out]       // an idle worker that is claimed before those in the channel, while there is one
-
-	dispatching bool                   // the dispatcher's goroutine lives
-	asleep      bool                   // ... and waits for wake
-	timed       bool                   // ... or for a worker to have been idle too long
-	workforce   int                    // workers, strays not counted
-	leaving     int                    // of these, how many have been told to leave
-	open        list[Batch[In, Out]]   // batches that the end of the pool must seal
-	maps        list[mapping[In, Out]] // maps that are not over
-	unrun       []In                   // what never ran, for the next Stop to give back
-
-	door door[In, Out]
-
-	// heed asks workers that go through a batch or a Map without the mutex to look
-	// at the ledger after each item. Written with the mutex held.
-	heed atomic.Bool
-
-	cfg       config
 	newWorker func(context.Context) (Worker[In, Out], error)
 	handler   Worker[In, Out] // shared by all workers; nil where newWorker makes one for each
 	ctx       context.Context // of newWorker: done when the pool stops or ends
 	cancelCtx context.CancelCauseFunc
-	strayRoom *semaphore.Weighted // a unit for each stray that is allowed; nil without WithGrace
-	done      chan struct{}       // closed by the dispatcher when the pool has ended
+	done      chan struct{} // closed by the dispatcher when the pool has ended
 
-	// workers carries idle workers, but for the warm one. Written by each worker
-	// that goes idle; read by whoever has claimed one in the ledger: a submitter
-	// that hands its job over, or the dispatcher.
-	workers chan *worker[In, Out]
-
-	// wake gets one token for the dispatcher whenever asleep turns false.
-	wake chan struct{}
+	// idleJobs are the jobs of Process that are not in use. They belong to the
+	// pool, so that a pool made in a synctest bubble uses that bubble's channels.
+	idleJobs sync.Pool
 }
 
 // ErrClosed is returned for a job that was refused because the pool takes no
 // more. The job will not run.
-var ErrClosed = errors.New("dispatch: pool is closed")
+var ErrClosed = sched.ErrClosed
+
+// ErrStopped is the outcome of a job that Stop kept from running or canceled
+// while it ran. It is also the cause that the job's context gives.
+var ErrStopped = sched.ErrStopped
 
 // ErrInsideJob is returned by Wait and Shutdown when a job of the pool itself
 // calls them, with its own context: the wait could never end.
@@ -119,26 +97,35 @@ func Must[T any](v T, err error) T {
 }
 
 func newPool[In, Out any](cfg config) *Pool[In, Out] {
-	limit := min(cfg.workers, unlimited)
-	p := &Pool[In, Out]{
-		cfg:     cfg,
-		done:    make(chan struct{}),
-		workers: make(chan *worker[In, Out], min(limit, 1024)), // a worker that finds it full waits there, idle
-		wake:    make(chan struct{}, 1),
-	}
-	p.ledger.limit = limit
-	p.ledger.room = min(cfg.queue, unlimited)
-	p.ledger.epoch = time.Now()
-	p.ledger.busy, p.ledger.nudge = p.busy, p.poke
+	p := &Pool[In, Out]{cfg: cfg, done: make(chan struct{})}
+	p.sched = sched.New(sched.Config{
+		Limit:       min(cfg.workers, sched.Unlimited),
+		MinWorkers:  cfg.minWorkers,
+		Queue:       min(cfg.queue, sched.Unlimited),
+		MaxBlocked:  sched.Unlimited,
+		IdleTimeout: cfg.idleTimeout,
+		JobTimeout:  cfg.jobTimeout,
+		Grace:       cfg.grace,
+		MaxStrays:   cfg.maxStrays,
+		Guard:       guard,
+		Timeout:     newTimeoutError,
+		Dispatch:    p.dispatch,
+		OnStop:      func(reason error) { p.cancelCtx(reason) },
+	})
 	p.ctx, p.cancelCtx = context.WithCancelCause(context.Background())
-	if cfg.maxStrays > 0 {
-		p.strayRoom = semaphore.NewWeighted(int64(cfg.maxStrays))
-	}
 	return p
 }
 
-// mustContext panics if ctx is nil, as the standard library does.
-func mustContext(ctx context.Context, method string) {
+// mustBeMade panics over a Pool that was not made by New or NewWorkers.
+func (p *Pool[In, Out]) mustBeMade() {
+	if p.sched == nil {
+		panic("dispatch: Pool must be made by New or NewWorkers")
+	}
+}
+
+// check panics over a Pool that was not made, and over a nil context.
+func (p *Pool[In, Out]) check(ctx context.Context, method string) {
+	p.mustBeMade()
 	if ctx == nil {
 		panic("dispatch: nil context given to " + method)
 	}
@@ -147,99 +134,227 @@ func mustContext(ctx context.Context, method string) {
 // Process runs one job and returns its outcome. It blocks until then; with a
 // full queue the [Overflow] policy says what happens. When ctx is done it
 // returns at once with the cause of ctx: a job that has not started will not
-// run, a running one is told through its context. It returns ErrClosed on a
-// pool that takes no more. A panic of the handler is returned as a *[PanicError].
+// run, a running one is told through its context, and may still use in until it
+// returns. It returns ErrClosed on a pool that takes no more. A panic of the
+// handler is returned as a *[PanicError].
 func (p *Pool[In, Out]) Process(ctx context.Context, in In) (Out, error) {
-	mustContext(ctx, "Pool.Process")
+	p.check(ctx, "Pool.Process")
 	return p.process(ctx, in, 0)
 }
 
 // process is Process with a limit on the whole, unless timeout is 0.
-func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duration) (Out, error) {
-	w := p.getWaiter()
-	j := p.newJob(ctx, in)
-	j.task.waiter = w.ch
-	e := entry{policy: p.cfg.overflow, outer: p.enclosing(ctx), waits: true}
+func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duration) (out Out, err error) {
+	caller := p.sched.Look(ctx)
+	if caller.Err != nil {
+		return out, caller.Err
+	}
+	c := p.getJob(ctx)
+	c.in = in
+	a := sched.Admission{Caller: caller, Ctx: ctx, Policy: sched.Policy(p.cfg.overflow), Waits: true}
 	if timeout != 0 {
-		now := time.Now()
-		if theirs, ok := ctx.Deadline(); !ok || theirs.Sub(now) > timeout {
-			j.task.limit, j.task.deadline = timeout, saturate(now.Sub(p.epoch), timeout)
-			e.limit, e.expired = timeout, w.start(timeout)
-		}
+		a.Limit, a.Expired = timeout, c.start(c.task.Limit(timeout))
 	}
-	err := p.accept(ctx, j, e)
+	err = p.sched.Accept(&c.task, &a)
 	if err == nil {
-		p.await(ctx, j, w, e)
-		err = j.task.err
+		c.task.AwaitOutcome(c.signal, &a)
+		out, err = c.out, c.task.Err()
 	}
-	if e.expired != nil {
-		w.timer.Stop()
+	if a.Expired != nil {
+		c.timer.Stop()
 	}
-	p.putWaiter(w)
-	return j.out, err
+	p.putJob(c)
+	return out, err
 }
 
-// await waits for the outcome of j, which it decides when ctx is done or the
-// time is up. w is j's waiter.
-func (p *Pool[In, Out]) await(ctx context.Context, j *job[In, Out], w *waiter, e entry) {
-	if e.outer != nil {
-		p.lend(e.outer, j)
-		defer p.endLoan(e.outer, j)
+// syncJob is a job of Process. It is used again: unlike a future's, nobody but its
+// worker and its caller knows of it.
+type syncJob[In, Out any] struct {
+	job[In, Out]
+	signal chan struct{} // one token: the outcome has come
+	timer  *time.Timer   // stopped, while the job is not in use
+}
+
+func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
+	handling := new(sched.Context) // a handler may keep it: it is not used again
+	c, ok := p.idleJobs.Get().(*syncJob[In, Out])
+	if ok {
+		c.task.Reuse(handling, ctx)
+	} else {
+		c = &syncJob[In, Out]{signal: make(chan struct{}, 1)}
+		c.task.Init(p.sched, &c.job, handling, ctx)
 	}
-	done := ctx.Done()
-	if done == nil && e.expired == nil {
-		<-w.ch
-		return
+	c.task.Await(c.signal)
+	return c
+}
+
+// putJob takes a job back, if nobody can know of it any more.
+func (p *Pool[In, Out]) putJob(c *syncJob[In, Out]) {
+	if c.task.Reusable() {
+		c.out = *new(Out)
+		p.idleJobs.Put(c)
 	}
-	select {
-	case <-w.ch:
-		return
-	case <-done:
-		p.settle(&j.task, contextVerdict(ctx))
-	case <-e.expired:
-		p.settle(&j.task, verdict{kind: timedOut, limit: e.limit})
+}
+
+// start arms the timer and returns its channel.
+func (c *syncJob[In, Out]) start(d time.Duration) <-chan time.Time {
+	if c.timer == nil {
+		c.timer = time.NewTimer(d)
+	} else {
+		c.timer.Reset(d)
 	}
-	<-w.ch // whoever settled the job has sent the token or is about to
+	return c.timer.C
 }
 
 // Submit accepts one job and returns its future, without waiting for it. With a
 // full queue the [Overflow] policy says what happens; the default is to block
 // for room until ctx is done, and then to return its cause. On an error the job
-// will not run. Later, ctx being done ends the job too, as for Process.
+// will not run. Later, ctx being done ends the job too, as for Process: a job
+// that submits follow-up jobs and returns gives them context.WithoutCancel of its
+// own context.
 func (p *Pool[In, Out]) Submit(ctx context.Context, in In) (*Future[Out], error) {
-	mustContext(ctx, "Pool.Submit")
+	p.check(ctx, "Pool.Submit")
 	return p.submit(ctx, in, p.cfg.overflow)
 }
 
-// TrySubmit is Submit that never blocks: with a full queue it returns
+// TrySubmit is Submit that waits for no job: with a full queue it returns
 // ErrQueueFull, whatever the policy.
 func (p *Pool[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], error) {
-	mustContext(ctx, "Pool.TrySubmit")
+	p.check(ctx, "Pool.TrySubmit")
 	return p.submit(ctx, in, Reject)
 }
 
 func (p *Pool[In, Out]) submit(ctx context.Context, in In, policy Overflow) (*Future[Out], error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	caller := p.sched.Look(ctx)
+	if caller.Err != nil {
+		return nil, caller.Err
 	}
 	j := p.newJob(ctx, in)
-	if ctx.Done() != nil {
-		j.task.phase.Store(offered)
-		j.task.unwatch = context.AfterFunc(ctx, func() { p.settle(&j.task, contextVerdict(ctx)) })
+	if caller.Done != nil {
+		j.task.Watch(caller.Done)
 	}
-	err := p.accept(ctx, j, entry{policy: policy, outer: p.enclosing(ctx)})
-	if err != nil {
-		if j.task.unwatch != nil {
-			j.task.unwatch()
-		}
+	a := sched.Admission{Caller: caller, Ctx: ctx, Policy: sched.Policy(policy)}
+	if err := p.sched.Accept(&j.task, &a); err != nil {
+		j.task.Unwatch()
 		return nil, err
+	}
+	if a.Immediate {
+		_ = j.task.Wait(ctx)
 	}
 	return &j.Future, nil
 }
 
-// newJob returns a job that is not accepted yet.
-func (p *Pool[In, Out]) newJob(ctx context.Context, in In) *job[In, Out] {
-	j := &job[In, Out]{pool: p, in: in}
-	j.task.ledger, j.task.caller, j.task.job = &p.ledger, ctx, j
-	return j
+// Resize sets the most jobs that run at once: at least 1, or [Unlimited]. It
+// never disturbs a job. More slots are used at once, by what is queued and by
+// blocked submitters; fewer take effect as running jobs end. Any goroutine may
+// call it, jobs of the pool included. On an error (n below 1, or ErrClosed when
+// the pool has ended) nothing has changed.
+func (p *Pool[In, Out]) Resize(n int) error {
+	p.mustBeMade()
+	if n < 1 {
+		return fmt.Errorf("dispatch: Resize(%d): the limit must be at least 1", n)
+	}
+	if !p.sched.Resize(min(n, sched.Unlimited)) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Wait blocks until nothing is queued or running, as a sync.WaitGroup would
+// that counts the jobs, or until ctx is done, and then returns its cause. The
+// pool stays open. Jobs that are accepted meanwhile are waited for too; strays
+// are not. Called by a job of the pool, with its own context, it returns
+// ErrInsideJob.
+func (p *Pool[In, Out]) Wait(ctx context.Context) error {
+	p.check(ctx, "Pool.Wait")
+	caller := p.sched.Look(ctx)
+	switch {
+	case caller.Outer != nil:
+		return ErrInsideJob
+	case p.sched.Idle():
+		return nil
+	case caller.Err != nil:
+		return caller.Err
+	case p.sched.Wait(caller.Done):
+		return nil
+	}
+	return guard.Ended(ctx).Err
+}
+
+// Close takes no more jobs, runs all that was accepted, and waits until the
+// pool has ended: no goroutine, timer or registration of the pool is left. It
+// seals the pool's batches. Close always returns nil; it may be called repeatedly
+// and concurrently, and each call returns when the pool has ended. A job must not
+// close its own pool: it would wait for itself. Use Shutdown with the job's
+// context for that.
+func (p *Pool[In, Out]) Close() error {
+	p.mustBeMade()
+	p.sched.Drain()
+	<-p.done
+	return nil
+}
+
+// Shutdown is Close with a budget: when ctx is done before the pool has ended,
+// it becomes Stop and returns the cause of ctx, without waiting for what still
+// runs. A call of Stop then returns the inputs that never ran. Called by a job
+// of the pool, with its own context, it starts the shutdown and returns
+// ErrInsideJob at once.
+func (p *Pool[In, Out]) Shutdown(ctx context.Context) error {
+	p.check(ctx, "Pool.Shutdown")
+	p.sched.Drain()
+	caller := p.sched.Look(ctx)
+	if caller.Outer != nil {
+		return ErrInsideJob
+	}
+	if caller.Err == nil {
+		select {
+		case <-p.done:
+		case <-caller.Done:
+		}
+	}
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	p.halt()
+	if caller.Err != nil {
+		return caller.Err
+	}
+	return guard.Ended(ctx).Err
+}
+
+// Stop takes no more jobs, cancels what runs, and returns the inputs that were
+// accepted and never ran: single jobs in the order in which they were
+// submitted, then the items of batches and Maps. Their outcome is ErrStopped,
+// and so is that of the jobs that run, whose contexts it ends; an item of a batch
+// or a Map that runs has the outcome that its handler gives it. It does not wait
+// for those; receive from Done, or call Close, to do so. Each input is given
+// back once: of several calls, the first gets it.
+func (p *Pool[In, Out]) Stop() (unrun []In) {
+	p.mustBeMade()
+	p.halt()
+	unstarted := p.sched.TakeUnstarted()
+	for _, t := range unstarted.Tasks {
+		j := t.Job().(*job[In, Out])
+		unrun = append(unrun, j.in)
+		j.Forget()
+	}
+	for _, r := range unstarted.Runs {
+		unrun = append(unrun, r.Group().Source().(*group[In, Out]).inputOf(r))
+	}
+	for _, g := range unstarted.Groups {
+		unrun = g.Source().(*group[In, Out]).appendUnclaimed(unrun)
+	}
+	return unrun
+}
+
+func (p *Pool[In, Out]) halt() {
+	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: ErrStopped, By: sched.ByPool})
+}
+
+// Done returns a channel that is closed when the pool has ended, after Close,
+// Shutdown or Stop.
+func (p *Pool[In, Out]) Done() <-chan struct{} {
+	p.mustBeMade()
+	return p.done
 }

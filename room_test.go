@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
@@ -17,19 +19,19 @@ func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
 		"many":          {3, 7},
 	}, func(t *testing.T, r struct{ workers, queue int }) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(r.workers), WithQueue(r.queue))
+		p := openPool(t, h.handle, dispatch.WithWorkers(r.workers), dispatch.WithQueue(r.queue))
 		try := func() error { _, err := p.TrySubmit(t.Context(), 1); return err }
 		for i := range r.workers + r.queue {
 			require.NoError(t, try(), "job %d", i)
 		}
 		for range 3 {
-			require.Equal(t, ErrQueueFull, try())
+			require.Equal(t, dispatch.ErrQueueFull, try())
 		}
 		synctest.Wait()
-		require.Equal(t, ErrQueueFull, try())
+		require.Equal(t, dispatch.ErrQueueFull, try())
 		h.let(1) // and no more than one place is free
 		require.NoError(t, try())
-		require.Equal(t, ErrQueueFull, try())
+		require.Equal(t, dispatch.ErrQueueFull, try())
 		require.Equal(t, uint64(5), p.Stats().Rejected)
 		h.letAll()
 	})
@@ -37,25 +39,25 @@ func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
 
 func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
 	// One job runs, another is queued, and the third is submitted by each method.
-	full := func(t *testing.T, o Overflow) (*held, *Pool[int, int], []*Future[int]) {
+	full := func(t *testing.T, o dispatch.Overflow) (*held, *dispatch.Pool[int, int], []*dispatch.Future[int]) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1), WithOverflow(o))
-		running := Must(p.Submit(t.Context(), 0))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1), dispatch.WithOverflow(o))
+		running := dispatch.Must(p.Submit(t.Context(), 0))
 		synctest.Wait()
-		return h, p, []*Future[int]{running, Must(p.Submit(t.Context(), 1))}
+		return h, p, []*dispatch.Future[int]{running, dispatch.Must(p.Submit(t.Context(), 1))}
 	}
-	submits := map[string]func(p *Pool[int, int]) error{
-		"Process": func(p *Pool[int, int]) error { _, err := p.Process(context.Background(), 2); return err },
-		"ProcessTimed": func(p *Pool[int, int]) error {
+	submits := map[string]func(p *dispatch.Pool[int, int]) error{
+		"Process": func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 2); return err },
+		"ProcessTimed": func(p *dispatch.Pool[int, int]) error {
 			_, err := p.ProcessTimed(context.Background(), 2, time.Hour)
 			return err
 		},
-		"Submit": func(p *Pool[int, int]) error { _, err := p.Submit(context.Background(), 2); return err },
+		"Submit": func(p *dispatch.Pool[int, int]) error { _, err := p.Submit(context.Background(), 2); return err },
 	}
 	for name, submit := range submits {
 		t.Run("Block "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, p, _ := full(t, Block)
+				h, p, _ := full(t, dispatch.Block)
 				c := callingErr(func() error { return submit(p) })
 				time.Sleep(time.Hour - 1)
 				require.False(t, c.returned())
@@ -66,18 +68,18 @@ func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
 		})
 		t.Run("Reject "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, p, _ := full(t, Reject)
-				require.Equal(t, ErrQueueFull, submit(p))
+				h, p, _ := full(t, dispatch.Reject)
+				require.Equal(t, dispatch.ErrQueueFull, submit(p))
 				h.letAll()
 				require.Equal(t, []int{0, 1}, h.entered())
 			})
 		})
 		t.Run("DropOldest "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, p, fs := full(t, DropOldest)
+				h, p, fs := full(t, dispatch.DropOldest)
 				c := callingErr(func() error { return submit(p) })
 				_, err := fs[1].Wait(t.Context())
-				require.Equal(t, ErrDropped, err, "at once, for the one that waited")
+				require.Equal(t, dispatch.ErrDropped, err, "at once, for the one that waited")
 				h.letAll()
 				require.NoError(t, c.requireReturn(t))
 				out, err := fs[0].Wait(t.Context())
@@ -88,7 +90,7 @@ func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
 		})
 		t.Run("CallerRuns "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, p, _ := full(t, CallerRuns)
+				h, p, _ := full(t, dispatch.CallerRuns)
 				c := callingErr(func() error { return submit(p) })
 				require.Equal(t, []int{0, 2}, h.entered(), "on top of the limit")
 				require.Equal(t, 2, p.Stats().Running)
@@ -99,12 +101,12 @@ func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
 			})
 		})
 	}
-	for name, o := range map[string]Overflow{"Block": Block, "Reject": Reject, "DropOldest": DropOldest, "CallerRuns": CallerRuns} {
+	for name, o := range map[string]dispatch.Overflow{"Block": dispatch.Block, "Reject": dispatch.Reject, "DropOldest": dispatch.DropOldest, "CallerRuns": dispatch.CallerRuns} {
 		t.Run(name+" TrySubmit", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, p, _ := full(t, o)
 				_, err := p.TrySubmit(t.Context(), 2)
-				require.Equal(t, ErrQueueFull, err)
+				require.Equal(t, dispatch.ErrQueueFull, err)
 				h.letAll()
 				require.Equal(t, []int{0, 1}, h.entered())
 			})
@@ -113,18 +115,18 @@ func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
 }
 
 func TestWithoutAQueueAJobIsTakenOnlyIfAWorkerCanTakeItNow(t *testing.T) {
-	for name, o := range map[string]Overflow{"Reject": Reject, "DropOldest": DropOldest} {
+	for name, o := range map[string]dispatch.Overflow{"Reject": dispatch.Reject, "DropOldest": dispatch.DropOldest} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHeld()
-				p := openPool(t, h.handle, WithWorkers(1), WithQueue(0), WithOverflow(o))
-				f := Must(p.Submit(t.Context(), 0))
+				p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(o))
+				f := dispatch.Must(p.Submit(t.Context(), 0))
 				_, err := p.Submit(t.Context(), 1)
-				require.Equal(t, ErrQueueFull, err)
+				require.Equal(t, dispatch.ErrQueueFull, err)
 				h.let(1)
 				_, err = f.Wait(t.Context())
 				require.NoError(t, err)
-				Must(p.Submit(t.Context(), 2)) // the worker is free as soon as the outcome is there
+				dispatch.Must(p.Submit(t.Context(), 2)) // the worker is free as soon as the outcome is there
 				h.letAll()
 			})
 		})
@@ -134,10 +136,10 @@ func TestWithoutAQueueAJobIsTakenOnlyIfAWorkerCanTakeItNow(t *testing.T) {
 func TestDropOldestDropsInTheOrderOfSubmits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(3), WithOverflow(DropOldest))
-		var fs []*Future[int]
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(3), dispatch.WithOverflow(dispatch.DropOldest))
+		var fs []*dispatch.Future[int]
 		for i := range 10 {
-			fs = append(fs, Must(p.Submit(t.Context(), i)))
+			fs = append(fs, dispatch.Must(p.Submit(t.Context(), i)))
 			synctest.Wait()
 			for j, f := range fs {
 				select {
@@ -157,10 +159,10 @@ func TestDropOldestDropsInTheOrderOfSubmits(t *testing.T) {
 func TestBlockedSubmittersAreServedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
-		var calls []*call[*Future[int]]
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		var calls []*call[*dispatch.Future[int]]
 		for i := range 8 {
-			calls = append(calls, calling(func() (*Future[int], error) { return p.Submit(t.Context(), i) }))
+			calls = append(calls, calling(func() (*dispatch.Future[int], error) { return p.Submit(t.Context(), i) }))
 		}
 		for i := range 8 {
 			for j, c := range calls {
@@ -168,7 +170,7 @@ func TestBlockedSubmittersAreServedInOrder(t *testing.T) {
 			}
 			_, err := p.TrySubmit(t.Context(), 99)
 			if i < 7 {
-				require.Equal(t, ErrQueueFull, err, "nobody overtakes those that wait")
+				require.Equal(t, dispatch.ErrQueueFull, err, "nobody overtakes those that wait")
 			} else {
 				require.NoError(t, err)
 			}
@@ -180,18 +182,18 @@ func TestBlockedSubmittersAreServedInOrder(t *testing.T) {
 }
 
 func TestTheContextEndsTheWaitForRoomAndTheJobNeverRuns(t *testing.T) {
-	inBubbles(t, map[string]func(ctx context.Context, p *Pool[int, int]) error{
-		"Process": func(ctx context.Context, p *Pool[int, int]) error { _, err := p.Process(ctx, 2); return err },
-		"ProcessTimed": func(ctx context.Context, p *Pool[int, int]) error {
+	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int]) error{
+		"Process": func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.Process(ctx, 2); return err },
+		"ProcessTimed": func(ctx context.Context, p *dispatch.Pool[int, int]) error {
 			_, err := p.ProcessTimed(ctx, 2, time.Hour)
 			return err
 		},
-		"Submit": func(ctx context.Context, p *Pool[int, int]) error { _, err := p.Submit(ctx, 2); return err },
-	}, func(t *testing.T, submit func(ctx context.Context, p *Pool[int, int]) error) {
+		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.Submit(ctx, 2); return err },
+	}, func(t *testing.T, submit func(ctx context.Context, p *dispatch.Pool[int, int]) error) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
-		Must(p.Submit(t.Context(), 0))
-		Must(p.Submit(t.Context(), 1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		dispatch.Must(p.Submit(t.Context(), 0))
+		dispatch.Must(p.Submit(t.Context(), 1))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
 		first := callingErr(func() error { return submit(ctx, p) })
@@ -205,14 +207,14 @@ func TestTheContextEndsTheWaitForRoomAndTheJobNeverRuns(t *testing.T) {
 }
 
 func TestTheEndOfThePoolEndsTheWaitForRoom(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int]){
-		"Close": func(p *Pool[int, int]) { callingErr(p.Close) },
-		"Stop":  func(p *Pool[int, int]) { require.Equal(t, []int{1}, p.Stop()) },
-	}, func(t *testing.T, end func(p *Pool[int, int])) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]){
+		"Close": func(p *dispatch.Pool[int, int]) { callingErr(p.Close) },
+		"Stop":  func(p *dispatch.Pool[int, int]) { require.Equal(t, []int{1}, p.Stop()) },
+	}, func(t *testing.T, end func(p *dispatch.Pool[int, int])) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
-		Must(p.Submit(t.Context(), 0))
-		Must(p.Submit(t.Context(), 1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		dispatch.Must(p.Submit(t.Context(), 0))
+		dispatch.Must(p.Submit(t.Context(), 1))
 		var calls []*call[int]
 		for range 3 {
 			calls = append(calls, calling(func() (int, error) { return p.Process(t.Context(), 2) }))
@@ -220,7 +222,7 @@ func TestTheEndOfThePoolEndsTheWaitForRoom(t *testing.T) {
 		synctest.Wait()
 		end(p)
 		for _, c := range calls {
-			require.Equal(t, ErrClosed, c.requireReturn(t))
+			require.Equal(t, dispatch.ErrClosed, c.requireReturn(t))
 		}
 		h.letAll()
 		require.NotContains(t, h.entered(), 2)
@@ -230,7 +232,7 @@ func TestTheEndOfThePoolEndsTheWaitForRoom(t *testing.T) {
 func TestUnlimitedWorkersStartEveryJobAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(Unlimited), WithQueue(0))
+		p := openPool(t, h.handle, dispatch.WithWorkers(dispatch.Unlimited), dispatch.WithQueue(0))
 		for i := range 3000 {
 			_, err := p.TrySubmit(t.Context(), i)
 			require.NoError(t, err)
@@ -252,11 +254,11 @@ func TestUnlimitedWorkersStartEveryJobAtOnce(t *testing.T) {
 func TestResizeToUnlimitedTakesAllThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
 		for i := range 50 {
 			calling(func() (int, error) { return p.Process(t.Context(), i) })
 		}
-		require.NoError(t, p.Resize(Unlimited))
+		require.NoError(t, p.Resize(dispatch.Unlimited))
 		require.Len(t, h.entered(), 50)
 		require.Error(t, p.Resize(0))
 		require.ErrorContains(t, p.Resize(-4), "-4")

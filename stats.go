@@ -1,6 +1,10 @@
 package dispatch
 
-import "fmt"
+import (
+	"fmt"
+
+	"example.com/dispatch/internal/sched"
+)
 
 // State is where a pool is in its life. It only ever goes forward:
 //
@@ -11,10 +15,10 @@ import "fmt"
 type State int
 
 const (
-	Running  State = iota // takes jobs
-	Draining              // takes no more, runs all that was accepted
-	Stopping              // takes no more, starts no more, waits for what runs
-	Ended                 // nothing is left
+	Running  = State(sched.Running)  // takes jobs
+	Draining = State(sched.Draining) // takes no more, runs all that was accepted
+	Stopping = State(sched.Stopping) // takes no more, starts no more, waits for what runs
+	Ended    = State(sched.Ended)    // nothing is left
 )
 
 // String returns the state's name in lower case.
@@ -57,57 +61,26 @@ type Stats struct {
 	Rejected  uint64 // refused with ErrQueueFull; these are not in Submitted
 }
 
-// outcome is the kind of a job's end, as Stats counts it.
-type outcome uint8
-
-const (
-	succeeded outcome = iota
-	failed
-	panicked
-	canceled
-	timedOut
-	dropped
-	outcomes // their number
-)
-
 // Stats returns a snapshot of the pool. It waits for no job, whatever the
 // pool is doing. Any number of goroutines may call it at once.
 func (p *Pool[In, Out]) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.shutDoor()
-
-	// A job that was settled between its claim and its handler counts no more,
-	// though its place is still taken.
-	waiting, running := p.queued, p.active+p.extra-p.dead
-	succ := p.ended[succeeded]
-	for b := range p.open.all {
-		left, handling, done := b.live()
-		waiting += left
-		running -= b.crew.hands - handling
-		succ += uint64(done)
-	}
-	for m := range p.maps.all {
-		left, handling, done := m.progress()
-		waiting += left
-		running -= m.crew.hands - handling
-		succ += uint64(done)
-	}
+	p.mustBeMade()
+	now := p.sched.Snapshot()
 	return Stats{
 		Name:      p.cfg.name,
-		State:     p.state,
-		Workers:   p.workforce,
-		Idle:      len(p.idleSince),
-		Running:   running,
-		Queued:    waiting,
-		Strays:    p.strays,
-		Submitted: p.submitted,
-		Succeeded: succ,
-		Failed:    p.ended[failed],
-		Panicked:  p.ended[panicked],
-		Canceled:  p.ended[canceled],
-		TimedOut:  p.ended[timedOut],
-		Dropped:   p.ended[dropped],
-		Rejected:  p.rejected,
+		State:     State(now.State),
+		Workers:   now.Workers,
+		Idle:      now.Idle,
+		Running:   now.Running,
+		Queued:    now.Queued,
+		Strays:    now.Strays,
+		Submitted: now.Submitted,
+		Succeeded: now.Ended[sched.Succeeded],
+		Failed:    now.Ended[sched.Failed],
+		Panicked:  now.Ended[sched.Panicked],
+		Canceled:  now.Ended[sched.Canceled],
+		TimedOut:  now.Ended[sched.TimedOut],
+		Dropped:   now.Ended[sched.Dropped],
+		Rejected:  now.Rejected,
 	}
 }

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 func TestAStateIsNamedInLowerCase(t *testing.T) {
-	for state, name := range map[State]string{
-		Running: "running", Draining: "draining", Stopping: "stopping", Ended: "ended",
-		State(7): "State(7)", State(-1): "State(-1)",
+	for state, name := range map[dispatch.State]string{
+		dispatch.Running: "running", dispatch.Draining: "draining", dispatch.Stopping: "stopping", dispatch.Ended: "ended",
+		dispatch.State(7): "State(7)", dispatch.State(-1): "State(-1)",
 	} {
 		require.Equal(t, name, state.String())
 	}
@@ -27,118 +29,118 @@ func TestAPoolGoesThroughItsStatesInOrder(t *testing.T) {
 		_, err := p.Submit(t.Context(), 1)
 		require.NoError(t, err)
 		synctest.Wait()
-		require.Equal(t, Running, p.Stats().State)
+		require.Equal(t, dispatch.Running, p.Stats().State)
 		c := callingErr(p.Close)
-		require.Equal(t, Draining, p.Stats().State)
+		require.Equal(t, dispatch.Draining, p.Stats().State)
 		p.Stop()
-		require.Equal(t, Stopping, p.Stats().State)
+		require.Equal(t, dispatch.Stopping, p.Stats().State)
 		h.let(1)
 		require.NoError(t, c.requireReturn(t))
-		require.Equal(t, Ended, p.Stats().State)
+		require.Equal(t, dispatch.Ended, p.Stats().State)
 		p.Stop()
-		require.Equal(t, Ended, p.Stats().State)
+		require.Equal(t, dispatch.Ended, p.Stats().State)
 	})
 }
 
 func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 	type row struct {
-		opts    []Option
-		handler Handler[int, int]
-		submit  func(t *testing.T, p *Pool[int, int])
-		want    Stats // but for State, which is Ended
+		opts    []dispatch.Option
+		handler dispatch.Handler[int, int]
+		submit  func(t *testing.T, p *dispatch.Pool[int, int])
+		want    dispatch.Stats // but for State, which is Ended
 	}
-	one := func(t *testing.T, p *Pool[int, int]) { _, _ = p.Process(t.Context(), 1) }
+	one := func(t *testing.T, p *dispatch.Pool[int, int]) { _, _ = p.Process(t.Context(), 1) }
 	forever := func(ctx context.Context, _ int) (int, error) {
 		<-ctx.Done()
 		return 0, ctx.Err()
 	}
 	inBubbles(t, map[string]row{
-		"success": {handler: double, submit: one, want: Stats{Submitted: 1, Succeeded: 1}},
+		"success": {handler: double, submit: one, want: dispatch.Stats{Submitted: 1, Succeeded: 1}},
 		"error": {
 			handler: func(context.Context, int) (int, error) { return 0, errors.New("bad") },
-			submit:  one, want: Stats{Submitted: 1, Failed: 1},
+			submit:  one, want: dispatch.Stats{Submitted: 1, Failed: 1},
 		},
 		"an error that only looks like a cancel": {
 			handler: func(context.Context, int) (int, error) { return 0, context.Canceled },
-			submit:  one, want: Stats{Submitted: 1, Failed: 1},
+			submit:  one, want: dispatch.Stats{Submitted: 1, Failed: 1},
 		},
 		"Goexit": {
 			handler: func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil },
-			submit:  one, want: Stats{Submitted: 1, Failed: 1},
+			submit:  one, want: dispatch.Stats{Submitted: 1, Failed: 1},
 		},
 		"panic": {
-			opts:    []Option{WithPanicHandler(func(*PanicError) {})},
+			opts:    []dispatch.Option{dispatch.WithPanicHandler(func(*dispatch.PanicError) {})},
 			handler: func(context.Context, int) (int, error) { panic("boo") },
-			submit:  one, want: Stats{Submitted: 1, Panicked: 1},
+			submit:  one, want: dispatch.Stats{Submitted: 1, Panicked: 1},
 		},
 		"canceled by its future": {
 			handler: forever,
-			submit: func(t *testing.T, p *Pool[int, int]) {
-				f := Must(p.Submit(t.Context(), 1))
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
+				f := dispatch.Must(p.Submit(t.Context(), 1))
 				f.Cancel()
 				f.Cancel()
-			}, want: Stats{Submitted: 1, Canceled: 1},
+			}, want: dispatch.Stats{Submitted: 1, Canceled: 1},
 		},
 		"canceled by the caller's context": {
 			handler: forever,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				_, _ = p.Process(ctx, 1)
-			}, want: Stats{Submitted: 1, Canceled: 1},
+			}, want: dispatch.Stats{Submitted: 1, Canceled: 1},
 		},
 		"canceled in the queue": {
-			opts: []Option{WithWorkers(1)}, handler: forever,
-			submit: func(t *testing.T, p *Pool[int, int]) {
-				first, second := Must(p.Submit(t.Context(), 1)), Must(p.Submit(t.Context(), 2))
+			opts: []dispatch.Option{dispatch.WithWorkers(1)}, handler: forever,
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
+				first, second := dispatch.Must(p.Submit(t.Context(), 1)), dispatch.Must(p.Submit(t.Context(), 2))
 				second.Cancel()
 				first.Cancel()
-			}, want: Stats{Submitted: 2, Canceled: 2},
+			}, want: dispatch.Stats{Submitted: 2, Canceled: 2},
 		},
 		"stopped": {
 			handler: forever,
-			submit: func(t *testing.T, p *Pool[int, int]) {
-				Must(p.Submit(t.Context(), 1))
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
+				dispatch.Must(p.Submit(t.Context(), 1))
 				p.Stop()
-			}, want: Stats{Submitted: 1, Canceled: 1},
+			}, want: dispatch.Stats{Submitted: 1, Canceled: 1},
 		},
 		"the caller's deadline": {
 			handler: forever,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				_, _ = p.Process(ctx, 1)
-			}, want: Stats{Submitted: 1, TimedOut: 1},
+			}, want: dispatch.Stats{Submitted: 1, TimedOut: 1},
 		},
 		"ProcessTimed": {
 			handler: forever,
-			submit:  func(t *testing.T, p *Pool[int, int]) { _, _ = p.ProcessTimed(t.Context(), 1, time.Second) },
-			want:    Stats{Submitted: 1, TimedOut: 1},
+			submit:  func(t *testing.T, p *dispatch.Pool[int, int]) { _, _ = p.ProcessTimed(t.Context(), 1, time.Second) },
+			want:    dispatch.Stats{Submitted: 1, TimedOut: 1},
 		},
 		"WithJobTimeout": {
-			opts: []Option{WithJobTimeout(time.Second)}, handler: forever,
-			submit: one, want: Stats{Submitted: 1, TimedOut: 1},
+			opts: []dispatch.Option{dispatch.WithJobTimeout(time.Second)}, handler: forever,
+			submit: one, want: dispatch.Stats{Submitted: 1, TimedOut: 1},
 		},
 		"rejected, not submitted": {
-			opts: []Option{WithWorkers(1), WithQueue(0), WithOverflow(Reject)}, handler: heedSecond,
-			submit: func(t *testing.T, p *Pool[int, int]) {
-				Must(p.Submit(t.Context(), 1))
+			opts: []dispatch.Option{dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.Reject)}, handler: heedSecond,
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
+				dispatch.Must(p.Submit(t.Context(), 1))
 				_, _ = p.Submit(t.Context(), 2)
 				_, _ = p.TrySubmit(t.Context(), 3)
 				_, _ = p.Process(t.Context(), 4)
-			}, want: Stats{Submitted: 1, Succeeded: 1, Rejected: 3},
+			}, want: dispatch.Stats{Submitted: 1, Succeeded: 1, Rejected: 3},
 		},
 		"dropped": {
-			opts: []Option{WithWorkers(1), WithQueue(1), WithOverflow(DropOldest)}, handler: heedSecond,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			opts: []dispatch.Option{dispatch.WithWorkers(1), dispatch.WithQueue(1), dispatch.WithOverflow(dispatch.DropOldest)}, handler: heedSecond,
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				for i := range 4 {
-					Must(p.Submit(t.Context(), i))
+					dispatch.Must(p.Submit(t.Context(), i))
 				}
-			}, want: Stats{Submitted: 4, Succeeded: 2, Dropped: 2},
+			}, want: dispatch.Stats{Submitted: 4, Succeeded: 2, Dropped: 2},
 		},
 		"refused for its context or its pool, and nothing": {
 			handler: double,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				_, _ = p.Process(ctx, 1)
@@ -150,23 +152,23 @@ func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 		},
 		"each item of a batch": {
 			handler: failOdd,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				b := p.Batch(t.Context())
 				_ = b.Add(1, 2, 3, 4, 6)
 				_, _ = b.Wait(t.Context())
-			}, want: Stats{Submitted: 5, Succeeded: 3, Failed: 2},
+			}, want: dispatch.Stats{Submitted: 5, Succeeded: 3, Failed: 2},
 		},
 		"each input of a Map": {
-			opts: []Option{WithWorkers(1)}, handler: failOdd,
-			submit: func(t *testing.T, p *Pool[int, int]) {
+			opts: []dispatch.Option{dispatch.WithWorkers(1)}, handler: failOdd,
+			submit: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				_, _ = p.Map(t.Context(), []int{2, 4, 1, 6, 8, 10})
-			}, want: Stats{Submitted: 6, Succeeded: 2, Failed: 1, Canceled: 3},
+			}, want: dispatch.Stats{Submitted: 6, Succeeded: 2, Failed: 1, Canceled: 3},
 		},
 	}, func(t *testing.T, r row) {
 		p := openPool(t, r.handler, r.opts...)
 		r.submit(t, p)
 		require.NoError(t, p.Close())
-		r.want.State = Ended
+		r.want.State = dispatch.Ended
 		require.Equal(t, r.want, p.Stats())
 	})
 }
@@ -190,7 +192,7 @@ func failOdd(_ context.Context, in int) (int, error) {
 func TestRunningIdleAndQueuedAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(3), WithName("n"))
+		p := openPool(t, h.handle, dispatch.WithWorkers(3), dispatch.WithName("n"))
 		look := func(workers, idle, running, queued int) {
 			t.Helper()
 			synctest.Wait()
@@ -199,9 +201,9 @@ func TestRunningIdleAndQueuedAreToldApart(t *testing.T) {
 			requireBalance(t, s)
 		}
 		look(0, 0, 0, 0)
-		futures := make([]*Future[int], 5)
+		futures := make([]*dispatch.Future[int], 5)
 		for i := range futures {
-			futures[i] = Must(p.Submit(t.Context(), i))
+			futures[i] = dispatch.Must(p.Submit(t.Context(), i))
 		}
 		look(3, 0, 3, 2)
 		futures[4].Cancel()
@@ -223,7 +225,7 @@ func TestRunningIdleAndQueuedAreToldApart(t *testing.T) {
 func TestItemsOfBatchesAndMapsAreQueuedAndRunningToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(2))
 		b := p.Batch(t.Context())
 		require.NoError(t, b.Add(upTo(5)...))
 		c := calling(func() ([]int, error) { return p.Map(t.Context(), upTo(4)) })
@@ -243,8 +245,8 @@ func TestItemsOfBatchesAndMapsAreQueuedAndRunningToo(t *testing.T) {
 func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1))
-		f := Must(p.Submit(t.Context(), 1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		f := dispatch.Must(p.Submit(t.Context(), 1))
 		synctest.Wait()
 		f.Cancel()
 		s := p.Stats()
@@ -252,14 +254,14 @@ func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 		require.Equal(t, uint64(1), s.Canceled)
 		h.let(1)
 		s = p.Stats()
-		require.Equal(t, Stats{Workers: 1, Idle: 1, Submitted: 1, Canceled: 1}, s)
+		require.Equal(t, dispatch.Stats{Workers: 1, Idle: 1, Submitted: 1, Canceled: 1}, s)
 	})
 }
 
 func TestASubmitterThatIsBlockedIsNotQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithQueue(1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
 		for i := range 4 {
 			calling(func() (int, error) { return p.Process(t.Context(), i) })
 		}

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // requireStrays asserts how many handlers are written off and how many run.
-func requireStrays[In, Out any](t *testing.T, p *Pool[In, Out], strays, running int) {
+func requireStrays[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], strays, running int) {
 	t.Helper()
 	synctest.Wait()
 	s := p.Stats()
@@ -19,13 +21,13 @@ func requireStrays[In, Out any](t *testing.T, p *Pool[In, Out], strays, running 
 }
 
 func TestAHandlerIsWrittenOffWhenItsGraceHasPassed(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int], f *Future[int]){
-		"a cancel": func(_ *Pool[int, int], f *Future[int]) { f.Cancel() },
-		"Stop":     func(p *Pool[int, int], _ *Future[int]) { p.Stop() },
-	}, func(t *testing.T, end func(p *Pool[int, int], f *Future[int])) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], f *dispatch.Future[int]){
+		"a cancel": func(_ *dispatch.Pool[int, int], f *dispatch.Future[int]) { f.Cancel() },
+		"Stop":     func(p *dispatch.Pool[int, int], _ *dispatch.Future[int]) { p.Stop() },
+	}, func(t *testing.T, end func(p *dispatch.Pool[int, int], f *dispatch.Future[int])) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Minute, 1))
-		f := Must(p.Submit(t.Context(), 1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithGrace(time.Minute, 1))
+		f := dispatch.Must(p.Submit(t.Context(), 1))
 		time.Sleep(time.Hour)
 		requireStrays(t, p, 0, 1) // nobody has asked it to end
 		end(p, f)
@@ -41,24 +43,24 @@ func TestAHandlerIsWrittenOffWhenItsGraceHasPassed(t *testing.T) {
 
 func TestGraceBeginsWithEachKindOfTimeout(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		opt Option
-		run func(p *Pool[int, int]) error
+		opt dispatch.Option
+		run func(p *dispatch.Pool[int, int]) error
 	}{
-		"WithJobTimeout": {WithJobTimeout(time.Second), func(p *Pool[int, int]) error {
+		"WithJobTimeout": {dispatch.WithJobTimeout(time.Second), func(p *dispatch.Pool[int, int]) error {
 			_, err := p.Process(context.Background(), 1)
 			return err
 		}},
-		"ProcessTimed": {WithJobTimeout(0), func(p *Pool[int, int]) error {
+		"ProcessTimed": {dispatch.WithJobTimeout(0), func(p *dispatch.Pool[int, int]) error {
 			_, err := p.ProcessTimed(context.Background(), 1, time.Second)
 			return err
 		}},
 	}, func(t *testing.T, r struct {
-		opt Option
-		run func(p *Pool[int, int]) error
+		opt dispatch.Option
+		run func(p *dispatch.Pool[int, int]) error
 	}) {
 		h := newHeld()
-		p := openPool(t, h.handle, r.opt, WithGrace(time.Second, 1))
-		require.ErrorIs(t, r.run(p), ErrTimeout)
+		p := openPool(t, h.handle, r.opt, dispatch.WithGrace(time.Second, 1))
+		require.ErrorIs(t, r.run(p), dispatch.ErrTimeout)
 		time.Sleep(time.Second - 1)
 		requireStrays(t, p, 0, 1)
 		time.Sleep(1)
@@ -74,10 +76,10 @@ func TestAHandlerThatReturnsWithinItsGraceIsNoStray(t *testing.T) {
 			<-ctx.Done()
 			time.Sleep(time.Minute - 1)
 			return in, nil
-		}}), WithWorkers(1), WithGrace(time.Minute, 1))
+		}}), dispatch.WithWorkers(1), dispatch.WithGrace(time.Minute, 1))
 		for range 3 {
 			_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-			require.ErrorIs(t, err, ErrTimeout)
+			require.ErrorIs(t, err, dispatch.ErrTimeout)
 			time.Sleep(time.Minute - 1)
 			requireStrays(t, p, 0, 0)
 			time.Sleep(time.Second)
@@ -90,9 +92,9 @@ func TestAHandlerThatReturnsWithinItsGraceIsNoStray(t *testing.T) {
 func TestANewWorkerTakesThePlaceOfAStray(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Second, 2))
-		f := Must(p.Submit(t.Context(), 1))
-		next := Must(p.Submit(t.Context(), 2))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithGrace(time.Second, 2))
+		f := dispatch.Must(p.Submit(t.Context(), 1))
+		next := dispatch.Must(p.Submit(t.Context(), 2))
 		synctest.Wait()
 		f.Cancel()
 		time.Sleep(time.Second - 1)
@@ -121,9 +123,9 @@ func TestThereAreAtMostMaxStraysAndOthersWaitForTheirTurn(t *testing.T) {
 				<-pass[in]
 			}
 			return in, nil
-		}, WithWorkers(4), WithGrace(time.Second, 2))
+		}, dispatch.WithWorkers(4), dispatch.WithGrace(time.Second, 2))
 		for i := range 4 {
-			f := Must(p.Submit(t.Context(), i))
+			f := dispatch.Must(p.Submit(t.Context(), i))
 			synctest.Wait()
 			time.AfterFunc(time.Duration(i)*time.Millisecond, func() { f.Cancel() })
 		}
@@ -142,10 +144,10 @@ func TestThereAreAtMostMaxStraysAndOthersWaitForTheirTurn(t *testing.T) {
 
 func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(2), WithGrace(time.Second, 1))
+		p := openPool(t, nap, dispatch.WithWorkers(2), dispatch.WithGrace(time.Second, 1))
 		for _, d := range []time.Duration{time.Hour, time.Minute} {
 			_, err := p.ProcessTimed(t.Context(), d, time.Second)
-			require.ErrorIs(t, err, ErrTimeout)
+			require.ErrorIs(t, err, dispatch.ErrTimeout)
 		}
 		time.Sleep(time.Second)
 		requireStrays(t, p, 1, 1)
@@ -154,7 +156,7 @@ func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
 		time.Sleep(time.Hour)
 		requireStrays(t, p, 0, 0)
 		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		time.Sleep(time.Second)
 		requireStrays(t, p, 1, 0) // the place among the strays is free again
 	})
@@ -162,9 +164,9 @@ func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
 
 func TestCloseWaitsForStraysAndWaitDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(1), WithGrace(time.Second, 1))
+		p := openPool(t, nap, dispatch.WithWorkers(1), dispatch.WithGrace(time.Second, 1))
 		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		c := callingErr(func() error { return p.Wait(t.Context()) })
 		require.NoError(t, c.requireReturnAfter(t, time.Second))
 		c = callingErr(p.Close)
@@ -186,9 +188,9 @@ func TestAStrayMayEndAsItLikes(t *testing.T) {
 				end()
 			}
 			return in, nil
-		}}), WithWorkers(1), WithGrace(time.Second, 1), WithLogger(lines.logger()))
+		}}), dispatch.WithWorkers(1), dispatch.WithGrace(time.Second, 1), dispatch.WithLogger(lines.logger()))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		time.Sleep(time.Hour)
 		requireStrays(t, p, 0, 0)
 		_, err = p.Process(t.Context(), 0)
@@ -200,44 +202,26 @@ func TestAStrayMayEndAsItLikes(t *testing.T) {
 }
 
 func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int]) error{
-		"Batch": func(p *Pool[int, int]) error {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
+		"Batch": func(p *dispatch.Pool[int, int]) error {
 			b := p.Batch(context.Background())
 			_ = b.Add(1)
 			_, err := b.Wait(context.Background())
 			return err
 		},
-		"Map": func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
-	}, func(t *testing.T, run func(p *Pool[int, int]) error) {
+		"Map": func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
+	}, func(t *testing.T, run func(p *dispatch.Pool[int, int]) error) {
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithJobTimeout(time.Second), WithGrace(time.Second, 1))
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Second, 1))
 		c := callingErr(func() error { return run(p) })
 		err := c.requireReturnAfter(t, 2*time.Second)
-		var ierr *ItemError
+		var ierr *dispatch.ItemError
 		require.ErrorAs(t, err, &ierr)
-		require.Equal(t, &ItemError{Index: 0, Err: &TimeoutError{Limit: time.Second, Ran: true}}, ierr)
+		require.Equal(t, &dispatch.ItemError{Index: 0, Err: &dispatch.TimeoutError{Limit: time.Second, Ran: true}}, ierr)
 		requireBalance(t, p.Stats())
 		h.letAll()
 		synctest.Wait()
 		s := p.Stats()
 		require.Equal(t, [3]uint64{1, 1, 0}, [3]uint64{s.Submitted, s.TimedOut, s.Succeeded})
-	})
-}
-
-func TestTheGraceOfARunThatIsOverDoesNotWriteOffTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(1), WithGrace(time.Second, 1))
-		f := Must(p.Submit(t.Context(), 1))
-		Must(p.Submit(t.Context(), 2))
-		require.Equal(t, []int{1}, h.entered())
-		seat, run := f.task.seat, f.task.seat.run
-		h.let(1)
-		require.Equal(t, []int{1, 2}, h.entered())
-
-		seat.writeOff(t.Context(), run) // as a timer does that was late
-		require.Zero(t, p.Stats().Strays)
-		require.Equal(t, 1, p.Stats().Running)
-		h.letAll()
 	})
 }

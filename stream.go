@@ -2,94 +2,438 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"runtime"
-	"slices"
+	"sync"
+
+	"example.com/dispatch/internal/sched"
 )
 
-// Stream runs a job for each input that ins gives and yields the outcomes in
-// the order of the inputs, each as soon as the loop comes for it. It is at most
-// twice the pool's limit of workers ahead (twice GOMAXPROCS where that is
-// Unlimited): so many inputs have been taken whose outcomes have not been
-// yielded. Its jobs wait for room in the queue whatever the [Overflow] policy.
+// StreamOption configures a stream.
+type StreamOption func(*streamConfig)
+
+type streamConfig struct {
+	unordered bool
+	ahead     int // 0: the default
+}
+
+// Unordered has a stream yield its outcomes as they come: one job that takes long
+// keeps no other back.
+func Unordered() StreamOption { return func(c *streamConfig) { c.unordered = true } }
+
+// LookAhead sets how many inputs a stream has taken at most whose outcomes the loop
+// is not done with; the one in the body of the loop counts. The default is twice the
+// pool's limit of workers when the loop starts, and twice GOMAXPROCS where that is
+// Unlimited. LookAhead panics if n is below 1.
+func LookAhead(n int) StreamOption {
+	if n < 1 {
+		panic(fmt.Sprintf("dispatch: LookAhead(%d): must be at least 1", n))
+	}
+	return func(c *streamConfig) { c.ahead = n }
+}
+
+// Stream runs a job for each input that ins gives and yields the outcomes, in the
+// order of the inputs unless [Unordered] is given, each as soon as the loop comes
+// for it. It has taken at most as many inputs as [LookAhead] says whose outcomes the
+// loop is not done with. The inputs do not stand in the queue: they take turns with
+// whatever else the pool has to do, as those of a Batch do.
 //
-// A job that fails is yielded with its error, and the stream goes on. When ctx
-// is done, its cause is yielded once with the zero Out, and the stream ends; when
-// the pool takes no more, so is ErrClosed, after the outcomes of what it had
-// accepted. What was submitted and not yielded when it ends, or
-// when the loop breaks off, is canceled. ins is called on the goroutine of the
-// loop, and nothing happens before the loop starts: while ins waits for its
-// next value, no outcome is yielded.
-func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In]) iter.Seq2[Out, error] {
-	mustContext(ctx, "Pool.Stream")
-	return func(yield func(Out, error) bool) {
-		s := stream[In, Out]{pool: p, ctx: ctx, yield: yield}
-		defer s.cancel()
-		ahead := p.lookAhead()
+// A job that fails is yielded with its error, and the stream goes on. When ctx is
+// done, a Result with the Index -1 and the cause of ctx is yielded, and the stream
+// ends; when the pool takes no more, so is one with ErrClosed, after the outcomes of
+// what it had accepted. A stream without such a Result is complete. What was taken
+// and not yielded when the stream ends, or when the loop breaks off, is canceled.
+//
+// ins is called on the goroutine of the loop, and nothing happens before the loop
+// starts: while ins waits for its next value, no outcome is yielded; see
+// [Pool.StreamChan]. A nil option is none.
+func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...StreamOption) iter.Seq[Result[In, Out]] {
+	p.check(ctx, "Pool.Stream")
+	cfg := newStreamConfig(opts)
+	return func(yield func(Result[In, Out]) bool) {
+		s := p.newStream(ctx, cfg, yield)
+		if s == nil {
+			return
+		}
+		defer s.end()
 		for in := range ins {
-			if !s.submit(in) {
+			if !s.add(in) {
+				s.finish(ErrClosed)
 				return
 			}
-			for len(s.futures) == ahead || len(s.futures) > 0 && s.futures[0].task.resolved() {
-				if !s.next() {
+			for s.open == s.ahead || s.ready() {
+				if !s.wait(nil) || !s.yieldNext() {
 					return
 				}
 			}
 		}
-		for len(s.futures) > 0 && s.next() {
+		s.drain()
+	}
+}
+
+// StreamChan is Stream for inputs that come through a channel, until that is
+// closed: it yields outcomes also while the channel has nothing to give. While the
+// channel is open a context that is done ends the stream, and so does a pool that
+// takes no more, at once.
+func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...StreamOption) iter.Seq[Result[In, Out]] {
+	p.check(ctx, "Pool.StreamChan")
+	cfg := newStreamConfig(opts)
+	return func(yield func(Result[In, Out]) bool) {
+		s := p.newStream(ctx, cfg, yield)
+		if s == nil {
+			return
 		}
-	}
-}
-
-// lookAhead is the number of inputs that a stream takes ahead of its outcomes.
-func (p *Pool[In, Out]) lookAhead() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.limit >= unlimited {
-		return 2 * runtime.GOMAXPROCS(0)
-	}
-	return 2 * p.limit
-}
-
-// stream is one loop over a Stream.
-type stream[In, Out any] struct {
-	pool    *Pool[In, Out]
-	ctx     context.Context
-	yield   func(Out, error) bool
-	futures []*Future[Out] // submitted and not yielded, in order
-}
-
-// submit submits an input; it returns false if the stream ends.
-func (s *stream[In, Out]) submit(in In) bool {
-	f, err := s.pool.submit(s.ctx, in, Block)
-	if err != nil {
-		for s.ctx.Err() == nil && len(s.futures) > 0 { // what a closing pool runs all the same
-			if !s.next() {
-				return false
+		defer s.end()
+		for {
+			source := ins
+			if s.open == s.ahead {
+				source = nil
+			}
+			switch {
+			case s.ready():
+				if !s.yieldNext() {
+					return
+				}
+			case s.closed():
+				s.finish(ErrClosed)
+				return
+			case !s.wait(source):
+				return
+			case !s.received:
+			case !s.more:
+				s.drain()
+				return
+			case !s.add(s.in):
+				s.finish(ErrClosed)
+				return
 			}
 		}
-		s.yield(*new(Out), err)
+	}
+}
+
+func newStreamConfig(opts []StreamOption) (c streamConfig) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	return c
+}
+
+// stream is one loop over a Stream: a group that keeps nothing. Its fields belong to
+// the loop's goroutine, but for outbox, which workers fill.
+type stream[In, Out any] struct {
+	group[In, Out]
+	caller sched.Caller
+	yield  func(Result[In, Out]) bool
+	ahead  int
+	last   *chunk[In, Out]
+	total  int // inputs taken
+	open   int // of these, how many have an outcome that the loop is not done with
+	order  *reorder[In, Out]
+
+	got []Result[In, Out] // what has been taken out of the outbox, from next on
+	at  int
+
+	// What wait has received.
+	in       In
+	received bool
+	more     bool
+
+	outbox outbox[In, Out]
+}
+
+// outbox is where workers leave outcomes.
+type outbox[In, Out any] struct {
+	mu      sync.Mutex // a leaf; guards what follows
+	results []Result[In, Out]
+	closed  bool          // the pool takes no more
+	asleep  bool          // the loop waits for wake
+	wake    chan struct{} // one token whenever asleep turns false
+}
+
+// newStream returns the stream of a loop; nil if the context is done.
+func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield func(Result[In, Out]) bool) *stream[In, Out] {
+	caller := p.sched.Look(ctx)
+	if caller.Err != nil {
+		yield(Result[In, Out]{Index: -1, Err: caller.Err})
+		return nil
+	}
+	s := &stream[In, Out]{caller: caller, yield: yield, ahead: cfg.ahead}
+	if s.ahead == 0 {
+		if s.ahead = 2 * p.sched.Limit(); s.ahead >= 2*sched.Unlimited {
+			s.ahead = 2 * runtime.GOMAXPROCS(0)
+		}
+	}
+	if !cfg.unordered {
+		s.order = new(reorder[In, Out])
+	}
+	s.outbox.wake = make(chan struct{}, 1)
+	s.pool, s.owner = p, s
+	s.watched, s.delivers = caller.Done != nil, true
+	s.Init(p.sched, &s.group, ctx, sched.Unlimited)
+	if !s.KeepOpen(func() bool { return false }) {
+		s.closing()
+	}
+	s.Watch(caller.Done)
+	return s
+}
+
+// add accepts an input; false if the pool takes no more, or the context is done.
+func (s *stream[In, Out]) add(in In) bool {
+	const most = 64
+	c := s.last
+	if c == nil || c.filled() == len(c.ins) {
+		c = newChunk[In, Out](nil, min(max(s.total, 1), most))
+		c.states = nil
+		c.first = s.total
+	}
+	i := c.filled()
+	c.ins[i] = in
+	halted, err := s.Add(1, func() {
+		c.one[0].end.Store(int64(i) + 1)
+		switch {
+		case s.last == nil:
+			s.claiming.Store(c)
+		case s.last != c:
+			s.last.after.Store(c)
+		}
+	})
+	if err != nil || halted != nil {
+		c.ins[i] = *new(In)
 		return false
 	}
-	s.futures = append(s.futures, f)
+	s.last = c
+	s.total++
+	s.open++
 	return true
 }
 
-// next yields the next outcome; it returns false if the stream ends.
-func (s *stream[In, Out]) next() bool {
-	out, err := s.futures[0].Wait(s.ctx)
-	if s.ctx.Err() != nil {
-		var zero Out
-		s.yield(zero, context.Cause(s.ctx))
-		return false
+// ready tells whether there is an outcome to be yielded.
+func (s *stream[In, Out]) ready() bool {
+	if s.order != nil {
+		s.collect()
+		for ; s.at < len(s.got); s.at++ {
+			s.order.put(s.got[s.at])
+			s.got[s.at] = Result[In, Out]{}
+		}
+		return s.order.ready()
 	}
-	s.futures = slices.Delete(s.futures, 0, 1)
-	return s.yield(out, err)
+	return s.at < len(s.got) || s.collect()
 }
 
-// cancel ends what has not been yielded.
-func (s *stream[In, Out]) cancel() {
-	for _, f := range s.futures {
-		f.Cancel()
+// collect takes what is in the outbox; false if nothing is.
+func (s *stream[In, Out]) collect() bool {
+	if s.at < len(s.got) {
+		return true
 	}
+	o := &s.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.got, o.results = o.results, s.got[:0]
+	s.at = 0
+	return len(s.got) > 0
+}
+
+// wait waits until there is an outcome to be yielded, or an input has been received
+// from source, or the pool has closed and source was waited for. It returns false if
+// the context is done, which ends the stream.
+func (s *stream[In, Out]) wait(source <-chan In) bool {
+	s.received = false
+	for {
+		select {
+		case <-s.caller.Done:
+			return s.abort()
+		default:
+		}
+		if s.ready() || source != nil && s.closed() {
+			return true
+		}
+		if !s.sleep() {
+			continue
+		}
+		endLoan := func() {}
+		if s.caller.Outer != nil {
+			endLoan = s.Lend(s.caller.Outer)
+		}
+		select {
+		case s.in, s.more = <-source:
+			s.received = true
+			s.wakeUp()
+		case <-s.outbox.wake:
+		case <-s.caller.Done:
+			s.wakeUp()
+		}
+		endLoan()
+		if s.received {
+			return true
+		}
+	}
+}
+
+// sleep notes that the loop waits; false if something has come.
+func (s *stream[In, Out]) sleep() bool {
+	o := &s.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.results) > 0 {
+		return false
+	}
+	o.asleep = true
+	return true
+}
+
+// wakeUp notes that the loop does not wait any more.
+func (s *stream[In, Out]) wakeUp() {
+	o := &s.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.asleep {
+		<-o.wake // the token is there
+	}
+	o.asleep = false
+}
+
+// yieldNext yields the next outcome, which is ready; false if the loop breaks off.
+func (s *stream[In, Out]) yieldNext() bool {
+	var r Result[In, Out]
+	if s.order != nil {
+		r = s.order.take()
+	} else {
+		r, s.got[s.at] = s.got[s.at], r
+		s.at++
+	}
+	goesOn := s.yield(r)
+	s.open--
+	return goesOn
+}
+
+// drain yields all outcomes that are to come; false if the stream has ended before.
+func (s *stream[In, Out]) drain() bool {
+	for s.open > 0 {
+		if !s.wait(nil) || !s.yieldNext() {
+			return false
+		}
+	}
+	return true
+}
+
+// finish ends a stream of which the pool takes no more.
+func (s *stream[In, Out]) finish(err error) {
+	if s.drain() {
+		s.yield(Result[In, Out]{Index: -1, Err: err})
+	}
+}
+
+// abort ends the stream because the context is done.
+func (s *stream[In, Out]) abort() bool {
+	gone := sched.EndedWithoutReason()
+	defer func() { s.Halt(gone) }() // also if the context ends the goroutine
+	gone = guard.Ended(s.Caller())
+	s.yield(Result[In, Out]{Index: -1, Err: gone.Err})
+	return false
+}
+
+// end cancels what has not been yielded.
+func (s *stream[In, Out]) end() {
+	if s.open > 0 {
+		s.Halt(sched.Outcome{Kind: sched.Canceled, Err: context.Canceled})
+	}
+	s.Forget(nil)
+}
+
+// closed tells whether the pool takes no more.
+func (s *stream[In, Out]) closed() bool {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	return s.outbox.closed
+}
+
+func (s *stream[In, Out]) closing() {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	s.outbox.closed = true
+	s.outbox.tell()
+}
+
+// tell wakes the loop. The mutex is held.
+func (o *outbox[In, Out]) tell() {
+	if o.asleep {
+		o.asleep = false
+		o.wake <- struct{}{} // has room: there is one token for each sleep
+	}
+}
+
+func (s *stream[In, Out]) leave(r Result[In, Out]) {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	s.outbox.results = append(s.outbox.results, r)
+	s.outbox.tell()
+}
+
+func (s *stream[In, Out]) deliver(c *chunk[In, Out], i int, keep bool) {
+	s.leave(Result[In, Out]{Index: c.first + i, In: c.ins[i], Out: c.outs[i], Err: c.err(i)})
+	if !keep {
+		c.ins[i] = *new(In)
+	}
+	c.outs[i] = *new(Out)
+}
+
+func (s *stream[In, Out]) write(c *chunk[In, Out], i int, o *sched.Outcome) {
+	if o.Err != nil {
+		c.setErr(i, o.Err)
+	}
+}
+
+// halted leaves the outcomes of inputs that nobody had claimed: there are no more
+// than the stream looks ahead.
+func (s *stream[In, Out]) halted(int) {
+	o := s.HaltedWith()
+	for _, u := range s.unclaimed {
+		for i := u.from; i < u.to; i++ {
+			s.leave(Result[In, Out]{Index: u.chunk.first + i, In: u.chunk.ins[i], Err: o.Err})
+		}
+	}
+}
+
+func (s *stream[In, Out]) haltAfter(int, *sched.Outcome) *sched.Outcome { return nil }
+func (s *stream[In, Out]) progressed()                                  {}
+func (s *stream[In, Out]) ended(int)                                    {}
+
+// reorder brings outcomes into the order of their inputs. It holds as many as there
+// are between the first that is missing and the last that has come.
+type reorder[In, Out any] struct {
+	slots []Result[In, Out] // of the input with an index: at that index modulo the length
+	here  []bool
+	next  int // the index that is next
+	last  int // the highest that has come
+}
+
+func (o *reorder[In, Out]) ready() bool { return len(o.here) > 0 && o.here[o.next%len(o.here)] }
+
+func (o *reorder[In, Out]) put(r Result[In, Out]) {
+	if o.last = max(o.last, r.Index); o.last-o.next >= len(o.slots) {
+		o.grow(max(2*len(o.slots), o.last-o.next+1))
+	}
+	o.slots[r.Index%len(o.slots)], o.here[r.Index%len(o.here)] = r, true
+}
+
+func (o *reorder[In, Out]) grow(size int) {
+	slots, here := make([]Result[In, Out], size), make([]bool, size)
+	for i, ok := range o.here {
+		if ok {
+			at := o.slots[i].Index % size
+			slots[at], here[at] = o.slots[i], true
+		}
+	}
+	o.slots, o.here = slots, here
+}
+
+func (o *reorder[In, Out]) take() (r Result[In, Out]) {
+	i := o.next % len(o.slots)
+	r, o.slots[i] = o.slots[i], r
+	o.here[i] = false
+	o.next++
+	return r
 }

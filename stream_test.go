@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 // yielded is what one step of a stream gives.
@@ -18,9 +20,9 @@ type yielded[Out any] struct {
 	err error
 }
 
-func collect[Out any](seq iter.Seq2[Out, error]) (all []yielded[Out]) {
-	for out, err := range seq {
-		all = append(all, yielded[Out]{out, err})
+func collect[In, Out any](seq iter.Seq[dispatch.Result[In, Out]]) (all []yielded[Out]) {
+	for r := range seq {
+		all = append(all, yielded[Out]{r.Out, r.Err})
 	}
 	return all
 }
@@ -39,16 +41,17 @@ func counted(n int, taken *notes[int]) iter.Seq[int] {
 }
 
 func TestAStreamYieldsInTheOrderOfTheInputs(t *testing.T) {
-	for _, workers := range []int{1, 3, Unlimited} {
+	for _, workers := range []int{1, 3, dispatch.Unlimited} {
 		p := openPool(t, func(_ context.Context, in int) (int, error) {
 			if in%3 == 0 {
 				runtime.Gosched()
 			}
 			return 2 * in, nil
-		}, WithWorkers(workers), WithQueue(0), WithOverflow(Reject))
+		}, dispatch.WithWorkers(workers), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.Reject))
 		for _, n := range []int{0, 1, 500} {
 			i := 0
-			for out, err := range p.Stream(t.Context(), slices.Values(upTo(n))) {
+			for r := range p.Stream(t.Context(), slices.Values(upTo(n))) {
+				out, err := r.Out, r.Err
 				require.NoError(t, err)
 				require.Equal(t, 2*i, out)
 				i++
@@ -59,7 +62,7 @@ func TestAStreamYieldsInTheOrderOfTheInputs(t *testing.T) {
 }
 
 func TestAStreamDoesNothingBeforeItsLoopAndRunsOnceForEach(t *testing.T) {
-	p := openPool(t, double, WithWorkers(1))
+	p := openPool(t, double, dispatch.WithWorkers(1))
 	var taken notes[int]
 	seq := p.Stream(t.Context(), counted(3, &taken))
 	require.Empty(t, taken.all())
@@ -73,17 +76,18 @@ func TestAStreamIsAtMostTwiceTheLimitAhead(t *testing.T) {
 	inBubbles(t, map[string]struct{ limit, queue, ahead int }{
 		"one":                {1, 100, 2},
 		"many":               {4, 100, 8},
-		"unlimited":          {Unlimited, 100, 2 * runtime.GOMAXPROCS(0)},
+		"unlimited":          {dispatch.Unlimited, 100, 2 * runtime.GOMAXPROCS(0)},
 		"room for all of it": {2, 2, 4},
-	}, func(t *testing.T, r struct{ limit, queue, ahead int }) {
+	}, func(t *testing.T, row struct{ limit, queue, ahead int }) {
 		var taken notes[int]
-		p := openPool(t, double, WithWorkers(r.limit), WithQueue(r.queue))
+		p := openPool(t, double, dispatch.WithWorkers(row.limit), dispatch.WithQueue(row.queue))
 		i := 0
-		for out, err := range p.Stream(t.Context(), counted(50, &taken)) {
+		for r := range p.Stream(t.Context(), counted(50, &taken)) {
+			out, err := r.Out, r.Err
 			require.NoError(t, err)
 			require.Equal(t, 2*i, out)
 			time.Sleep(time.Second) // a slow reader: the jobs would be done by now
-			require.LessOrEqual(t, len(taken.all())-i, r.ahead)
+			require.LessOrEqual(t, len(taken.all())-i, row.ahead)
 			i++
 		}
 		require.Equal(t, 50, i)
@@ -91,7 +95,7 @@ func TestAStreamIsAtMostTwiceTheLimitAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // and with slow jobs it does go so far
 		var taken notes[int]
 		h := newHeld()
-		p := openPool(t, h.handle, WithWorkers(4))
+		p := openPool(t, h.handle, dispatch.WithWorkers(4))
 		c := callingErr(func() error {
 			for range p.Stream(t.Context(), counted(-1, &taken)) {
 				break
@@ -106,12 +110,13 @@ func TestAStreamIsAtMostTwiceTheLimitAhead(t *testing.T) {
 
 func TestAStreamGivesAnOutcomeAsSoonAsTheLoopComesForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, nap, WithWorkers(2))
+		p := openPool(t, nap, dispatch.WithWorkers(2))
 		start := time.Now()
 		ins := []time.Duration{time.Second, 3 * time.Second, time.Second, time.Second}
 		wants := []time.Duration{1, 3, 3, 3}
 		i := 0
-		for out, err := range p.Stream(t.Context(), slices.Values(ins)) {
+		for r := range p.Stream(t.Context(), slices.Values(ins)) {
+			out, err := r.Out, r.Err
 			require.NoError(t, err)
 			require.Equal(t, ins[i], out)
 			require.Equal(t, wants[i]*time.Second, time.Since(start), "outcome %d", i)
@@ -129,12 +134,12 @@ func TestAFailedItemIsYieldedAndTheStreamGoesOn(t *testing.T) {
 			runtime.Goexit()
 		}
 		return failOdd(ctx, in)
-	}, WithPanicHandler(func(*PanicError) {}))
+	}, dispatch.WithPanicHandler(func(*dispatch.PanicError) {}))
 	all := collect(p.Stream(t.Context(), slices.Values(upTo(7))))
 	require.Len(t, all, 7)
-	var perr *PanicError
+	var perr *dispatch.PanicError
 	require.ErrorAs(t, all[2].err, &perr)
-	require.Equal(t, ErrGoexit, all[4].err)
+	require.Equal(t, dispatch.ErrGoexit, all[4].err)
 	for _, i := range []int{1, 3, 5} {
 		require.Equal(t, yielded[int]{0, errOdd}, all[i])
 	}
@@ -152,7 +157,7 @@ func TestTheEndOfTheContextEndsAStreamWithItsCauseOnce(t *testing.T) {
 				causes.add(context.Cause(ctx))
 			}
 			return in, ctx.Err()
-		}, WithWorkers(1), WithQueue(queue))
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(queue))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
 		var taken notes[int]
@@ -167,19 +172,19 @@ func TestTheEndOfTheContextEndsAStreamWithItsCauseOnce(t *testing.T) {
 }
 
 func TestLeavingAStreamCancelsWhatItHasSubmitted(t *testing.T) {
-	inBubbles(t, map[string]func(seq iter.Seq2[int, error]){
-		"break": func(seq iter.Seq2[int, error]) {
+	inBubbles(t, map[string]func(seq iter.Seq[dispatch.Result[int, int]]){
+		"break": func(seq iter.Seq[dispatch.Result[int, int]]) {
 			for range seq {
 				break
 			}
 		},
-		"panic": func(seq iter.Seq2[int, error]) {
+		"panic": func(seq iter.Seq[dispatch.Result[int, int]]) {
 			defer func() { _ = recover() }()
 			for range seq {
 				panic("boo")
 			}
 		},
-	}, func(t *testing.T, leave func(seq iter.Seq2[int, error])) {
+	}, func(t *testing.T, leave func(seq iter.Seq[dispatch.Result[int, int]])) {
 		var entered notes[int]
 		p := openPool(t, func(ctx context.Context, in int) (int, error) {
 			entered.add(in)
@@ -187,7 +192,7 @@ func TestLeavingAStreamCancelsWhatItHasSubmitted(t *testing.T) {
 				<-ctx.Done()
 			}
 			return in, ctx.Err()
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		var taken notes[int]
 		leave(p.Stream(t.Context(), counted(-1, &taken)))
 		require.NoError(t, p.Wait(t.Context()))
@@ -200,7 +205,7 @@ func TestLeavingAStreamCancelsWhatItHasSubmitted(t *testing.T) {
 
 func TestAPanicOfTheInputsLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, heedfulNap, WithWorkers(1))
+		p := openPool(t, heedfulNap, dispatch.WithWorkers(1))
 		require.PanicsWithValue(t, "no more", func() {
 			collect(p.Stream(t.Context(), func(yield func(time.Duration) bool) {
 				yield(time.Hour)
@@ -213,22 +218,23 @@ func TestAPanicOfTheInputsLeavesNothingBehind(t *testing.T) {
 }
 
 func TestTheEndOfThePoolEndsAStream(t *testing.T) {
-	inBubbles(t, map[string]func(p *Pool[int, int]){
-		"Close": func(p *Pool[int, int]) { callingErr(p.Close) },
-		"Stop":  func(p *Pool[int, int]) { p.Stop() },
-	}, func(t *testing.T, end func(p *Pool[int, int])) {
-		p := openPool(t, double, WithWorkers(1))
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]){
+		"Close": func(p *dispatch.Pool[int, int]) { callingErr(p.Close) },
+		"Stop":  func(p *dispatch.Pool[int, int]) { p.Stop() },
+	}, func(t *testing.T, end func(p *dispatch.Pool[int, int])) {
+		p := openPool(t, double, dispatch.WithWorkers(1))
 		var all []yielded[int]
-		for out, err := range p.Stream(t.Context(), counted(-1, new(notes[int]))) {
+		for r := range p.Stream(t.Context(), counted(-1, new(notes[int]))) {
+			out, err := r.Out, r.Err
 			all = append(all, yielded[int]{out, err})
 			if len(all) == 2 {
 				end(p)
 			}
 		}
 		last := all[len(all)-1]
-		require.Equal(t, yielded[int]{0, ErrClosed}, last)
+		require.Equal(t, yielded[int]{0, dispatch.ErrClosed}, last)
 		for _, y := range all[:len(all)-1] {
-			require.NotEqual(t, ErrClosed, y.err, "it is given once")
+			require.NotEqual(t, dispatch.ErrClosed, y.err, "it is given once")
 		}
 		require.LessOrEqual(t, len(all), 2+2+1)
 	})

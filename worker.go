@@ -3,6 +3,10 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/debug"
+
+	"example.com/dispatch/internal/sched"
 )
 
 // Handler turns an In into an Out. It is called by several workers at once. It
@@ -11,7 +15,9 @@ import (
 // The context carries the values and the deadline of the caller's context. It
 // is done when that is done, when the job is canceled or has timed out, when
 // the pool stops, and once the handler has returned; context.Cause says which.
-// The items of a Batch or a Map that a worker handles in one go may share one.
+// So an output that was made with it and needs it, such as an http.Response whose
+// body has not been read, is of no use to the caller. The items of a Batch or a
+// Map that a worker handles in one go may share a context.
 type Handler[In, Out any] func(ctx context.Context, in In) (Out, error)
 
 // Process calls h: a Handler is a Worker without state.
@@ -29,10 +35,11 @@ func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { ret
 //	Interrupt()
 //
 // is called when a job is to end early: at most once for a job, from another
-// goroutine, and only if Process has been entered for that job and has not
-// returned, as far as can be known: it may meet Process on its way in, before
-// its first statement, or on its way out. It is over before the next call of any
-// other method. What it sets is best reset in Ready.
+// goroutine, while Process runs for that job. It may run just before the first
+// statement of Process, or while Process is returning. It is over before the next
+// call of any other method, so it must not wait for Process: the worker would wait
+// for it for ever, unless [WithGrace] has another take its place. What it sets is
+// best reset in Ready.
 //
 //	Close() error
 //
@@ -45,290 +52,247 @@ type Worker[In, Out any] interface {
 
 // worker is a goroutine of the pool that runs one thing after another.
 type worker[In, Out any] struct {
+	slot  sched.Worker
 	pool  *Pool[In, Out]
-	inbox chan struct{}   // a token says that the hand has been filled; written by who has claimed this worker while it was idle
-	idle  bool            // the hand is not to be looked at before there is a token
-	warm  bool            // it is pool.warm, or has been since it went idle; written with the mutex held
 	impl  Worker[In, Out] // what handles the jobs; nil until newWorker has made it
 	ready func(context.Context) error
-	seat  *seat // nil in pools that do not interrupt
 
-	// What it does now. The hand is filled by whoever has claimed the worker while
-	// it was idle, at any time after that, and by the worker itself otherwise.
-	// Others look at it only with the mutex held, and only while the seat has a
-	// task.
-	hand    work[In, Out]
-	out     Out         // the outcome of what is in the hand, from exec until it is given; then zero
-	verdict verdict     // ...
-	share   *share      // its stay with the source in its hand
-	past    *share      // a stay that is over, but for its context
-	done    int         // items of a batch or a Map that it has handled well and not counted yet
-	running bool        // user code is handling what is in the hand
-	caught  *PanicError // the panic of what is in the hand, until it has been reported
-	broken  bool        // Goexit has left impl, which is the worker's own, in an unknown state
-	gone    bool        // loop returns for good
+	// What it does now.
+	out     Out           // the outcome of the job or item in hand, until it is given; then zero
+	outcome sched.Outcome // ...
+	done    int           // items of a group that it has handled well and not counted yet
+	caught  *PanicError   // the panic of what is in hand, until it has been reported
+	stack   []byte        // of a handler that neither returned nor panicked with a value
+	state   workerState
 }
 
-func (p *Pool[In, Out]) newPoolWorker(first work[In, Out]) *worker[In, Out] {
-	w := &worker[In, Out]{pool: p, inbox: make(chan struct{}, 1), impl: p.handler, hand: first}
-	if p.cfg.jobTimeout > 0 || p.cfg.maxStrays > 0 {
-		w.takeSeat()
-	}
+// workerState says what a goroutine that ends is in the middle of.
+type workerState uint8
+
+const (
+	resting  workerState = iota // nothing of the user's that concerns a job
+	handling                    // user code is handling what is in hand
+	unwound                     // ... and neither returned nor panicked with a value
+	judging                     // a context is asked whether the job was in time; the outcome is there
+	gone                        // the worker has left
+)
+
+func (p *Pool[In, Out]) newPoolWorker() *worker[In, Out] {
+	w := &worker[In, Out]{pool: p, impl: p.handler}
+	w.slot.Init(p.sched)
 	return w
 }
 
-func (w *worker[In, Out]) takeSeat() {
-	if w.seat != nil {
-		return
-	}
-	w.seat = &seat{ledger: &w.pool.ledger, grace: w.pool.cfg.grace}
-	if w.pool.cfg.maxStrays > 0 {
-		w.seat.writeOff = w.writeOff
-	}
-}
-
-// loop runs what the worker is given until it is told to leave. A job that
-// calls runtime.Goexit ends the goroutine, but not the worker: it goes on with
-// a new one.
+// loop runs what the worker is given until it is told to leave. User code that
+// calls runtime.Goexit ends the goroutine, but not the worker: it goes on with a
+// new one.
 func (w *worker[In, Out]) loop() {
 	defer func() {
-		if !w.gone {
-			w.afterGoexit()
-			go w.loop()
+		if w.state != gone {
+			sched.Go(w.loop)
 		}
 	}()
+	w.resume()
 	for {
-		if w.idle {
-			if !w.warm {
-				w.pool.workers <- w
-			}
-			<-w.inbox
-			w.idle = false
-		}
-		switch {
-		case w.hand.job != nil:
-			w.exec(&w.hand.job.task, &w.hand.job.in)
-			w.finishJob()
-		case w.hand.source != nil:
-			w.hand.source.run(w)
-		case w.hand.leave:
+		w.slot.Await()
+		switch work := &w.slot.Work; {
+		case work.Task != nil:
+			j := work.Task.Job().(*job[In, Out])
+			w.exec(&j.task, &j.in)
+			w.finishJob(j)
+		case work.Group != nil:
+			work.Group.Source().(*group[In, Out]).run(w)
+		case work.Leave:
 			w.quit()
 			return
 		}
 	}
 }
 
-// finishJob gives the job in the worker's hand its outcome, unless that has
-// been decided before, and takes what comes next into the hand.
-func (w *worker[In, Out]) finishJob() {
-	p, j := w.pool, w.hand.job
+// finishJob gives the job in the worker's hand its outcome, unless that has been
+// decided before, and takes what comes next into the hand.
+func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 	t := &j.task
-	if t.late() {
-		w.failLate(t)
+	if w.state != judging {
+		w.judge(t)
 	}
-	t.leave() // can be the user's code, so it comes before the worker is free
-
-	p.mu.Lock()
-	if !t.resolved() {
+	w.state = resting
+	o := &w.outcome
+	decided := t.Decide()
+	if decided {
 		j.in, j.out = *new(In), w.out
-		p.ended[w.verdict.kind]++
+	} else {
+		o = nil
 	}
-	p.queue.remove(j)
-	waiter := p.finish(t, &w.verdict)
-	w.turn()
-	p.mu.Unlock()
-	if waiter != nil {
-		waiter <- struct{}{} // has room: there is one token for each wait
-	}
+	t.Leave(o) // can be the user's code, so it comes before the worker is free
+	outcome := w.takeOutcome()
+	w.slot.FinishJob(&outcome, decided)
 }
 
-// fail makes v the outcome of what is in the hand.
-func (w *worker[In, Out]) fail(v verdict) { w.out, w.verdict = *new(Out), v }
+// judge makes the end of the job's context the outcome, if that came before the
+// handler's return.
+func (w *worker[In, Out]) judge(t *sched.Task) {
+	w.state = judging
+	if o, late := t.Late(); late {
+		w.fail(o)
+	}
+	w.state = resting
+}
 
-// failLate makes the end of t the outcome. It is not inlined, as failWith is not:
-// handlers stand on the frames of their callers, on the small stacks of workers.
+// takeOutcome returns the outcome of what was in hand, and keeps nothing of it.
+func (w *worker[In, Out]) takeOutcome() sched.Outcome {
+	o := w.outcome
+	w.out, w.outcome = *new(Out), sched.Outcome{}
+	return o
+}
+
+// fail makes o the outcome of what is in hand.
+func (w *worker[In, Out]) fail(o sched.Outcome) { w.out, w.outcome = *new(Out), o }
+
+// failWith makes an error of user code the outcome. It is not inlined: handlers
+// stand on the frames of their callers, on the small stacks of workers.
 //
 //go:noinline
-func (w *worker[In, Out]) failLate(t *task) { w.fail(t.lateVerdict()) }
+func (w *worker[In, Out]) failWith(t *sched.Task, err error) { w.fail(t.Failure(err)) }
 
-// failWith makes an error of user code the outcome.
-//
-//go:noinline
-func (w *worker[In, Out]) failWith(t *task, err error) { w.fail(t.failure(err)) }
-
-// turn ends the run in the worker's hand and takes what comes next into it: the
-// next thing that waits, as long as the limit allows it, or else nothing. The
-// mutex is held, and the worker should run no user code after it before it looks
-// into its hand: from now on others count on it. (It ends the context of its stay
-// with a batch or a Map, which is the user's code where a context of the user's
-// own has an AfterFunc method.)
-func (w *worker[In, Out]) turn() {
-	p, last := w.pool, w.hand.source
-	w.out, w.verdict = *new(Out), verdict{}
-	if w.isStray() {
-		w.hand = work[In, Out]{leave: true}
-		w.leaveShare(last)
+// exec has user code handle the input at in, with t, contains whatever that does,
+// but for runtime.Goexit, and keeps the outcome. An input that is late is not
+// handled.
+func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
+	w.state = handling
+	if o, late := t.Late(); late {
+		w.fail(o)
+		w.state = resting
 		return
 	}
-	if !w.vacate() {
-		p.active--
-	}
-	p.admit()
-	w.hand = work[In, Out]{}
-	if w.broken {
-		// Closing what is left of it may take long: another worker goes on.
-		w.hand.leave = true
-		w.leaveShare(last)
-		p.leaving++
-		p.tendDoor()
-		p.poke()
-		p.checkQuiet()
-		return
-	}
-	next := p.claimWork(&w.hand)
-	w.leaveShare(last)
-	if next {
-		p.tendDoor()
-		return
-	}
-	w.idle = true
-	if w.warm = p.warm == nil; w.warm {
-		p.warm = w
-	}
-	p.idleSince = append(p.idleSince, p.since())
-	if p.mustRetire() {
-		p.poke()
-	}
-	p.checkQuiet()
-}
-
-// vacate ends a run that was on top of the limit, and returns false if the
-// worker's run was not. The mutex is held.
-func (w *worker[In, Out]) vacate() bool {
-	if !w.hand.extra {
-		return false
-	}
-	w.hand.extra = false
-	w.pool.extra--
-	if t := w.hand.lender; t != nil {
-		w.hand.lender = nil
-		t.loan.used = false
-		w.pool.useLoan(t)
-	}
-	return true
-}
-
-// exec has user code handle the input at in, with t as its context, contains
-// whatever that does, but for runtime.Goexit, and keeps the outcome. An input
-// that is late is not handled.
-func (w *worker[In, Out]) exec(t *task, in *In) {
-	if t.lateToStart() {
-		w.failLate(t)
-		return
-	}
-	w.running = true
 	if w.impl == nil {
+		w.slot.Turn()
 		w.construct()
 	}
-	if w.verdict.err == nil {
+	if w.outcome.Err == nil {
 		w.call(t, in)
 	}
 	w.leaveUserCode()
 }
 
-// leaveUserCode notes that the user's code is done with what is in the hand, and
+// leaveUserCode notes that the user's code is done with what is in hand, and
 // reports the panic in which it may have ended.
 func (w *worker[In, Out]) leaveUserCode() {
+	if w.state == unwound { // but the goroutine goes on: it was a panic with nil
+		w.caught = &PanicError{Value: new(runtime.PanicNilError), Stack: w.stack}
+		w.fail(sched.Outcome{Kind: sched.Panicked, Err: w.caught})
+	}
 	if w.caught != nil {
+		w.state = handling
 		w.pool.report(w.caught)
 		w.caught = nil
 	}
-	w.running = false
+	w.stack = nil
+	w.state = resting
+}
+
+// call calls the handler, if the job can still be started.
+func (w *worker[In, Out]) call(t *sched.Task, in *In) {
+	w.state = unwound
+	defer w.called()
+	if !w.prepare(t) || !w.enter(t) {
+		w.state = handling
+		return
+	}
+	input := *in
+	if w.slot.Work.Task != nil {
+		*in = *new(In) // the future may outlive the handler by far
+	}
+	out, err := w.impl.Process(t.Context(), input)
+	if err != nil {
+		w.failWith(t, err)
+	} else {
+		w.out = out
+	}
+	w.state = handling
 }
 
 // prepare does what comes before a job that can be interrupted or whose Worker
 // has something to say; false if the job cannot be started.
-func (w *worker[In, Out]) prepare(t *task) bool {
-	if w.seat != nil {
-		w.seat.begin(t, w.pool.cfg.jobTimeout)
+func (w *worker[In, Out]) prepare(t *sched.Task) bool {
+	if !w.slot.Interrupts() && w.pool.newWorker == nil {
+		return true
 	}
+	w.slot.Begin(t)
 	if w.ready != nil {
-		if err := w.ready(t); err != nil {
+		if err := w.ready(t.Context()); err != nil {
 			w.failWith(t, err)
 			return false
 		}
 	}
-	if t.lateToStart() { // making the Worker and its Ready can take long
-		w.failLate(t)
+	if o, late := t.Late(); late { // making the Worker and its Ready can take long
+		w.fail(o)
 		return false
 	}
 	return true
 }
 
-// timely gives way to the outcome that WithJobTimeout gave an item of a batch.
-func (w *worker[In, Out]) timely(t *task) {
-	if w.pool.cfg.jobTimeout > 0 && t.resolved() {
-		w.fail(verdict{kind: t.kind, err: t.err})
+// enter notes that the handler is about to be called; false if others have settled
+// the job, and it must not be.
+func (w *worker[In, Out]) enter(t *sched.Task) bool {
+	entered := false
+	if r := w.slot.Run(); r != nil {
+		entered = w.slot.Start(r)
+	} else {
+		entered = w.slot.Enter(t)
 	}
-}
-
-// call calls the handler, if the job can still be started.
-func (w *worker[In, Out]) call(t *task, in *In) {
-	defer w.called(t)
-	switch {
-	case w.seat == nil && w.pool.newWorker == nil:
-	case !w.prepare(t):
-		return
+	if !entered && t.Resolved() {
+		w.fail(t.Outcome())
 	}
-	if entered := w.seat == nil && t.enter() || w.seat != nil && w.seat.enter(t); !entered {
-		w.failLate(t)
-		return
-	}
-	input := *in
-	if w.hand.job != nil {
-		*in = *new(In) // the future may outlive the handler by far
-	}
-	var err error
-	if w.out, err = w.impl.Process(t, input); err != nil {
-		w.failWith(t, err)
-	}
+	return entered
 }
 
 // called is deferred by what calls the handler: it contains a panic, and ends what
-// others may do to the run.
-func (w *worker[In, Out]) called(t *task) {
+// others may do to the handler. An item of a group that has timed out gives way to
+// that.
+func (w *worker[In, Out]) called() {
 	if r := recover(); r != nil {
+		w.state = handling
 		w.panicked(r)
+	} else if w.state == unwound {
+		w.stack = debug.Stack()
 	}
-	if w.seat != nil {
-		w.seat.end()
-		w.timely(t)
+	w.slot.End()
+	w.yieldToTimeout()
+}
+
+// yieldToTimeout makes the outcome that WithJobTimeout gave an item of a group that
+// of the item.
+func (w *worker[In, Out]) yieldToTimeout() {
+	if r := w.slot.Run(); r != nil && w.pool.cfg.jobTimeout > 0 && r.Task.Resolved() {
+		w.fail(r.Task.Outcome())
 	}
 }
 
 // construct makes the Worker; if that fails, its error is the outcome.
 func (w *worker[In, Out]) construct() {
-	defer func() {
-		if r := recover(); r != nil {
-			w.panicked(r)
-		}
-	}()
-	impl, err := w.pool.newWorker(w.pool.ctx)
+	var impl Worker[In, Out]
+	var err error
+	if panicked := guard.Call(func() { impl, err = w.pool.newWorker(w.pool.ctx) }); panicked != nil {
+		w.caught = panicked.(*PanicError) //nolint:errorlint // it is what guard makes
+		w.fail(sched.Outcome{Kind: sched.Panicked, Err: w.caught})
+		return
+	}
 	if err == nil && impl == nil {
 		err = errors.New("dispatch: NewWorkers: newWorker returned a nil Worker")
 	}
 	if err != nil {
-		w.fail(verdict{kind: failed, err: err})
+		w.fail(sched.Outcome{Kind: sched.Failed, Err: err})
 		return
 	}
 	w.impl = impl
 	if r, ok := impl.(interface{ Ready(context.Context) error }); ok {
 		w.ready = r.Ready
-		w.takeSeat()
+		w.slot.Interruptible()
 	}
 	if i, ok := impl.(interface{ Interrupt() }); ok {
-		w.takeSeat()
-		w.seat.hook = func() { w.pool.guard("Interrupt of a worker", i.Interrupt) }
+		w.slot.Interruptible()
+		w.slot.OnInterrupt(func() { w.pool.guard("Interrupt of a worker", i.Interrupt) })
 	}
 }
 
@@ -339,9 +303,7 @@ func (w *worker[In, Out]) dismiss() {
 	}
 	impl := w.impl
 	w.impl, w.ready = nil, nil
-	if w.seat != nil {
-		w.seat.hook = nil
-	}
+	w.slot.OnInterrupt(nil)
 	if c, ok := impl.(interface{ Close() error }); ok {
 		w.pool.guard("Close of a worker", func() {
 			if err := c.Close(); err != nil {
@@ -354,36 +316,32 @@ func (w *worker[In, Out]) dismiss() {
 // quit ends the worker.
 func (w *worker[In, Out]) quit() {
 	w.dismiss()
-	p := w.pool
-	p.mu.Lock()
-	if w.isStray() {
-		p.strays--
-		p.strayRoom.Release(1)
-	} else {
-		p.workforce--
-		p.leaving--
-	}
-	p.poke()
-	w.gone = true
-	p.mu.Unlock()
+	w.state = gone
+	w.slot.Quit()
 }
 
-// afterGoexit gives what was in the worker's hand its outcome after user code
-// ended the goroutine.
-func (w *worker[In, Out]) afterGoexit() {
-	if !w.running {
-		return // it was a hook; the hand holds what comes next
+// resume gives what is in the worker's hand its outcome, if user code has ended the
+// goroutine that was at it.
+func (w *worker[In, Out]) resume() {
+	switch w.state {
+	case resting:
+		return // it is the first, or a hook has ended it; the hand holds what comes next
+	case judging: // the outcome stands
+	default:
+		w.state, w.stack = resting, nil
+		if w.pool.newWorker != nil {
+			w.slot.Broken() // what is left of the Worker is in an unknown state
+		}
+		if w.caught != nil { // it was the panic handler
+			w.caught = nil // and the panic is the outcome
+		} else {
+			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+		}
 	}
-	w.running, w.broken = false, w.pool.newWorker != nil
-	if w.caught != nil { // it was the panic handler
-		w.caught = nil // and the panic is the outcome
-	} else {
-		w.fail(verdict{kind: failed, err: ErrGoexit})
-	}
-	if w.hand.job != nil {
-		w.finishJob()
+	if t := w.slot.Work.Task; t != nil {
+		w.finishJob(t.Job().(*job[In, Out]))
 		return
 	}
-	w.timely(&w.share.task)
-	w.hand.source.finish(w)
+	w.yieldToTimeout()
+	w.slot.Run().Typed.(*run[In, Out]).finish(w)
 }

@@ -1,4 +1,4 @@
-package dispatch
+package dispatch_test
 
 import (
 	"context"
@@ -12,52 +12,54 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
 )
 
 var errTool = errors.New("no tool")
 
 func TestAConstructorThatFailsAnswersTheJobThatNeededItAndTheNextTriesAgain(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		fail func() (Worker[int, int], error)
+		fail func() (dispatch.Worker[int, int], error)
 		want func(t *testing.T, err error)
 	}{
 		"error": {
-			func() (Worker[int, int], error) { return nil, errTool },
+			func() (dispatch.Worker[int, int], error) { return nil, errTool },
 			func(t *testing.T, err error) { require.Equal(t, errTool, err) },
 		},
 		"error with a worker": {
-			func() (Worker[int, int], error) { return Handler[int, int](double), errTool },
+			func() (dispatch.Worker[int, int], error) { return dispatch.Handler[int, int](double), errTool },
 			func(t *testing.T, err error) { require.Equal(t, errTool, err) },
 		},
 		"panic": {
-			func() (Worker[int, int], error) { panic(errTool) },
+			func() (dispatch.Worker[int, int], error) { panic(errTool) },
 			func(t *testing.T, err error) {
-				var perr *PanicError
+				var perr *dispatch.PanicError
 				require.ErrorAs(t, err, &perr)
 				require.ErrorIs(t, err, errTool)
 				require.Contains(t, string(perr.Stack), "worker_test.go")
 			},
 		},
 		"Goexit": {
-			func() (Worker[int, int], error) { runtime.Goexit(); return nil, nil },
-			func(t *testing.T, err error) { require.ErrorIs(t, err, ErrGoexit) },
+			func() (dispatch.Worker[int, int], error) { runtime.Goexit(); return nil, nil },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, dispatch.ErrGoexit) },
 		},
 		"nil": {
-			func() (Worker[int, int], error) { return nil, nil },
+			func() (dispatch.Worker[int, int], error) { return nil, nil },
 			func(t *testing.T, err error) { require.ErrorContains(t, err, "nil Worker") },
 		},
 	}, func(t *testing.T, r struct {
-		fail func() (Worker[int, int], error)
+		fail func() (dispatch.Worker[int, int], error)
 		want func(t *testing.T, err error)
 	}) {
 		var log logbook
 		tries := 0
-		p := openWorkers(t, func(context.Context) (Worker[int, int], error) {
+		p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
 			if tries++; tries < 3 {
 				return r.fail()
 			}
-			return Handler[int, int](double), nil
-		}, WithWorkers(1), WithLogger(log.logger()))
+			return dispatch.Handler[int, int](double), nil
+		}, dispatch.WithWorkers(1), dispatch.WithLogger(log.logger()))
 		for range 2 {
 			_, err := p.Process(t.Context(), 1)
 			r.want(t, err)
@@ -72,27 +74,27 @@ func TestAConstructorThatFailsAnswersTheJobThatNeededItAndTheNextTriesAgain(t *t
 }
 
 func TestAConstructorFailsTheItemThatNeededItAndNoOther(t *testing.T) {
-	for name, run := range map[string]func(p *Pool[int, int]) error{
-		"Batch": func(p *Pool[int, int]) error {
+	for name, run := range map[string]func(p *dispatch.Pool[int, int]) error{
+		"Batch": func(p *dispatch.Pool[int, int]) error {
 			b := p.Batch(context.Background())
 			_ = b.Add(upTo(3)...)
 			_, err := b.Wait(context.Background())
 			return err
 		},
-		"Map": func(p *Pool[int, int]) error { _, err := p.Map(context.Background(), upTo(3)); return err },
+		"Map": func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), upTo(3)); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries := 0
-			p := openWorkers(t, func(context.Context) (Worker[int, int], error) {
+			p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
 				if tries++; tries == 1 {
 					return nil, errTool
 				}
-				return Handler[int, int](double), nil
-			}, WithWorkers(1))
-			var ierr *ItemError
+				return dispatch.Handler[int, int](double), nil
+			}, dispatch.WithWorkers(1))
+			var ierr *dispatch.ItemError
 			err := run(p)
 			require.ErrorAs(t, err, &ierr)
-			require.Equal(t, &ItemError{Index: 0, Err: errTool}, ierr)
+			require.Equal(t, &dispatch.ItemError{Index: 0, Err: errTool}, ierr)
 			require.Equal(t, uint64(1), p.Stats().Failed)
 		})
 	}
@@ -100,19 +102,19 @@ func TestAConstructorFailsTheItemThatNeededItAndNoOther(t *testing.T) {
 
 func TestTheConstructorsContextIsThePools(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		end   func(p *Pool[int, int])
+		end   func(p *dispatch.Pool[int, int])
 		cause error
 	}{
-		"Close": {func(p *Pool[int, int]) { _ = p.Close() }, ErrClosed},
-		"Stop":  {func(p *Pool[int, int]) { p.Stop(); _ = p.Close() }, ErrStopped},
+		"Close": {func(p *dispatch.Pool[int, int]) { _ = p.Close() }, dispatch.ErrClosed},
+		"Stop":  {func(p *dispatch.Pool[int, int]) { p.Stop(); _ = p.Close() }, dispatch.ErrStopped},
 	}, func(t *testing.T, r struct {
-		end   func(p *Pool[int, int])
+		end   func(p *dispatch.Pool[int, int])
 		cause error
 	}) {
 		var made context.Context
-		p := openWorkers(t, func(ctx context.Context) (Worker[int, int], error) {
+		p := openWorkers(t, func(ctx context.Context) (dispatch.Worker[int, int], error) {
 			made = ctx
-			return Handler[int, int](double), nil
+			return dispatch.Handler[int, int](double), nil
 		})
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), ctxKey{}, "job"))
 		_, err := p.Process(ctx, 1)
@@ -128,16 +130,16 @@ func TestTheConstructorsContextIsThePools(t *testing.T) {
 
 func TestAConstructorThatBlocksIsToldByStopAndHangsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := openWorkers(t, func(ctx context.Context) (Worker[int, int], error) {
+		p := openWorkers(t, func(ctx context.Context) (dispatch.Worker[int, int], error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
-		}, WithWorkers(1))
+		}, dispatch.WithWorkers(1))
 		c := calling(func() (int, error) { return p.ProcessTimed(t.Context(), 1, time.Second) })
-		require.ErrorIs(t, c.requireReturnAfter(t, time.Second), ErrTimeout)
-		f := Must(p.Submit(t.Context(), 2))
+		require.ErrorIs(t, c.requireReturnAfter(t, time.Second), dispatch.ErrTimeout)
+		f := dispatch.Must(p.Submit(t.Context(), 2))
 		require.Equal(t, []int{2}, p.Stop())
 		_, err := f.Wait(t.Context())
-		require.Equal(t, ErrStopped, err)
+		require.Equal(t, dispatch.ErrStopped, err)
 	})
 }
 
@@ -157,17 +159,17 @@ func TestAWorkerIsMadeAskedUsedAndClosedOnceAndInOrder(t *testing.T) {
 	twice := []string{"new", "ready", "process", "processed", "ready", "process", "processed", "close"}
 	type row struct {
 		process func(ctx context.Context, in int) (int, error)
-		use     func(t *testing.T, p *Pool[int, int])
+		use     func(t *testing.T, p *dispatch.Pool[int, int])
 		want    [][]string // the life of each tool
 	}
-	two := func(t *testing.T, p *Pool[int, int]) {
+	two := func(t *testing.T, p *dispatch.Pool[int, int]) {
 		for i := range 2 {
 			_, _ = p.Process(t.Context(), i)
 		}
 	}
 	inBubbles(t, map[string]row{
 		"shutdown": {use: two, want: [][]string{twice}},
-		"stop":     {use: func(t *testing.T, p *Pool[int, int]) { two(t, p); p.Stop() }, want: [][]string{twice}},
+		"stop":     {use: func(t *testing.T, p *dispatch.Pool[int, int]) { two(t, p); p.Stop() }, want: [][]string{twice}},
 		"an error": {
 			process: func(context.Context, int) (int, error) { return 0, errTool },
 			use:     two, want: [][]string{twice},
@@ -181,7 +183,7 @@ func TestAWorkerIsMadeAskedUsedAndClosedOnceAndInOrder(t *testing.T) {
 			use:     two, want: [][]string{once, once},
 		},
 		"idle expiry": {
-			use: func(t *testing.T, p *Pool[int, int]) {
+			use: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				_, _ = p.Process(t.Context(), 1)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
@@ -189,21 +191,21 @@ func TestAWorkerIsMadeAskedUsedAndClosedOnceAndInOrder(t *testing.T) {
 			}, want: [][]string{once, once},
 		},
 		"a batch": {
-			use: func(t *testing.T, p *Pool[int, int]) {
+			use: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				b := p.Batch(t.Context())
 				_ = b.Add(1, 2)
 				_, _ = b.Wait(t.Context())
 			}, want: [][]string{twice},
 		},
 		"a Map": {
-			use: func(t *testing.T, p *Pool[int, int]) { _, _ = p.Map(t.Context(), []int{1, 2}) }, want: [][]string{twice},
+			use: func(t *testing.T, p *dispatch.Pool[int, int]) { _, _ = p.Map(t.Context(), []int{1, 2}) }, want: [][]string{twice},
 		},
 		"an interrupt": {
 			process: slowToHeed,
-			use: func(t *testing.T, p *Pool[int, int]) {
+			use: func(t *testing.T, p *dispatch.Pool[int, int]) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				f := Must(p.Submit(ctx, 1))
+				f := dispatch.Must(p.Submit(ctx, 1))
 				_, _ = f.Wait(context.Background())
 				f.Cancel()
 				p.Stop()
@@ -212,7 +214,7 @@ func TestAWorkerIsMadeAskedUsedAndClosedOnceAndInOrder(t *testing.T) {
 	}, func(t *testing.T, r row) {
 		var log notes[string]
 		var lines logbook
-		p := openWorkers(t, toolbox(&log, tool{process: r.process}), WithWorkers(1), WithLogger(lines.logger()))
+		p := openWorkers(t, toolbox(&log, tool{process: r.process}), dispatch.WithWorkers(1), dispatch.WithLogger(lines.logger()))
 		r.use(t, p)
 		require.NoError(t, p.Close())
 		all := log.all()
@@ -229,7 +231,7 @@ func TestShrinkingByResizeClosesTheWorkersTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log notes[string]
 		h := newHeld()
-		p := openWorkers(t, toolbox(&log, tool{process: h.handle}), WithWorkers(4))
+		p := openWorkers(t, toolbox(&log, tool{process: h.handle}), dispatch.WithWorkers(4))
 		closed := func() (n int) {
 			synctest.Wait()
 			for _, note := range log.all() {
@@ -240,7 +242,7 @@ func TestShrinkingByResizeClosesTheWorkersTooMany(t *testing.T) {
 			return n
 		}
 		for i := range 4 {
-			Must(p.Submit(t.Context(), i))
+			dispatch.Must(p.Submit(t.Context(), i))
 		}
 		require.Len(t, h.entered(), 4)
 		require.NoError(t, p.Resize(2))
@@ -265,7 +267,7 @@ func TestAnErrorOfReadyIsTheOutcomeAndTheJobIsNotProcessed(t *testing.T) {
 	}{
 		"error":  {func(context.Context) error { return errTool }, errTool},
 		"panic":  {func(context.Context) error { panic(errTool) }, errTool},
-		"Goexit": {func(context.Context) error { runtime.Goexit(); return nil }, ErrGoexit},
+		"Goexit": {func(context.Context) error { runtime.Goexit(); return nil }, dispatch.ErrGoexit},
 		"a cancel while it waits": {func(ctx context.Context) error {
 			time.AfterFunc(time.Second, ctx.Value(ctxKey{}).(context.CancelFunc))
 			time.Sleep(time.Hour)
@@ -277,7 +279,7 @@ func TestAnErrorOfReadyIsTheOutcomeAndTheJobIsNotProcessed(t *testing.T) {
 	}) {
 		var log notes[string]
 		var lines logbook
-		p := openWorkers(t, toolbox(&log, tool{ready: r.ready}), WithWorkers(1), WithLogger(lines.logger()))
+		p := openWorkers(t, toolbox(&log, tool{ready: r.ready}), dispatch.WithWorkers(1), dispatch.WithLogger(lines.logger()))
 		for range 2 {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := p.Process(context.WithValue(ctx, ctxKey{}, cancel), 1)
@@ -299,7 +301,7 @@ func TestReadyGetsTheContextOfTheJobAndMayWait(t *testing.T) {
 			values.add(ctx.Value(ctxKey{}))
 			time.Sleep(time.Minute)
 			return nil
-		}}), WithWorkers(1))
+		}}), dispatch.WithWorkers(1))
 		for _, v := range []any{"a", "b"} {
 			c := calling(func() (int, error) { return p.Process(context.WithValue(t.Context(), ctxKey{}, v), 1) })
 			require.NoError(t, c.requireReturnAfter(t, time.Minute))
@@ -321,11 +323,11 @@ func TestAnInterruptIsOverBeforeTheWorkersNextCall(t *testing.T) {
 		p := openWorkers(t, toolbox(&log, tool{
 			process:   slowToHeed,
 			interrupt: func() { time.Sleep(time.Hour); log.add("interrupted") },
-		}), WithWorkers(1))
+		}), dispatch.WithWorkers(1))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
-		require.ErrorIs(t, err, ErrTimeout)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		c := calling(func() (int, error) { return p.ProcessTimed(t.Context(), 2, 2*time.Hour) })
-		require.ErrorIs(t, c.requireReturnAfter(t, 2*time.Hour), ErrTimeout)
+		require.ErrorIs(t, c.requireReturnAfter(t, 2*time.Hour), dispatch.ErrTimeout)
 		require.NoError(t, p.Close())
 		job := []string{"ready 0", "process 0", "interrupt 0", "processed 0", "interrupted"}
 		require.Equal(t, slices.Concat([]string{"new 0"}, job, job, []string{"close 0"}), log.all())
@@ -347,10 +349,10 @@ func TestAHookThatFailsIsLoggedAndDisturbsNothing(t *testing.T) {
 		line string
 	}) {
 		var log logbook
-		p := openWorkers(t, toolbox(new(notes[string]), r.like), WithWorkers(1), WithLogger(log.logger()), WithName("n"))
+		p := openWorkers(t, toolbox(new(notes[string]), r.like), dispatch.WithWorkers(1), dispatch.WithLogger(log.logger()), dispatch.WithName("n"))
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second)
 		if r.like.process != nil {
-			require.ErrorIs(t, err, ErrTimeout)
+			require.ErrorIs(t, err, dispatch.ErrTimeout)
 			synctest.Wait()
 		} else {
 			require.NoError(t, err)
@@ -365,17 +367,17 @@ func TestAHookThatFailsIsLoggedAndDisturbsNothing(t *testing.T) {
 }
 
 func TestAPanicHandlerOrLoggerThatFailsChangesNoOutcome(t *testing.T) {
-	inBubbles(t, map[string]func(log *logbook) Option{
-		"a panic of the panic handler": func(*logbook) Option {
-			return WithPanicHandler(func(*PanicError) { panic("worse") })
+	inBubbles(t, map[string]func(log *logbook) dispatch.Option{
+		"a panic of the panic handler": func(*logbook) dispatch.Option {
+			return dispatch.WithPanicHandler(func(*dispatch.PanicError) { panic("worse") })
 		},
-		"a Goexit of the panic handler": func(*logbook) Option {
-			return WithPanicHandler(func(*PanicError) { runtime.Goexit() })
+		"a Goexit of the panic handler": func(*logbook) dispatch.Option {
+			return dispatch.WithPanicHandler(func(*dispatch.PanicError) { runtime.Goexit() })
 		},
-	}, func(t *testing.T, opt func(log *logbook) Option) {
+	}, func(t *testing.T, opt func(log *logbook) dispatch.Option) {
 		var log logbook
 		p := openPool(t, func(context.Context, int) (int, error) { panic(errTool) },
-			WithWorkers(1), WithLogger(log.logger()), opt(&log))
+			dispatch.WithWorkers(1), dispatch.WithLogger(log.logger()), opt(&log))
 		for range 2 {
 			_, err := p.Process(t.Context(), 1)
 			require.ErrorIs(t, err, errTool)
@@ -385,13 +387,15 @@ func TestAPanicHandlerOrLoggerThatFailsChangesNoOutcome(t *testing.T) {
 }
 
 func TestAPanicErrorUnwrapsToAnErrorAndToNothingElse(t *testing.T) {
-	require.Equal(t, errTool, errors.Unwrap(&PanicError{Value: errTool}))
-	require.NoError(t, errors.Unwrap(&PanicError{Value: "text"}))
-	require.Contains(t, (&PanicError{Value: 42}).Error(), "42")
+	require.Equal(t, errTool, errors.Unwrap(&dispatch.PanicError{Value: errTool}))
+	require.NoError(t, errors.Unwrap(&dispatch.PanicError{Value: "text"}))
+	require.Contains(t, (&dispatch.PanicError{Value: 42}).Error(), "42")
 }
 
 func TestAWorkerNeedsNoHooks(t *testing.T) {
-	p := openWorkers(t, func(context.Context) (Worker[int, int], error) { return Handler[int, int](double), nil })
+	p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
+		return dispatch.Handler[int, int](double), nil
+	})
 	out, err := p.Process(t.Context(), 4)
 	require.NoError(t, err)
 	require.Equal(t, 8, out)

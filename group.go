@@ -1,0 +1,374 @@
+package dispatch
+
+import (
+	"math"
+	"sync/atomic"
+
+	"example.com/dispatch/internal/sched"
+)
+
+// group is inputs that several workers take, in arrays: what [Batch] and
+// [Pool.Map] have in common. Workers claim the inputs one after another without a
+// mutex; each goes on until none is left, one fails, or the scheduler asks it back.
+type group[In, Out any] struct {
+	sched.Group
+	pool  *Pool[In, Out]
+	owner owner[In, Out]
+
+	watched  bool // the caller's context can end
+	careful  bool // each outcome is to be looked after before the next input
+	delivers bool // the owner hands out each outcome
+	noting   bool // runs note which input they are at
+
+	first    *chunk[In, Out]
+	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
+	begun    atomic.Uint32                  // runs
+
+	// left counts the inputs whose outcomes have not been delivered, and what
+	// else keeps the group from being over.
+	left atomic.Int64
+
+	unclaimed []stretch[In, Out] // what nobody had claimed when the group was halted. Written once, with the scheduler's mutex held
+}
+
+// owner is what a group belongs to. Its methods are called without a mutex, and do
+// not block.
+type owner[In, Out any] interface {
+	// deliver hands out the outcome of an input, which is written. If keep, a worker
+	// may still read the input.
+	deliver(c *chunk[In, Out], i int, keep bool)
+	// write writes the outcome of an input that was not a plain success.
+	write(c *chunk[In, Out], i int, o *sched.Outcome)
+	// haltAfter returns how the group is to be halted after an outcome; nil if it
+	// is not.
+	haltAfter(index int, o *sched.Outcome) *sched.Outcome
+	// progressed tells that outcomes have been counted.
+	progressed()
+	// ended tells that n outcomes have been delivered.
+	ended(n int)
+	// halted tells that n inputs have got their outcome by a halt.
+	halted(n int)
+	// closing tells that the pool takes no more.
+	closing()
+}
+
+// chunk is a run of a group's inputs, with their outcomes. Inputs are added by
+// their owner, and claimed by workers without a mutex; who has claimed one writes
+// its outcome.
+type chunk[In, Out any] struct {
+	ins    []In
+	outs   []Out
+	errs   atomic.Pointer[[]error] // of the inputs; made when the first of them fails
+	states []atomic.Uint32         // of the inputs, for owners that deliver; see Batch
+
+	first  int                            // the index of the first input
+	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
+	after  atomic.Pointer[chunk[In, Out]] // the next chunk
+	spans  []span                         // from which workers claim
+	one    [1]span
+}
+
+// span is a stretch of a chunk. It fills two cache lines, which processors fetch
+// together, so that claims from different spans do not slow each other down.
+type span struct {
+	next atomic.Int64 // the first that is not claimed
+	end  atomic.Int64
+	_    [112]byte
+}
+
+// claim claims the next input of the span.
+func (s *span) claim() (i int, ok bool) {
+	for {
+		next := s.next.Load()
+		if next >= s.end.Load() {
+			return 0, false // more may come
+		}
+		if s.next.CompareAndSwap(next, next+1) {
+			return int(next), true
+		}
+	}
+}
+
+// claimRest claims all that is left.
+func (s *span) claimRest() (from, to int) {
+	for {
+		next, end := s.next.Load(), s.end.Load()
+		if next >= end || s.next.CompareAndSwap(next, end) {
+			return int(next), int(end)
+		}
+	}
+}
+
+func (s *span) left() int { return int(max(s.end.Load()-s.next.Load(), 0)) }
+
+// stretch is inputs of a chunk.
+type stretch[In, Out any] struct {
+	chunk    *chunk[In, Out]
+	from, to int
+}
+
+// setErr writes the error of an input.
+func (c *chunk[In, Out]) setErr(i int, err error) {
+	errs := c.errs.Load()
+	if errs == nil {
+		made := make([]error, len(c.ins))
+		if c.errs.CompareAndSwap(nil, &made) {
+			errs = &made
+		} else {
+			errs = c.errs.Load()
+		}
+	}
+	(*errs)[i] = err
+}
+
+// err returns the error of an input that has its outcome.
+func (c *chunk[In, Out]) err(i int) error {
+	if errs := c.errs.Load(); errs != nil {
+		return (*errs)[i]
+	}
+	return nil
+}
+
+// chunks ranges over the chunks in order.
+func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
+	for c := g.first; c != nil; c = c.after.Load() {
+		if !yield(c) {
+			return
+		}
+	}
+}
+
+// claim claims an input for r, from the span that r is at if there is one left, or
+// else from those that follow.
+func (g *group[In, Out]) claim(r *run[In, Out]) bool {
+	for c := g.claiming.Load(); c != nil; c = g.claiming.Load() {
+		for range c.spans {
+			if r.span >= len(c.spans) {
+				r.span = 0
+			}
+			if i, ok := c.spans[r.span].claim(); ok {
+				r.chunk, r.i = c, i
+				r.last = i+1 == int(c.spans[r.span].end.Load())
+				if g.noting {
+					r.At.Store(int64(c.first + i + 1))
+				}
+				return true
+			}
+			r.span++
+		}
+		next := c.after.Load()
+		if next == nil {
+			return false
+		}
+		g.claiming.CompareAndSwap(c, next)
+	}
+	return false
+}
+
+// Claim implements sched.Source.
+func (g *group[In, Out]) Claim(r *sched.Run) bool { return g.claim(r.Typed.(*run[In, Out])) }
+
+// Left implements sched.Source.
+func (g *group[In, Out]) Left(atMost int) (n int) {
+	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
+		for i := range c.spans {
+			if n += c.spans[i].left(); n >= atMost {
+				return atMost
+			}
+		}
+	}
+	return n
+}
+
+// ClaimRest implements sched.Source.
+func (g *group[In, Out]) ClaimRest() (n int) {
+	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
+		for i := range c.spans {
+			from, to := c.spans[i].claimRest()
+			if from >= to {
+				continue
+			}
+			n += to - from
+			c.halted.Store(int64(from) + 1)
+			g.unclaimed = append(g.unclaimed, stretch[In, Out]{c, from, to})
+		}
+	}
+	return n
+}
+
+// HaltAfter implements sched.Source.
+func (g *group[In, Out]) HaltAfter(r *sched.Run, o *sched.Outcome) *sched.Outcome {
+	return g.owner.haltAfter(r.Typed.(*run[In, Out]).index(), o)
+}
+
+// Halted implements sched.Source.
+func (g *group[In, Out]) Halted(_ sched.Outcome, n int) { g.owner.halted(n) }
+
+// PoolClosing implements sched.Source.
+func (g *group[In, Out]) PoolClosing() { g.owner.closing() }
+
+// Abandoned implements sched.Source.
+func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
+	r := of.Typed.(*run[In, Out])
+	g.owner.write(r.chunk, r.i, &o)
+	g.owner.progressed()
+	g.owner.deliver(r.chunk, r.i, true)
+	g.owner.ended(1)
+}
+
+// inputOf returns the input that a run is at.
+func (g *group[In, Out]) inputOf(of *sched.Run) In {
+	r := of.Typed.(*run[In, Out])
+	return r.chunk.ins[r.i]
+}
+
+// appendUnclaimed appends the inputs that nobody had claimed when the group was
+// halted.
+func (g *group[In, Out]) appendUnclaimed(ins []In) []In {
+	for _, s := range g.unclaimed {
+		ins = append(ins, s.chunk.ins[s.from:s.to]...)
+	}
+	return ins
+}
+
+// run is the stay of one worker with a group.
+type run[In, Out any] struct {
+	sched.Run
+	g      *group[In, Out]
+	chunk  *chunk[In, Out] // with i: the input that is in the worker's hand
+	i      int
+	span   int  // of the chunk, where it claims
+	last   bool // the input was the last of its span
+	single bool // the worker is to look after each input what is next
+}
+
+func (r *run[In, Out]) index() int { return r.chunk.first + r.i }
+
+// run has w handle inputs of the group that is in its hand.
+func (g *group[In, Out]) run(w *worker[In, Out]) {
+	var r *run[In, Out]
+	if begun := w.slot.Run(); begun != nil { // on a goroutine that has been ended
+		r = begun.Typed.(*run[In, Out])
+	} else {
+		r = &run[In, Out]{g: g, span: int(g.begun.Add(1) - 1)}
+		r.Typed = r
+		careful := g.careful || w.slot.Interrupts() || w.impl == nil
+		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.cfg.jobTimeout > 0
+		if !w.slot.BeginRun(&r.Run, careful) {
+			return
+		}
+	}
+	for {
+		if r.Careful() {
+			w.exec(&r.Task, &r.chunk.ins[r.i])
+		} else {
+			r.handle(w)
+			w.leaveUserCode()
+		}
+		if !r.finish(w) {
+			return
+		}
+	}
+}
+
+// handle is worker.exec for as many inputs as w can claim one after another without
+// a mutex. It returns with the outcome of the one in w's hand when there is
+// something to be done about it: it is the last for now, or it went bad.
+func (r *run[In, Out]) handle(w *worker[In, Out]) {
+	w.state = unwound
+	defer w.called()
+	g, t := r.g, &r.Task
+	for {
+		if g.watched || t.Resolved() {
+			// An input that Stop has met here is handled all the same: it is not
+			// among what Stop gives back.
+			if o, late := t.Late(); late && o.By != sched.ByPool {
+				w.fail(o)
+				break
+			}
+		}
+		c, i := r.chunk, r.i
+		out, err := w.impl.Process(&r.Context, c.ins[i])
+		if err != nil {
+			w.failWith(t, err)
+			break
+		}
+		// The next is claimed before this one is delivered: who has the last
+		// outcome finds that the worker does not count any more.
+		if r.single || g.pool.sched.Preempt() || t.Resolved() || !g.claim(r) {
+			w.out = out
+			break
+		}
+		if r.last && g.Left(1) == 0 {
+			g.Exhausted()
+		}
+		c.outs[i] = out
+		w.done++
+		if g.delivers {
+			g.owner.deliver(c, i, false)
+		}
+	}
+	w.state = handling
+}
+
+// finish gives the input in w's hand its outcome. It returns true if w goes on with
+// the next, and false if the run has ended, and w has something else to do.
+func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
+	g := r.g
+	c, i, done := r.chunk, r.i, w.done
+	w.done = 0
+	if r.Careful() && r.Refused() {
+		w.fail(r.Task.Outcome()) // it is given back
+	}
+	out := w.out
+	o := w.takeOutcome()
+	halt := g.owner.haltAfter(r.index(), &o)
+	next, abandoned := r.Count(done, &o, halt, !r.single && !w.slot.IsBroken())
+	if !abandoned {
+		done++
+		if o.Kind == sched.Succeeded {
+			c.outs[i] = out
+		} else {
+			g.owner.write(c, i, &o)
+		}
+		g.owner.progressed()
+	}
+	if !next {
+		r.leave()
+		w.slot.EndRun()
+	}
+	if !abandoned && g.delivers {
+		g.owner.deliver(c, i, false)
+	}
+	g.owner.ended(done)
+	return next
+}
+
+// leave ends the run's context. That can be the user's code, so it comes before the
+// worker is free.
+func (r *run[In, Out]) leave() {
+	if r.Task.Decide() {
+		r.Task.Leave(&sched.Outcome{})
+	} else {
+		r.Task.Leave(nil)
+	}
+}
+
+// maxSpans is enough to keep workers apart that run at the same time.
+const maxSpans = 64
+
+// divide makes k spans of the inputs of a chunk that is complete.
+func (c *chunk[In, Out]) divide(k int) {
+	n := len(c.ins)
+	length := (n + k - 1) / k
+	if c.spans = c.one[:]; n > length {
+		c.spans = make([]span, (n+length-1)/length)
+	}
+	for i := range c.spans {
+		c.spans[i].next.Store(int64(i * length))
+		c.spans[i].end.Store(int64(min((i+1)*length, n)))
+	}
+}
+
+// maxInputs is the most inputs of one call.
+const maxInputs = math.MaxInt32

@@ -1,0 +1,237 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Context is the context of one handler, or of the items that one worker handles
+// in one go. It carries the values and the deadline of the caller's context, and
+// costs nothing until Done is called: then a context of the standard library
+// takes its place, derived from the caller's, so that contexts derived from it
+// need no goroutine, and context.Cause works.
+//
+// It is an object of its own, never used again, because a handler may keep it for
+// ever, while its job may be used again.
+//
+// Its end is one step on one pointer, std:
+//
+//	nil ──► live (Done was called) ──► canceled
+//	 └────► canceled, or finished (nobody has asked yet)
+//
+// Whoever asks for Done makes a live context only out of nil; whoever ends the
+// context replaces nil or cancels what is there. So no context is left that
+// nobody ends, however late Done is asked for.
+type Context struct {
+	caller   context.Context
+	task     *Task
+	std      atomic.Pointer[standard]
+	deadline time.Duration // on the scheduler's clock; 0: none but the caller's. Written before the handler runs
+	limit    time.Duration // that gave the deadline
+}
+
+// slack is how long a limit waits for a caller's deadline that comes before it, or
+// at the same moment: it is the caller's context that is to end the job then. One
+// that does not end at its deadline puts the limit off by no more than that.
+const slack = time.Millisecond
+
+// due is when a limit is over that ends at ours, on the scheduler's clock.
+func (s *Scheduler) due(caller context.Context, ours time.Duration) time.Duration {
+	deadline, ok := s.cfg.Guard.Deadline(caller)
+	if !ok {
+		return ours
+	}
+	theirs := deadline.Sub(s.epoch)
+	if theirs > ours {
+		return ours
+	}
+	return max(ours, saturate(theirs, slack))
+}
+
+// Late tells whether the context of t is done, and how the job ends then, even if
+// those who watch the context and the clock get to it only after the worker.
+func (t *Task) Late() (o Outcome, late bool) {
+	if t.Resolved() {
+		return t.Outcome(), true
+	}
+	c := t.ctx
+	if c.caller != context.Background() && t.s.cfg.Guard.Err(c.caller) != nil {
+		return t.s.cfg.Guard.Ended(c.caller), true
+	}
+	if c.deadline != 0 && t.s.Since() >= c.deadline {
+		ran := t.phase.Load() == running
+		return Outcome{Kind: TimedOut, Err: t.s.cfg.Timeout(c.limit, ran)}, true
+	}
+	return Outcome{}, false
+}
+
+// Failure is the outcome of a handler that returned err. An error that only says
+// that the context was done gives way to the reason. It calls methods of err.
+func (t *Task) Failure(err error) Outcome {
+	if o, late := t.Late(); late {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, o.Err) {
+			return o
+		}
+	}
+	return Outcome{Kind: Failed, Err: err}
+}
+
+// standard is what a context becomes once its Done has been called.
+type standard struct {
+	context.Context
+	cancel   context.CancelCauseFunc
+	timeout  error       // the cause if it ends by itself, at the deadline; nil if it does not
+	returned atomic.Bool // the handler has returned
+}
+
+// finished marks a context whose handler has returned before anybody asked for
+// Done.
+var finished standard
+
+// insideKey is the key under which a job's context gives itself.
+type insideKey struct{}
+
+// shield returns the caller's context for the context package.
+func (c *Context) shield() context.Context {
+	guard := c.task.s.cfg.Guard
+	var done <-chan struct{}
+	_ = guard.Call(func() { done = c.caller.Done() })
+	return guard.shielded(c.caller, done)
+}
+
+// live returns the standard context, which it makes at first.
+func (c *Context) live() *standard {
+	std := c.std.Load()
+	switch {
+	case std == &finished:
+		std = c.canceled(nil, false)
+		std.returned.Store(true)
+		if !c.std.CompareAndSwap(&finished, std) {
+			std = c.std.Load()
+		}
+	case std == nil:
+		std = c.derive()
+		if !c.std.CompareAndSwap(nil, std) {
+			std.cancel(nil)
+			return c.live()
+		}
+	}
+	return std
+}
+
+// derive makes a standard context that ends with the caller's and at the deadline.
+func (c *Context) derive() *standard {
+	ctx, cancel := context.WithCancelCause(c.shield())
+	std := &standard{Context: ctx, cancel: cancel}
+	if c.deadline != 0 {
+		std.timeout = c.task.s.cfg.Timeout(c.limit, true)
+		timed, release := context.WithDeadlineCause(ctx, c.task.s.epoch.Add(c.deadline), std.timeout)
+		std.Context = timed
+		std.cancel = func(cause error) {
+			cancel(cause)
+			release()
+		}
+	}
+	return std
+}
+
+// canceled makes a standard context that has ended for the reason, which may be nil.
+func (c *Context) canceled(reason error, timedOut bool) *standard {
+	values := context.WithoutCancel(shield{user: c.caller, guard: c.task.s.cfg.Guard})
+	if timedOut {
+		ctx, cancel := context.WithDeadlineCause(values, c.task.s.epoch, reason)
+		return &standard{Context: ctx, cancel: func(error) { cancel() }}
+	}
+	ctx, cancel := context.WithCancelCause(values)
+	cancel(reason)
+	return &standard{Context: ctx, cancel: cancel}
+}
+
+// end ends the context with the outcome of its job, which others have decided. It
+// can be the user's code that this calls, by functions that wait for the end.
+func (c *Context) end(o Outcome) {
+	std := c.std.Load()
+	if std == nil {
+		std = c.canceled(o.Err, o.Kind == TimedOut)
+		if c.std.CompareAndSwap(nil, std) {
+			return
+		}
+		std.cancel(nil)
+		std = c.std.Load()
+	}
+	switch {
+	case std == &finished || o.By == ByCaller: // it descends from the caller's, which ends it
+	case std.timeout != nil && o.Kind == TimedOut:
+		// Its own timer is due now, and ends it with DeadlineExceeded as its
+		// Err, as cancel could not.
+		<-std.Done()
+	default:
+		std.cancel(o.Err)
+	}
+}
+
+// finish ends the context because its handler has returned. o is the outcome, if
+// others had decided it.
+func (c *Context) finish(o *Outcome) {
+	var reason error
+	if o != nil {
+		c.end(*o)
+		reason = o.Err
+	}
+	if c.std.CompareAndSwap(nil, &finished) {
+		return
+	}
+	if std := c.std.Load(); std != &finished {
+		std.returned.Store(true)
+		std.cancel(reason)
+	}
+}
+
+// over tells whether the handler has returned.
+func (c *Context) over() bool {
+	std := c.std.Load()
+	return std == &finished || std != nil && std.returned.Load()
+}
+
+// Deadline implements context.Context.
+func (c *Context) Deadline() (time.Time, bool) {
+	theirs, ok := c.caller.Deadline()
+	if c.deadline == 0 {
+		return theirs, ok
+	}
+	if ours := c.task.s.epoch.Add(c.deadline); !ok || ours.Before(theirs) {
+		return ours, true
+	}
+	return theirs, true
+}
+
+// Done implements context.Context.
+func (c *Context) Done() <-chan struct{} { return c.live().Done() }
+
+// Err implements context.Context.
+func (c *Context) Err() error {
+	switch std := c.std.Load(); std {
+	case nil:
+		return c.caller.Err()
+	case &finished:
+		return context.Canceled
+	default:
+		return std.Err()
+	}
+}
+
+// Value implements context.Context.
+func (c *Context) Value(key any) any {
+	if key == (insideKey{}) {
+		return c
+	}
+	if _, ok := key.(*int); ok {
+		// It may be the context package's own key, by which it knows its contexts.
+		if std := c.std.Load(); std != nil && std != &finished {
+			return std.Value(key)
+		}
+	}
+	return c.caller.Value(key)
+}

@@ -1,0 +1,290 @@
+package sched
+
+// piece is how many jobs or groups one critical section deals with where all of
+// them are dealt with: nobody else waits long for the mutex.
+const piece = 128
+
+// Drain refuses everything from now on, and has the dispatcher end the pool when
+// what was accepted is done.
+func (s *Scheduler) Drain() {
+	if s.refuse(Draining) {
+		s.endRefusal()
+	}
+}
+
+// Halt is Drain that lets nothing start any more and ends what there is with o:
+// what runs is told.
+func (s *Scheduler) Halt(o Outcome) {
+	first := s.refuse(Stopping)
+	if first {
+		s.endRefusal()
+	} else if !s.stop() {
+		return
+	}
+	s.cfg.OnStop(o.Err)
+	marker := &Task{stage: released}
+	s.lock()
+	s.queue.insert(marker, nil)
+	s.unlock()
+	for s.haltJobs(marker, &o) {
+	}
+	for s.haltGroups(&o) {
+	}
+	s.EndBackground()
+}
+
+// refuse takes the pool from Running to the state; false if it is not Running. What
+// is left to be done counts as a background call: the pool does not end before.
+func (s *Scheduler) refuse(to State) bool {
+	s.lock()
+	defer s.unlock()
+	if s.state != Running {
+		return false
+	}
+	s.closeIntake()
+	s.state, s.paused = to, false
+	s.background++
+	if to == Stopping {
+		s.background++
+	}
+	return true
+}
+
+// stop takes the pool from Draining to Stopping; false if it is not Draining.
+func (s *Scheduler) stop() bool {
+	s.lock()
+	defer s.unlock()
+	if s.state != Draining {
+		return false
+	}
+	s.state = Stopping
+	s.background++
+	return true
+}
+
+// endRefusal tells those who wait for room, and the groups, that the pool takes no
+// more.
+func (s *Scheduler) endRefusal() {
+	for s.refuseBlocked() {
+	}
+	for groups := s.nextOpen(); len(groups) > 0; groups = s.nextOpen() {
+		for _, g := range groups {
+			g.source.PoolClosing()
+		}
+	}
+	s.EndBackground()
+}
+
+// refuseBlocked refuses the jobs of some blocked submitters; false if there are no
+// more.
+func (s *Scheduler) refuseBlocked() bool {
+	s.lock()
+	defer s.unlock()
+	for range piece {
+		if s.blocked.empty() {
+			return false
+		}
+		s.dismiss(s.blocked.head.elem, ErrClosed)
+	}
+	return true
+}
+
+// nextOpen returns some of the groups that do not know that the pool takes no more.
+func (s *Scheduler) nextOpen() (groups []*Group) {
+	s.lock()
+	defer s.unlock()
+	for len(groups) < piece && !s.open.empty() {
+		g := s.open.head.elem
+		s.open.remove(&g.openLink)
+		g.closing = true
+		s.closingGroups.push(&g.openLink, g)
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// haltJobs ends some of the single jobs behind the marker, which it moves on; false
+// if there are no more.
+func (s *Scheduler) haltJobs(marker *Task, o *Outcome) bool {
+	s.lock()
+	defer s.unlock()
+	for range piece {
+		t := marker.next
+		if t == nil {
+			s.queue.remove(marker)
+			return false
+		}
+		s.complete(t, o)
+		if marker.next == t { // it runs, and stays
+			s.queue.remove(marker)
+			s.queue.insert(marker, t)
+		}
+	}
+	return true
+}
+
+// haltGroups halts some of the groups; false if there are no more.
+func (s *Scheduler) haltGroups(o *Outcome) bool {
+	s.lock()
+	defer s.unlock()
+	for range piece {
+		if s.closingGroups.empty() {
+			return false
+		}
+		g := s.closingGroups.head.elem
+		s.closingGroups.remove(&g.openLink)
+		g.halt(o)
+	}
+	return true
+}
+
+// callersEnded ends the members of a watch whose context is done. The context
+// package calls it, on a goroutine of its own, once for all that share the context.
+func (s *Scheduler) callersEnded(members []expired) {
+	var asked []Outcome
+	defer func() {
+		if len(members) == 0 {
+			return
+		}
+		// A context has ended the goroutine when it was asked for its reason.
+		asked = append(asked, EndedWithoutReason())
+		s.callerEnded(members[:len(asked)], asked)
+		go s.callersEnded(members[len(asked):])
+	}()
+	for len(members) > 0 {
+		asked = asked[:0]
+		for _, m := range members[:min(piece, len(members))] {
+			asked = append(asked, s.cfg.Guard.Ended(m.ctx))
+		}
+		s.callerEnded(members[:len(asked)], asked)
+		members = members[len(asked):]
+	}
+}
+
+// callerEnded ends members with their outcomes.
+func (s *Scheduler) callerEnded(members []expired, outcomes []Outcome) {
+	s.lock()
+	defer s.unlock()
+	for i := range members {
+		members[i].callerEnded(&outcomes[i])
+	}
+}
+
+// Wait blocks until nothing is queued or running, and returns true, or until the
+// caller's context is done.
+func (s *Scheduler) Wait(done <-chan struct{}) bool {
+	s.lock()
+	s.closeIntake()
+	if !s.unfinished() {
+		s.unlock()
+		return true
+	}
+	if s.quiescent == nil {
+		s.quiescent = make(chan struct{})
+	}
+	quiescent := s.quiescent
+	s.unlock()
+	select {
+	case <-quiescent:
+		return true
+	case <-done:
+		return false
+	}
+}
+
+// Resize sets the most jobs that run at once; false if the pool has ended.
+func (s *Scheduler) Resize(n int) bool {
+	s.lock()
+	defer s.unlock()
+	if s.state == Ended {
+		return false
+	}
+	s.limit = n
+	return true
+}
+
+// Idle tells whether nothing is queued or running.
+func (s *Scheduler) Idle() bool {
+	s.lock()
+	defer s.unlock()
+	s.closeIntake()
+	return !s.unfinished()
+}
+
+// Closed tells whether the pool takes no more.
+func (s *Scheduler) Closed() bool {
+	s.lock()
+	defer s.unlock()
+	return s.state != Running
+}
+
+// BeginBackground has the end of the pool wait for a goroutine, until EndBackground.
+func (s *Scheduler) BeginBackground() {
+	s.lock()
+	s.background++
+	s.unlock()
+}
+
+// Limit returns the most jobs that run at once.
+func (s *Scheduler) Limit() int {
+	s.lock()
+	defer s.unlock()
+	return s.limit
+}
+
+// Unstarted is what Stop kept from running: single jobs in the order in which they
+// were accepted, groups that were halted, and runs whose item was on its way to its
+// handler.
+type Unstarted struct {
+	Tasks  []*Task
+	Groups []*Group
+	Runs   []*Run
+}
+
+// TakeUnstarted returns what Stop kept from running, once.
+func (s *Scheduler) TakeUnstarted() Unstarted {
+	s.lock()
+	defer s.unlock()
+	unstarted := s.unstarted
+	s.unstarted = Unstarted{}
+	return unstarted
+}
+
+// Snapshot is what the scheduler counts, at one moment.
+type Snapshot struct {
+	State                       State
+	Workers, Idle, Strays       int
+	Running, Queued, Blocked    int
+	MaxRunning, MaxQueued       int
+	Submitted, Rejected, GaveUp uint64
+	Ended                       [Kinds]uint64
+}
+
+// Snapshot counts. It waits for no job.
+func (s *Scheduler) Snapshot() Snapshot {
+	s.lock()
+	defer s.unlock()
+	s.closeIntake()
+	now := Snapshot{
+		State:      s.state,
+		Workers:    s.workforce,
+		Idle:       len(s.idleSince),
+		Strays:     s.strays,
+		Running:    s.running,
+		Queued:     s.queued + s.granted + s.openItems,
+		Blocked:    s.nblocked,
+		MaxRunning: s.limit,
+		MaxQueued:  s.room,
+		Submitted:  s.submitted,
+		Rejected:   s.rejected,
+		GaveUp:     s.gaveUp,
+		Ended:      s.ended,
+	}
+	for g := range s.busy.all {
+		_, handling, uncounted := g.live()
+		now.Running += handling
+		now.Queued -= handling + uncounted
+		now.Ended[Succeeded] += uint64(uncounted)
+	}
+	return now
+}

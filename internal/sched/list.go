@@ -1,0 +1,61 @@
+package sched
+
+// list is a doubly linked list whose links live inside its elements: a push
+// allocates nothing, and an element leaves from the middle at once.
+type list[T any] struct{ head, tail *link[T] }
+
+// link is the place of an element in at most one list. The zero link is in none.
+type link[T any] struct {
+	prev, next *link[T]
+	elem       *T // nil while the element is in no list
+}
+
+func (k *link[T]) listed() bool { return k.elem != nil }
+
+func (l *list[T]) empty() bool { return l.head == nil }
+
+// single tells whether the list has exactly one element.
+func (l *list[T]) single() bool { return l.head != nil && l.head == l.tail }
+
+// push puts elem at the end; it does nothing if k is in a list already.
+func (l *list[T]) push(k *link[T], elem *T) {
+	if k.listed() {
+		return
+	}
+	k.elem, k.prev = elem, l.tail
+	if l.tail != nil {
+		l.tail.next = k
+	} else {
+		l.head = k
+	}
+	l.tail = k
+}
+
+// remove takes k out; it does nothing if k is in no list.
+func (l *list[T]) remove(k *link[T]) {
+	if !k.listed() {
+		return
+	}
+	if k.prev != nil {
+		k.prev.next = k.next
+	} else {
+		l.head = k.next
+	}
+	if k.next != nil {
+		k.next.prev = k.prev
+	} else {
+		l.tail = k.prev
+	}
+	*k = link[T]{}
+}
+
+// all ranges over the elements in order; the loop may remove the one it is at.
+func (l *list[T]) all(yield func(*T) bool) {
+	for k := l.head; k != nil; {
+		next := k.next
+		if !yield(k.elem) {
+			return
+		}
+		k = next
+	}
+}

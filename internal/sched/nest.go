@@ -1,0 +1,188 @@
+package sched
+
+// A job that waits for its own pool lends its slot to what it waits for. That is
+// taken out of turn and run at once by one more worker, on top of the limit: a
+// job's own goroutine would do as well, were it not that runtime.Goexit in the
+// inner job would end the outer one. A job has one slot, so it has at most one such
+// run at a time; if it waits for several things, from goroutines of its own, they
+// take turns with the loan. What waits can therefore never depend on a slot that
+// it holds itself, at any depth, and the number of handlers that are running and
+// not waiting never exceeds the limit by a loan.
+//
+// A loan belongs to the context of the job, by which the job is known to whoever
+// waits: the job itself may be another by then.
+
+// loan is the lending of a job's slot. Guarded by the scheduler's mutex.
+type loan struct {
+	used  bool          // something runs on the slot now
+	waits list[waitFor] // what the job waits for; what has used the loan comes last
+}
+
+// waitFor is one thing that a job waits for.
+type waitFor struct {
+	what awaitable
+	by   *Context // of the job
+	link link[waitFor]
+}
+
+// awaitable is something that a job can wait for: another job, a group, room in the
+// queue.
+type awaitable interface {
+	// compensate has the pool run a piece of it that has not started, on the
+	// slot of the job that lends. It returns false if there is none. The mutex is
+	// held.
+	compensate(lender *Context) bool
+}
+
+// loan returns the loan of the job with the context c; nil if its handler has
+// returned. The mutex is held.
+func (s *Scheduler) loan(c *Context) *loan {
+	if c.task.ctx != c {
+		return nil
+	}
+	return &c.task.rarities().loan
+}
+
+// lend notes that the job of c waits for x, until endLoan.
+func (s *Scheduler) lend(c *Context, x awaitable) *waitFor {
+	s.lock()
+	defer s.unlock()
+	return s.addLoan(c, x)
+}
+
+// addLoan is lend; the mutex is held.
+func (s *Scheduler) addLoan(c *Context, x awaitable) *waitFor {
+	w := &waitFor{what: x, by: c}
+	if l := s.loan(c); l != nil {
+		l.waits.push(&w.link, w)
+		s.useLoan(c)
+	}
+	return w
+}
+
+// useLoan runs something on the slot of c's job, if that waits for something that
+// has not started and nothing runs there yet. The mutex is held.
+func (s *Scheduler) useLoan(c *Context) {
+	l := s.loan(c)
+	if l == nil || l.used {
+		return
+	}
+	for w := range l.waits.all {
+		if w.what.compensate(c) {
+			l.used = true
+			l.waits.remove(&w.link)
+			l.waits.push(&w.link, w) // the others come first the next time
+			return
+		}
+	}
+}
+
+// borrow takes the slot that c's job lends; false if something runs there already.
+// The mutex is held.
+func (s *Scheduler) borrow(c *Context) bool {
+	l := s.loan(c)
+	if l == nil || l.used {
+		return false
+	}
+	l.used = true
+	return true
+}
+
+// returnLoan notes that nothing runs on the slot of c's job any more. The mutex is
+// held.
+func (s *Scheduler) returnLoan(c *Context) {
+	if l := s.loan(c); l != nil {
+		l.used = false
+		s.useLoan(c)
+	}
+}
+
+// endLoan notes that a job waits for something no more.
+func (s *Scheduler) endLoan(w *waitFor) {
+	s.lock()
+	defer s.unlock()
+	s.forgetLoan(w)
+}
+
+// forgetLoan is endLoan; the mutex is held.
+func (s *Scheduler) forgetLoan(w *waitFor) {
+	if l := s.loan(w.by); l != nil {
+		l.waits.remove(&w.link)
+	}
+}
+
+// Lend has the job of c lend its slot to the group, until EndLoan or Forget. It
+// returns nil if the group is over.
+func (g *Group) Lend(c *Context) (end func()) {
+	g.s.lock()
+	defer g.s.unlock()
+	if !g.openLink.listed() {
+		return func() {}
+	}
+	l := &groupLender{waitFor: g.s.addLoan(c, g)}
+	g.lenders.push(&l.link, l)
+	return func() {
+		g.s.lock()
+		defer g.s.unlock()
+		g.lenders.remove(&l.link)
+		g.s.forgetLoan(l.waitFor)
+	}
+}
+
+// groupLender is a job that waits for a group.
+type groupLender struct {
+	*waitFor
+	link link[groupLender] // in Group.lenders
+}
+
+// runOverLimit has w run on top of the limit. The mutex is held.
+func (s *Scheduler) runOverLimit(w Work) {
+	w.overLimit = true
+	s.over++
+	s.immediate.push(w)
+}
+
+// startOverLimit has t, which is accepted and waits or is new, run at once, on the
+// slot of lender's job if that is not nil. The mutex is held.
+func (s *Scheduler) startOverLimit(t *Task, lender *Context) {
+	t.stage = granted
+	t.overLimit = true
+	s.granted++
+	s.runOverLimit(Work{Task: t, lender: lender})
+}
+
+// compensate runs a job that still waits.
+func (t *Task) compensate(lender *Context) bool {
+	s := t.s
+	if t.stage != waiting || t.phase.Load() != accepted {
+		return false
+	}
+	s.closeIntake()
+	s.queued--
+	s.queue.claim(t)
+	s.startOverLimit(t, lender)
+	return true
+}
+
+// compensate runs an item.
+func (g *Group) compensate(lender *Context) bool {
+	if g.halted != nil || g.wants() <= 0 {
+		return false
+	}
+	g.lent++
+	g.s.runOverLimit(Work{Group: g, lender: lender, count: 1})
+	return true
+}
+
+// compensate accepts and runs the job of a blocked submitter.
+func (b *blockedSubmitter) compensate(lender *Context) bool {
+	if !b.link.listed() || !b.task.accept() {
+		return false
+	}
+	s := b.task.s
+	s.dismiss(b, nil)
+	s.submitted++
+	s.startOverLimit(b.task, lender)
+	s.queue.push(b.task)
+	return true
+}

@@ -1,0 +1,431 @@
+package sched
+
+import (
+	"slices"
+	"time"
+)
+
+// How slots come to what waits, and workers to what has a slot.
+//
+// A slot is the right to run one job. What waits is granted one as soon as one is
+// free, by whoever frees it or comes with the job: so at the end of each critical
+// section either no slot is free or nothing waits, and what happens to a job does
+// not depend on whether the dispatcher or a worker has run yet. Then a worker
+// turns to what has been granted:
+//
+//	the submitter hands its job to an idle worker                    (handed over)
+//	a worker that has finished takes what has been granted first     (followed on)
+//	the dispatcher pairs the rest with idle workers, or starts some  (dispatched)
+
+// Work is what a worker is given to do. The zero work is nothing.
+type Work struct {
+	Task  *Task  // a single job
+	Group *Group // or items of a group
+	Leave bool   // or the end of the worker
+
+	overLimit bool     // it runs on top of the limit ...
+	lender    *Context // ... on the slot of this job, if it is not nil
+	count     int      // of a group that has been granted several slots
+	slotless  bool     // its slot was given to others, before a worker turned to it
+}
+
+// free tells whether a slot is free, and may be granted.
+func (s *Scheduler) free() bool {
+	return s.inUse < s.limit && !s.paused && s.state <= Draining
+}
+
+// fill accepts jobs of blocked submitters where there is room, and grants what is
+// free to what waits: a piece of it where that is much; the dispatcher does the rest.
+func (s *Scheduler) fill() {
+	for range piece {
+		if !s.blocked.empty() && s.hasCapacity() {
+			s.admitBlocked()
+		} else if !s.free() || !s.grantNext() {
+			return
+		}
+	}
+}
+
+// unfilled tells whether fill has left something to be done.
+func (s *Scheduler) unfilled() bool {
+	return !s.blocked.empty() && s.hasCapacity() || s.free() && s.queued > 0
+}
+
+// grantNext grants a slot to what comes next; false if nothing waits. While there
+// are both single jobs and groups, they take turns, and so do the groups among
+// themselves.
+func (s *Scheduler) grantNext() bool {
+	s.dropExhausted()
+	if s.queued == 0 && s.intake.isOpen {
+		s.drainIntake(true) // it may stay open: the slot is taken again by what has come
+	}
+	switch {
+	case !s.groups.empty() && (s.turn || s.queued == 0):
+		s.turn = false
+		s.grantGroup(s.groups.head.elem)
+	case s.queued > 0:
+		s.turn = true
+		t := s.queue.first
+		s.queued--
+		s.queue.claim(t)
+		s.grantJob(t)
+	default:
+		return false
+	}
+	return true
+}
+
+// grantJob gives a slot to t, which does not wait in the queue.
+func (s *Scheduler) grantJob(t *Task) {
+	t.stage = granted
+	s.inUse++
+	s.granted++
+	s.ready.push(Work{Task: t})
+}
+
+// grantGroup gives a slot to g; or all that g can use, where nothing else waits.
+func (s *Scheduler) grantGroup(g *Group) {
+	n := 1
+	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
+		n = min(s.limit-s.inUse, g.wants())
+	}
+	s.inUse += n
+	s.coming += n
+	g.coming += n
+	s.ready.push(Work{Group: g, count: n})
+	s.groups.remove(&g.link) // to the end, if it wants more
+	if g.wants() > 0 {
+		s.groups.push(&g.link, g)
+	}
+}
+
+// dropExhausted takes groups out of the front of the list that have nothing left
+// to claim, which workers claim without the mutex.
+func (s *Scheduler) dropExhausted() {
+	for !s.groups.empty() {
+		g := s.groups.head.elem
+		if g.wants() > 0 {
+			return
+		}
+		s.groups.remove(&g.link)
+	}
+}
+
+// waits tells whether something has been granted that no worker has yet. It takes
+// out what has been settled, and what other workers have claimed.
+func (s *Scheduler) waits() bool {
+	for ; !s.immediate.empty(); s.immediate.pop() {
+		if w := s.immediate.first(); w.Group != nil || w.Task.stage != withdrawn {
+			return true
+		}
+		s.giveUp(s.immediate.first())
+	}
+	for ; !s.ready.empty(); s.ready.pop() {
+		w := s.ready.first()
+		if w.Group == nil {
+			if w.Task.stage != withdrawn {
+				return true
+			}
+			continue
+		}
+		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// take puts into w what has been granted first; false if nothing has.
+func (s *Scheduler) take(w *Worker) bool {
+	if !s.waits() {
+		return false
+	}
+	s.takeFirst(w)
+	return true
+}
+
+// takeFirst puts into w what waits has just found. (It does not look again: workers
+// claim items meanwhile.)
+func (s *Scheduler) takeFirst(w *Worker) {
+	from := &s.immediate
+	if from.empty() {
+		from = &s.ready
+	}
+	w.Work = *from.first()
+	if t := w.Work.Task; t != nil {
+		t.stage = handed
+		s.granted--
+		s.running++
+	} else if from.first().count--; from.first().count > 0 {
+		return
+	}
+	from.pop()
+}
+
+// giveUp frees the slot of what a worker has had in hand.
+func (s *Scheduler) giveUp(w *Work) {
+	switch {
+	case w.overLimit:
+		s.over--
+		if w.lender != nil {
+			s.returnLoan(w.lender)
+		}
+	case w.Task != nil && w.Task.stage == released:
+		s.returning--
+	case w.slotless:
+	default:
+		s.inUse--
+	}
+}
+
+// next has w take what comes next, or go idle. From then on others count on it, so
+// it runs no user code before it looks into its hand.
+func (s *Scheduler) next(w *Worker) {
+	last := w.Work
+	w.Work = Work{}
+	if w.abandoned() {
+		w.Work.Leave = true
+		return
+	}
+	s.giveUp(&last)
+	if w.broken {
+		// Closing what is left of it may take long: another worker goes on.
+		w.Work.Leave = true
+		s.leaving++
+		return
+	}
+	s.fill()
+	if s.take(w) {
+		return
+	}
+	w.parked = true
+	s.idleSince = append(s.idleSince, s.Since())
+	if s.lastIdle == nil {
+		s.lastIdle = w
+		return
+	}
+	s.stand(w)
+}
+
+// stand puts w into the worker channel, which is made, and made anew, with room for
+// all.
+func (s *Scheduler) stand(w *Worker) {
+	if len(s.workers) == cap(s.workers) {
+		more := make(chan *Worker, max(2*cap(s.workers), 8))
+		for range len(s.workers) {
+			more <- <-s.workers
+		}
+		s.workers = more
+	}
+	s.workers <- w
+}
+
+// claimIdle takes an idle worker: the last that became idle, or one out of the
+// worker channel.
+func (s *Scheduler) claimIdle() *Worker {
+	s.idleSince = s.idleSince[:len(s.idleSince)-1]
+	if w := s.lastIdle; w != nil {
+		s.lastIdle = nil
+		return w
+	}
+	return <-s.workers
+}
+
+// claimSurplus takes an idle worker that is to leave: out of the worker channel,
+// or else the last.
+func (s *Scheduler) claimSurplus() *Worker {
+	s.idleSince = s.idleSince[1:]
+	if len(s.workers) > 0 {
+		return <-s.workers
+	}
+	w := s.lastIdle
+	s.lastIdle = nil
+	return w
+}
+
+// pair hands what has been granted to an idle worker, once for each critical
+// section. A worker that is called to a group calls the next when it begins: so a
+// group of cheap items wakes few.
+func (s *Scheduler) pair() bool {
+	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
+		return false
+	}
+	w := s.claimIdle()
+	s.takeFirst(w)
+	if w.Work.Group != nil {
+		w.called = true
+		s.called++
+	}
+	s.after.add(token(w.inbox))
+	return true
+}
+
+// Action is what the dispatcher does next.
+type Action int
+
+const (
+	Again Action = iota // nothing but to ask again
+	Start               // start a worker for Decision.Worker
+	Sleep               // until woken, or until Decision.Until
+	Exit                // the pool is open and holds no worker
+	End                 // the pool takes no more and holds nothing
+)
+
+// Decision is what the dispatcher does next.
+type Decision struct {
+	Action Action
+	Worker *Worker
+	Until  time.Duration // on the scheduler's clock; 0: no worker is going to be idle too long
+}
+
+// Decide tells the dispatcher what is next. newWorker makes a worker without a
+// goroutine.
+func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
+	s.lock()
+	defer s.unlock()
+	s.fill()
+	if s.pair() || s.unfilled() {
+		return Decision{Action: Again}
+	}
+	if len(s.idleSince) == 0 && s.returning == 0 && s.waits() {
+		w := newWorker()
+		s.takeFirst(w)
+		s.workforce++
+		s.idleSince = slices.Grow(s.idleSince, s.workforce) // here, not on a worker's small stack
+		return Decision{Action: Start, Worker: w}
+	}
+	now, later := s.surplus()
+	switch {
+	case now:
+		w := s.claimSurplus()
+		s.leaving++
+		w.Work = Work{Leave: true}
+		s.after.add(token(w.inbox))
+		return Decision{Action: Again}
+	case s.state != Running && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
+		s.state = Ended
+		return Decision{Action: End}
+	case s.state == Running && s.workforce == 0:
+		s.dispatching = false
+		return Decision{Action: Exit}
+	}
+	s.asleep, s.timed = true, later > 0
+	return Decision{Action: Sleep, Until: later}
+}
+
+// Sleep waits to be woken, or until the time of d, if it is not 0.
+func (s *Scheduler) Sleep(d Decision, timer *time.Timer) {
+	if d.Until == 0 {
+		<-s.wake
+		return
+	}
+	timer.Reset(d.Until - s.Since())
+	select {
+	case <-s.wake:
+		timer.Stop()
+	case <-timer.C:
+		s.lock()
+		woken := !s.asleep
+		s.asleep = false
+		s.unlock()
+		if woken {
+			<-s.wake // at this very moment: the token is on its way
+		}
+	}
+}
+
+// checkDispatcher wakes the dispatcher, or starts it, where it has something to do.
+func (s *Scheduler) checkDispatcher() {
+	if s.dispatching && !s.asleep || s.state == Ended || !s.needsDispatcher() {
+		return
+	}
+	if s.dispatching {
+		s.asleep = false
+		s.after.add(token(s.wake))
+		return
+	}
+	s.dispatching = true
+	s.after.add((*startDispatcher)(s))
+}
+
+// needsDispatcher tells whether something waits for a worker, an idle worker is to
+// go, the dispatcher must set its timer for that, or the pool may have ended.
+func (s *Scheduler) needsDispatcher() bool {
+	idle := len(s.idleSince)
+	switch {
+	case s.unfilled():
+		return true
+	case s.waits():
+		return s.returning == 0 && (s.called == 0 || idle == 0)
+	case s.state != Running:
+		return idle > 0 || s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished()
+	case idle == 0:
+		return false
+	}
+	return s.crowded() || !s.timed && s.aboveMinimum()
+}
+
+// crowded tells whether there are more workers than slots.
+func (s *Scheduler) crowded() bool { return len(s.idleSince)+s.inUse > s.limit }
+
+func (s *Scheduler) aboveMinimum() bool {
+	return s.workforce-s.leaving > min(s.cfg.MinWorkers, s.limit)
+}
+
+// surplus tells whether an idle worker should go now, or else when it should
+// (0: not as things are).
+func (s *Scheduler) surplus() (now bool, later time.Duration) {
+	switch {
+	case len(s.idleSince) == 0:
+		return false, 0
+	case s.state != Running || s.crowded():
+		return true, 0
+	case !s.aboveMinimum():
+		return false, 0
+	}
+	expires := saturate(s.idleSince[0], s.cfg.IdleTimeout)
+	return expires <= s.Since(), expires
+}
+
+// updatePreempt asks the workers that go through a group to come back while
+// something else waits for them.
+func (s *Scheduler) updatePreempt() {
+	crowd := s.itemsIn > 0 &&
+		(s.queued > 0 || !s.blocked.empty() || s.inUse > s.limit || s.paused || s.othersWant())
+	if crowd != s.preempt.Load() {
+		s.preempt.Store(crowd)
+	}
+}
+
+// othersWant tells whether a group wants a slot that is not the only one that
+// workers are at.
+func (s *Scheduler) othersWant() bool {
+	return !s.groups.empty() && (!s.groups.single() || s.groups.head.elem.active == 0)
+}
+
+// drainIntake has the queue take what has come in. It stays open if it may.
+func (s *Scheduler) drainIntake(stay bool) {
+	came := s.intake.drain(&s.queue, stay, s.room-s.queued)
+	s.queued += came
+	s.submitted += uint64(came)
+}
+
+// closeIntake has the queue take what has come in, and closes the intake.
+func (s *Scheduler) closeIntake() {
+	if s.intake.isOpen {
+		s.drainIntake(false)
+	}
+}
+
+// updateIntake opens the intake while jobs can only wait, and closes it else.
+func (s *Scheduler) updateIntake() {
+	wait := s.inUse >= s.limit && s.state == Running && !s.paused &&
+		s.itemsIn == 0 && s.coming == 0 && s.groups.empty() && s.quiescent == nil && s.blocked.empty()
+	switch {
+	case wait && !s.intake.isOpen && s.queued < s.room:
+		s.intake.start(s.room - s.queued)
+	case !wait && s.intake.isOpen:
+		s.closeIntake()
+		s.fill()
+	}
+}

@@ -1,0 +1,468 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// ErrStopped is the outcome of a job that Stop kept from running or canceled
+// while it ran.
+var ErrStopped = errors.New("dispatch: pool stopped")
+
+// Kind is how a job ended, as it is counted.
+type Kind uint8
+
+// The kinds of outcomes.
+const (
+	Succeeded Kind = iota
+	Failed
+	Panicked
+	Canceled
+	TimedOut
+	Dropped
+	Kinds // their number
+)
+
+// By tells who decided an outcome.
+type By uint8
+
+const (
+	ByJob    By = iota // its handler, a timeout, a Cancel
+	ByCaller           // the end of the caller's context
+	ByPool             // Stop
+)
+
+// Outcome is how a job ends.
+type Outcome struct {
+	Err   error
+	Limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
+	Kind  Kind
+	By    By
+}
+
+// The phases of a task go one way only:
+//
+//	offered ──► accepted ──► running ──┐
+//	   │            │           │      │
+//	   └────────────┴───────────┴──► completing ──► settled ──► returned
+//	                                     └────────────────────────┘
+//
+// A job is offered while its caller's context is watched and the pool has not
+// accepted it. It is running once its handler is entered. Whoever takes it to
+// completing, by compare-and-swap, decides its outcome: the worker, without the
+// scheduler's mutex, or somebody else, with it. A job that others decide while it
+// runs is settled, and keeps its slot until its handler has returned.
+const (
+	accepted uint32 = iota
+	offered
+	running
+	completing
+	settled
+	returned
+)
+
+// A stage says where the slot of a job is. Guarded by the scheduler's mutex.
+//
+//	waiting ──► granted ──► handed ──► begun
+//	               ▼           ▼         ▼
+//	           withdrawn    released   early
+//
+// Most jobs come to granted and handed in one step. The steps down are those of a
+// job that is settled before its handler is entered.
+type stage uint8
+
+const (
+	waiting   stage = iota // it has none
+	granted                // it has one, and no worker yet
+	handed                 // a worker has the job in hand, and may be about to wake
+	begun                  // the worker has turned to it: a constructor, or Ready, may take long
+	withdrawn              // its slot is free for others, and no worker has it
+	released               // its slot is free for others, and a worker has it
+	early                  // its slot is with the worker until that is back; the job does not count as running
+)
+
+// Task is the part of a job that does not depend on its types.
+type Task struct {
+	s   *Scheduler
+	ctx *Context // of the handler; written by who makes the job and by who is the last to need it
+
+	phase      atomic.Uint32
+	watchIndex int32  // with watch
+	watch      *watch // of the caller's context. Guarded by watches.mu
+
+	// The outcome, written while the phase is completing.
+	err  error
+	kind Kind
+	by   By
+
+	watching  bool  // the caller's context is watched. Written before the job is accepted
+	byOthers  bool  // not the worker has decided. This and what follows is guarded by the scheduler's mutex
+	overLimit bool  // it runs on top of the limit
+	stage     stage // of its slot
+
+	waiter     chan struct{} // gets one token when the outcome is decided
+	rare       *rarities
+	exec       *Execution // of the worker that runs it, in pools that interrupt
+	job        Job        // nil for the task of a run of a group
+	prev, next *Task      // in the queue
+}
+
+// rarities is what few tasks have.
+type rarities struct {
+	done chan struct{} // closed when the outcome is decided; Future.Done has asked
+	loan loan          // of its slot, while it waits for its own pool
+}
+
+// Job is the typed part of a job, as the scheduler sees it.
+type Job interface {
+	// Forget drops the input: no handler will get it. The mutex is held.
+	Forget()
+}
+
+// Init makes a job of zero memory; ctx is new, and becomes its context.
+func (t *Task) Init(s *Scheduler, job Job, ctx *Context, caller context.Context) {
+	t.s, t.job, t.ctx = s, job, ctx
+	ctx.caller, ctx.task = caller, t
+}
+
+// Reuse makes the task of a job that has been waited for, and is Reusable, that of
+// another.
+func (t *Task) Reuse(ctx *Context, caller context.Context) {
+	t.ctx = ctx
+	t.phase.Store(accepted)
+	t.err, t.kind, t.by = nil, Succeeded, ByJob
+	t.overLimit, t.stage = false, waiting
+	ctx.caller, ctx.task = caller, t
+}
+
+// Reusable tells whether nobody but the caller knows of the task: its worker has
+// decided the outcome, which the caller has waited for, and nobody else has asked.
+func (t *Task) Reusable() bool {
+	return t.phase.Load() == returned && !t.byOthers && t.rare == nil && !t.watching
+}
+
+// Job returns the typed part.
+func (t *Task) Job() Job { return t.job }
+
+// Context returns the context for the handler.
+func (t *Task) Context() *Context { return t.ctx }
+
+// Err returns the error of the outcome of a task that is resolved.
+func (t *Task) Err() error { return t.err }
+
+// Await makes ch the channel on which the caller waits, before the job is accepted.
+func (t *Task) Await(ch chan struct{}) { t.waiter = ch }
+
+// Limit sets the limit of a call, before the job is accepted, and returns how long
+// its timer is to wait.
+func (t *Task) Limit(limit time.Duration) time.Duration {
+	now := t.s.Since()
+	t.ctx.limit = limit
+	t.ctx.deadline = t.s.due(t.ctx.caller, saturate(now, limit))
+	return t.ctx.deadline - now
+}
+
+// AwaitOutcome waits for the outcome, which it decides when the caller's context is
+// done or the limit has passed. ch is what Await was given.
+func (t *Task) AwaitOutcome(ch chan struct{}, a *Admission) {
+	s := t.s
+	if a.Outer != nil {
+		defer s.endLoan(s.lend(a.Outer, t))
+	}
+	if a.Done == nil && a.Expired == nil {
+		<-ch
+		return
+	}
+	select {
+	case <-ch:
+		return
+	case <-a.Done:
+		s.completeByCaller(t, a.Ctx)
+	case <-a.Expired:
+		s.completeByLimit(t, a)
+	}
+	<-ch // whoever settled the job has sent the token or is about to
+}
+
+// completeByCaller ends a job whose caller's context is done: also if that ends the
+// goroutine when it is asked for its reason.
+func (s *Scheduler) completeByCaller(t *Task, ctx context.Context) {
+	gone := EndedWithoutReason()
+	defer func() { s.Complete(t, &gone) }()
+	gone = s.cfg.Guard.Ended(ctx)
+}
+
+// completeByLimit ends a job whose limit has passed, and which runs or waits.
+func (s *Scheduler) completeByLimit(t *Task, a *Admission) {
+	gone := Outcome{Kind: TimedOut, Limit: a.Limit}
+	defer func() { s.Complete(t, &gone) }()
+	gone = s.Expired(a)
+}
+
+// Resolved tells whether the outcome has been decided.
+func (t *Task) Resolved() bool { return t.phase.Load() >= settled }
+
+// Outcome returns the outcome of a task that is resolved.
+func (t *Task) Outcome() Outcome { return Outcome{Kind: t.kind, Err: t.err, By: t.by} }
+
+// accept makes an offered task accepted; false if it has been settled instead.
+func (t *Task) accept() bool {
+	return t.phase.Load() == accepted || t.phase.CompareAndSwap(offered, accepted)
+}
+
+// Enter notes that the handler is about to be called; false if the job has been
+// settled, and it must not be.
+func (t *Task) Enter() bool { return t.phase.CompareAndSwap(accepted, running) }
+
+// Decide has the worker of the task decide its outcome; false if others have. Only
+// after it may the worker write the output.
+func (t *Task) Decide() bool {
+	return t.phase.CompareAndSwap(running, completing) || t.phase.CompareAndSwap(accepted, completing)
+}
+
+// write writes the outcome, before the phase says so.
+func (t *Task) write(o *Outcome, ran bool) {
+	t.kind, t.err, t.by = o.Kind, o.Err, o.By
+	if o.Limit != 0 {
+		t.err = t.s.cfg.Timeout(o.Limit, ran)
+	}
+}
+
+// tell wakes those who wait for the outcome. The mutex is held.
+func (t *Task) tell() {
+	if t.rare != nil && t.rare.done != nil {
+		t.s.after.add(closing(t.rare.done))
+	}
+	if t.waiter != nil {
+		t.s.after.add(token(t.waiter))
+		t.waiter = nil
+	}
+}
+
+// complete ends t from outside its handler, unless it has ended before. What runs
+// is told through its context, and keeps its slot until it returns. The mutex is
+// held.
+func (s *Scheduler) complete(t *Task, o *Outcome) bool {
+	ran := false
+	switch {
+	case t.phase.CompareAndSwap(offered, completing):
+		// Its caller's context was done before it was accepted, and now it
+		// will not be: there is no outcome to count, and nobody to tell.
+		t.write(o, false)
+		t.phase.Store(settled)
+		return false
+	case t.phase.CompareAndSwap(accepted, completing):
+	case t.phase.CompareAndSwap(running, completing):
+		ran = true
+	default:
+		return false
+	}
+	t.write(o, ran)
+	t.byOthers = true
+	if t.job != nil {
+		s.ended[o.Kind]++
+		if !ran {
+			s.withdraw(t)
+		}
+	}
+	t.phase.Store(settled)
+	if ran || t.stage == early {
+		s.after.add(t.ctx)
+	}
+	t.tell()
+	if t.exec != nil {
+		t.exec.interrupt(t)
+	}
+	if t.watching {
+		s.background++
+		s.after.add((*endOfWatch)(t))
+	} else {
+		t.dropContext()
+	}
+	return true
+}
+
+// withdraw takes a job out whose handler will not be entered. The mutex is held.
+func (s *Scheduler) withdraw(t *Task) {
+	s.closeIntake()
+	switch t.stage {
+	case waiting:
+		s.queued--
+	case granted:
+		s.granted--
+		t.stage = withdrawn
+	case handed:
+		s.running--
+		if t.stage = released; t.overLimit {
+			t.stage = early // its worker gives the slot back to the job that lent it
+		} else {
+			s.returning++
+		}
+	case begun:
+		s.running--
+		t.stage = early
+	}
+	if t.stage == released || t.stage == withdrawn && !t.overLimit {
+		s.inUse--
+	}
+	s.queue.remove(t)
+	if s.state == Stopping {
+		s.unstarted.Tasks = append(s.unstarted.Tasks, t)
+	} else {
+		t.job.Forget()
+	}
+}
+
+// endOfWatch is the effect that ends the watch of a settled task.
+type endOfWatch Task
+
+func (t *endOfWatch) perform() {
+	s := t.s
+	s.watches.remove((*Task)(t))
+	s.lock()
+	(*Task)(t).dropContext()
+	s.background--
+	s.unlock()
+}
+
+// dropContext gives up the context of a settled job that no worker has: its future
+// may be kept for long. The mutex is held.
+func (t *Task) dropContext() {
+	if t.job != nil && (t.stage == waiting || t.stage == withdrawn) {
+		t.ctx = nil
+	}
+}
+
+// perform ends the context of a task that others have settled.
+func (c *Context) perform() { c.end(c.task.Outcome()) }
+
+// The methods of a member of a watch.
+
+func (t *Task) callerContext() context.Context { return t.ctx.caller }
+func (t *Task) callerEnded(o *Outcome)         { t.s.complete(t, o) }
+func (t *Task) watched() (*watch, int32)       { return t.watch, t.watchIndex }
+func (t *Task) setWatch(e *watch, index int32) { t.watch, t.watchIndex = e, index }
+
+// Leave ends the context of the job, and its watch: the handler has returned. o is
+// the outcome if the worker has decided it, and nil if others have.
+func (t *Task) Leave(o *Outcome) {
+	if o == nil {
+		if !t.Resolved() { // they are about to write it, with the mutex held
+			t.s.lock()
+			t.s.unlock() //nolint:staticcheck // a barrier
+		}
+		theirs := t.Outcome()
+		o = &theirs
+	}
+	if o.Kind == Canceled || o.Kind == TimedOut {
+		t.ctx.finish(o)
+	} else {
+		t.ctx.finish(nil)
+	}
+	if t.watching {
+		t.s.watches.remove(t)
+	}
+}
+
+// Watch has the job canceled when done is closed, which is the Done channel of its
+// caller's context. It is called before the job is accepted.
+func (t *Task) Watch(done <-chan struct{}) {
+	t.watching = true
+	t.phase.Store(offered)
+	t.s.watches.add(t, done)
+}
+
+// Unwatch undoes Watch, for a job that was refused.
+func (t *Task) Unwatch() {
+	if t.watching {
+		t.s.watches.remove(t)
+	}
+}
+
+// Cancel ends the job with context.Canceled; false if its outcome had been decided.
+func (t *Task) Cancel() bool { return t.s.Complete(t, &Outcome{Kind: Canceled, Err: context.Canceled}) }
+
+// Done returns a channel that is closed when the outcome is decided.
+func (t *Task) Done() <-chan struct{} {
+	t.s.lock()
+	defer t.s.unlock()
+	return t.done()
+}
+
+// done is Done; the mutex is held.
+func (t *Task) done() chan struct{} {
+	r := t.rarities()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		if t.Resolved() {
+			close(r.done)
+		}
+	}
+	return r.done
+}
+
+func (t *Task) rarities() *rarities {
+	if t.rare == nil {
+		t.rare = new(rarities)
+	}
+	return t.rare
+}
+
+// Wait blocks until t is resolved, and returns nil, or until ctx is done, and
+// returns its cause. A job of the pool lends its slot to what it waits for.
+func (t *Task) Wait(ctx context.Context) error {
+	if t.Resolved() {
+		return nil
+	}
+	s := t.s
+	caller := s.Look(ctx)
+	if caller.Err != nil {
+		return caller.Err
+	}
+	if caller.Outer != nil {
+		defer s.endLoan(s.lend(caller.Outer, t))
+	}
+
+	// The first that waits gets a token on a channel of the pool; only if
+	// several wait at once do they share a channel made for this task.
+	w := s.GetWaiter()
+	defer s.PutWaiter(w)
+	signal, mine := t.wait(w.Ch)
+	select {
+	case <-signal:
+		return nil
+	case <-caller.Done:
+	}
+	if mine && !t.waitNoMore(w.Ch) {
+		<-w.Ch // on its way
+	}
+	if t.Resolved() {
+		return nil
+	}
+	return s.cfg.Guard.Ended(ctx).Err
+}
+
+// wait returns the channel that tells of the outcome: ch, which gets a token, if
+// nobody waits yet.
+func (t *Task) wait(ch chan struct{}) (signal <-chan struct{}, mine bool) {
+	t.s.lock()
+	defer t.s.unlock()
+	if t.waiter != nil || t.Resolved() {
+		return t.done(), false
+	}
+	t.waiter = ch
+	return ch, true
+}
+
+// waitNoMore takes ch back; false if it gets its token all the same.
+func (t *Task) waitNoMore(ch chan struct{}) bool {
+	t.s.lock()
+	defer t.s.unlock()
+	if t.waiter != ch {
+		return false
+	}
+	t.waiter = nil
+	return true
+}

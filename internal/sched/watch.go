@@ -1,0 +1,121 @@
+package sched
+
+import (
+	"context"
+	"sync"
+)
+
+// watches tells jobs and groups that their callers' contexts are done. All that
+// share a Done channel share one registration with the context package, which
+// starts one goroutine for all of them when the channel is closed.
+//
+// Its mutex is a leaf: nothing else is locked, and no user code is called, while
+// it is held.
+type watches struct {
+	guard Guard
+	ended func([]expired) // called once with all whose context is done
+
+	mu     sync.Mutex
+	byDone map[<-chan struct{}]*watch
+}
+
+// member is a job or a group that is watched.
+type member interface {
+	callerContext() context.Context // watches.mu is held
+	callerEnded(o *Outcome)         // ends it; the scheduler's mutex is held
+	watched() (*watch, int32)       // its registration, and its index there; watches.mu is held, here and below
+	setWatch(e *watch, index int32)
+}
+
+// expired is a member whose context is done.
+type expired struct {
+	member
+	ctx context.Context // the member itself may have ended meanwhile, and given it up
+}
+
+// watch is one registration.
+type watch struct {
+	of      *watches
+	done    <-chan struct{}
+	members []member
+	stop    func() bool // ends the registration; nil until it is made
+	fired   bool        // the channel is closed: the members are on their way to ended
+}
+
+// add has m told when done is closed, which is the Done channel of its context.
+func (w *watches) add(m member, done <-chan struct{}) {
+	w.mu.Lock()
+	e, shared := w.byDone[done]
+	if !shared {
+		e = &watch{of: w, done: done}
+		if w.byDone == nil {
+			w.byDone = make(map[<-chan struct{}]*watch)
+		}
+		w.byDone[done] = e
+	}
+	m.setWatch(e, int32(len(e.members)))
+	e.members = append(e.members, m)
+	w.mu.Unlock()
+	if shared {
+		return
+	}
+
+	stop := context.AfterFunc(w.guard.shielded(m.callerContext(), done), e.fire)
+	w.mu.Lock()
+	e.stop = stop
+	unused := e.forgetIfEmpty()
+	w.mu.Unlock()
+	if unused {
+		stop()
+	}
+}
+
+// remove takes m out. When it returns, nothing is left of m with its context.
+func (w *watches) remove(m member) {
+	w.mu.Lock()
+	e, index := m.watched()
+	if e == nil { // or it has fired
+		w.mu.Unlock()
+		return
+	}
+	last := len(e.members) - 1
+	e.members[index] = e.members[last]
+	e.members[index].setWatch(e, index)
+	m.setWatch(nil, 0)
+	e.members[last] = nil
+	e.members = e.members[:last]
+	unused := e.forgetIfEmpty()
+	w.mu.Unlock()
+	if unused {
+		e.stop()
+	}
+}
+
+// forgetIfEmpty takes the watch out of the table if nobody needs it any more; its
+// registration is to be ended then.
+func (e *watch) forgetIfEmpty() bool {
+	if e.fired || e.stop == nil || len(e.members) > 0 {
+		return false
+	}
+	if e.of.byDone[e.done] == e {
+		delete(e.of.byDone, e.done)
+	}
+	return true
+}
+
+// fire is called by the context package, on a goroutine of its own.
+func (e *watch) fire() {
+	e.of.mu.Lock()
+	e.fired = true
+	members := make([]expired, len(e.members))
+	for i, m := range e.members {
+		members[i] = expired{m, m.callerContext()}
+		m.setWatch(nil, 0)
+	}
+	e.members = nil
+	if e.of.byDone[e.done] == e {
+		delete(e.of.byDone, e.done)
+	}
+	e.of.mu.Unlock()
+	e.of.ended(members)
+}

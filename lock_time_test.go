@@ -1,0 +1,448 @@
+package dispatch_test
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
+)
+
+// None waits long for a pool, however much waits in it (G17). What is measured is
+// how long the slowest of many calls takes while something large happens. Chance
+// makes a call slow now and then, on a machine that has other things to do; a
+// mutex that is held too long makes it slow each time. So it may be slow in all
+// attempts but one.
+
+// many is a number of items for which a pass over them all is noticed.
+const many = 1_000_000 / slow
+
+// cargo is an input. Its first number says what its job does.
+type cargo [4]int64
+
+// soon is a time in which a mutex must come free.
+const soon = 15 * time.Millisecond
+
+// slowest calls Stats again and again while f runs, and returns how long the
+// slowest call took.
+func slowest[In, Out any](p *dispatch.Pool[In, Out], f func()) (d time.Duration) {
+	stop := make(chan struct{})
+	started := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		p.Stats()
+		close(started)
+		for !isClosed(stop) {
+			begin := time.Now()
+			p.Stats()
+			d = max(d, time.Since(begin))
+			time.Sleep(50 * time.Microsecond)
+		}
+	})
+	<-started
+	f()
+	close(stop)
+	wg.Wait()
+	return d
+}
+
+// requireNobodyWaits asserts that the slowest call is quick in one of five
+// attempts. Each prepares a pool, and returns what is to happen meanwhile, and
+// what comes after.
+func requireNobodyWaits(t *testing.T, what string, prepare func(t *testing.T) (p *dispatch.Pool[cargo, int8], during, after func())) {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // the system wakes sooner than a busy runtime who has got a mutex
+	var best time.Duration
+	for range 5 {
+		p, during, after := prepare(t)
+		debug.FreeOSMemory() // memory that is new to the process is part of what work costs
+		d := slowest(p, during)
+		after()
+		require.NoError(t, p.Close())
+		if best == 0 || d < best {
+			best = d
+		}
+		if best <= soon {
+			return
+		}
+	}
+	require.Fail(t, "a call of Stats took "+best.String(), "while %s", what)
+}
+
+// flags is a handler: inputs of 1 wait for their context, those of 2 fail, and
+// those of 3 wait for the gate.
+type flags struct{ gate chan struct{} }
+
+func (f flags) handle(ctx context.Context, in cargo) (int8, error) {
+	switch in[0] {
+	case 1:
+		<-ctx.Done()
+	case 2:
+		<-f.gate
+		return 0, errUser
+	case 3:
+		<-f.gate
+	}
+	return int8(in[0]), nil
+}
+
+func TestG17NobodyWaitsWhileALargeBatchChanges(t *testing.T) {
+	bg := context.Background()
+	quick := make([]cargo, many)
+	mapIns := slices.Repeat([]cargo{{1}}, 2*many)
+	slowIns := slices.Repeat([]cargo{{1}}, many)
+	first := func(kind int64) []cargo {
+		ins := make([]cargo, many)
+		ins[0][0], ins[1][0] = kind, 3
+		return ins
+	}
+	type batch = dispatch.Batch[cargo, int8]
+	for what, prepare := range map[string]func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()){
+		"inputs are added": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			b := p.Batch(bg)
+			return p, func() { _ = b.Add(quick...) }, b.Close
+		},
+		"Results is called": func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			b := p.Batch(bg)
+			_ = b.Add(quick...)
+			_, err := b.Wait(bg)
+			require.NoError(t, err)
+			return p, func() { b.Results() }, func() {}
+		},
+		"it is canceled": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			b := p.Batch(bg)
+			_ = b.Add(slowIns...)
+			return p, b.Cancel, func() {}
+		},
+		"it is canceled, with a channel of results": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			b := p.Batch(bg)
+			_ = b.Add(slowIns...)
+			b.Results()
+			return p, b.Cancel, func() {}
+		},
+		"its context ends": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			ctx, cancel := context.WithCancel(bg)
+			b := p.Batch(ctx)
+			_ = b.Add(slowIns...)
+			return p, func() { cancel(); _, _ = b.Wait(bg) }, func() {}
+		},
+		"a failure stops it": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			f := flags{make(chan struct{})}
+			p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(2)))
+			b := p.Batch(bg, dispatch.StopOnError())
+			_ = b.Add(first(2)...)
+			return p, func() { close(f.gate); _, _ = b.Wait(bg) }, func() {}
+		},
+		"a success stops it": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			f := flags{make(chan struct{})}
+			p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+			b := p.Batch(bg, dispatch.StopOnSuccess())
+			_ = b.Add(first(3)...)
+			return p, func() { close(f.gate); _, _ = b.Wait(bg) }, func() {}
+		},
+		"the pool stops": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			_ = p.Batch(bg).Add(slowIns...)
+			return p, func() { p.Stop() }, func() {}
+		},
+		"a context of a Map ends": func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			ctx, cancel := context.WithCancel(bg)
+			returned := make(chan struct{})
+			go func() {
+				defer close(returned)
+				_, _ = p.Map(ctx, mapIns)
+			}()
+			eventually(t, "it runs", func() bool { return p.Stats().Running == 2 })
+			return p, func() { cancel(); <-returned; _ = p.Wait(bg) }, func() {}
+		},
+		"an input of a Map fails": func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			f := flags{make(chan struct{})}
+			p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+			returned := make(chan struct{})
+			go func() {
+				defer close(returned)
+				_, _ = p.Map(bg, slices.Concat([]cargo{{2}}, mapIns))
+			}()
+			eventually(t, "it runs", func() bool { return p.Stats().Running == 1 })
+			return p, func() { close(f.gate); <-returned }, func() {}
+		},
+		"a pool with a Map stops": func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))
+			returned := make(chan struct{})
+			go func() {
+				defer close(returned)
+				_, _ = p.Map(bg, mapIns)
+			}()
+			eventually(t, "it runs", func() bool { return p.Stats().Running == 2 })
+			return p, func() { p.Stop(); <-returned }, func() {}
+		},
+		"a loop over All breaks off": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			f := flags{make(chan struct{})}
+			p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+			b := p.Batch(bg)
+			ins := slices.Clone(slowIns)
+			ins[0][0] = 3
+			_ = b.Add(ins...)
+			return p, func() {
+				close(f.gate)
+				for range b.All() {
+					break
+				}
+			}, func() {}
+		},
+	} {
+		t.Run(what, func(t *testing.T) { requireNobodyWaits(t, what, prepare) })
+	}
+}
+
+func TestG17NobodyWaitsWhileManyQueuedJobsEnd(t *testing.T) {
+	const n = 200_000 / slow
+	bg := context.Background()
+	fill := func(t *testing.T, ctx context.Context) *dispatch.Pool[cargo, int8] {
+		t.Helper()
+		p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(1), dispatch.WithQueue(dispatch.Unlimited)))
+		for range n {
+			_, err := p.Submit(ctx, cargo{1})
+			require.NoError(t, err)
+		}
+		return p
+	}
+	t.Run("Stop", func(t *testing.T) {
+		requireNobodyWaits(t, "a pool with many queued jobs stops", func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			p := fill(t, bg)
+			return p, func() { require.GreaterOrEqual(t, len(p.Stop()), n-1) }, func() {}
+		})
+	})
+	t.Run("their context", func(t *testing.T) {
+		requireNobodyWaits(t, "the context of many queued jobs ends", func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+			t.Helper()
+			ctx, cancel := context.WithCancel(bg)
+			p := fill(t, ctx)
+			return p, func() { cancel(); _ = p.Wait(bg) }, func() {}
+		})
+	})
+}
+
+// Many small batches were quadratic: each emptied one was taken out of the front
+// of a slice, in one critical section.
+func TestG17NobodyWaitsForManySmallBatches(t *testing.T) {
+	const n = 40_000 / slow
+	bg := context.Background()
+	type pool = dispatch.Pool[cargo, int8]
+	fill := func(t *testing.T, ctx context.Context, seal bool) (*pool, flags, []*dispatch.Batch[cargo, int8]) {
+		t.Helper()
+		f := flags{make(chan struct{})}
+		p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+		_, err := p.Submit(bg, cargo{3})
+		require.NoError(t, err)
+		batches := make([]*dispatch.Batch[cargo, int8], n)
+		for i := range batches {
+			batches[i] = p.Batch(ctx)
+			require.NoError(t, batches[i].Add(cargo{}))
+			if seal {
+				batches[i].Close()
+			}
+		}
+		return p, f, batches
+	}
+	for what, during := range map[string]func(p *pool, f flags, batches []*dispatch.Batch[cargo, int8]){
+		"they run": func(p *pool, f flags, _ []*dispatch.Batch[cargo, int8]) {
+			close(f.gate)
+			_ = p.Wait(bg)
+		},
+		"the pool stops": func(p *pool, f flags, _ []*dispatch.Batch[cargo, int8]) {
+			p.Stop()
+			close(f.gate)
+		},
+		"the pool closes": func(p *pool, f flags, _ []*dispatch.Batch[cargo, int8]) {
+			closed := make(chan struct{})
+			go func() {
+				defer close(closed)
+				_ = p.Close()
+			}()
+			for p.Stats().State == dispatch.Running {
+				runtime.Gosched()
+			}
+			close(f.gate)
+			<-closed
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			requireNobodyWaits(t, "many batches wait and "+what, func(t *testing.T) (*pool, func(), func()) {
+				t.Helper()
+				p, f, batches := fill(t, bg, what != "the pool closes")
+				return p, func() { during(p, f, batches) }, func() {}
+			})
+		})
+	}
+	for what, ordered := range map[string]func([]*dispatch.Batch[cargo, int8]){
+		"first to last": func([]*dispatch.Batch[cargo, int8]) {},
+		"last to first": slices.Reverse[[]*dispatch.Batch[cargo, int8]],
+	} {
+		t.Run("they are canceled "+what, func(t *testing.T) {
+			p, f, batches := fill(t, bg, false)
+			ordered(batches)
+			begin := time.Now()
+			for _, b := range batches {
+				b.Cancel()
+			}
+			took := time.Since(begin)
+			close(f.gate)
+			require.NoError(t, p.Close())
+			require.Less(t, took, time.Second*n/40_000, "for %d batches", n)
+		})
+	}
+}
+
+func TestG17NobodyWaitsForManyMaps(t *testing.T) {
+	const n = 20_000 / slow
+	for what, canceled := range map[string]bool{"they run": false, "they are canceled": true} {
+		t.Run(what, func(t *testing.T) {
+			requireNobodyWaits(t, "many Maps wait and "+what, func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+				t.Helper()
+				f := flags{make(chan struct{})}
+				p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+				_, err := p.Submit(context.Background(), cargo{3})
+				require.NoError(t, err)
+				ctx, cancel := context.WithCancel(context.Background())
+				var all sync.WaitGroup
+				for range n {
+					all.Go(func() { _, _ = p.Map(ctx, []cargo{{}}) })
+				}
+				eventually(t, "all wait", func() bool { return p.Stats().Queued == n })
+				return p, func() {
+						if canceled {
+							cancel()
+						} else {
+							close(f.gate)
+						}
+						all.Wait()
+					}, func() {
+						cancel()
+						if canceled {
+							close(f.gate)
+						}
+					}
+			})
+		})
+	}
+}
+
+// Stats, and each end of a job while somebody waits for the last, looked at every
+// batch that was open.
+func TestG17StatsCostsNoMoreWithManyBatches(t *testing.T) {
+	const n = 50_000 / slow
+	bg := context.Background()
+	f := flags{make(chan struct{})}
+	p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1)))
+	_, err := p.Submit(bg, cargo{3})
+	require.NoError(t, err)
+	for range n {
+		require.NoError(t, p.Batch(bg).Add(cargo{}))
+	}
+	const calls = 200
+	begin := time.Now()
+	for range calls {
+		require.Equal(t, n, p.Stats().Queued)
+	}
+	require.Less(t, time.Since(begin)/calls, 100*time.Microsecond, "a call of Stats")
+	close(f.gate)
+	require.NoError(t, p.Close())
+}
+
+// Stream moved its look-ahead by one for each outcome.
+func TestG17AStreamThatIsFarAheadCostsNoMore(t *testing.T) {
+	const n = 150_000 / slow
+	f := flags{make(chan struct{})}
+	p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(n), dispatch.WithQueue(dispatch.Unlimited)))
+	ins := func(yield func(cargo) bool) {
+		for i := range n {
+			in := cargo{}
+			if i == 0 {
+				in[0] = 3
+			}
+			if !yield(in) {
+				return
+			}
+		}
+		close(f.gate)
+	}
+	var begin time.Time
+	for range p.Stream(context.Background(), ins) {
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+	}
+	require.Less(t, time.Since(begin), 600*time.Millisecond, "for %d outcomes", n)
+	require.NoError(t, p.Close())
+}
+
+// A job that waits for many others at once looked at all of them, for each.
+func TestG17AJobMayWaitForManyAtOnce(t *testing.T) {
+	const n = 50_000 / slow
+	var p *dispatch.Pool[int, int]
+	p = dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
+		if in == 0 {
+			return in, nil
+		}
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() { _, _ = p.Process(ctx, 0) })
+		}
+		all.Wait()
+		return in, nil
+	}, dispatch.WithWorkers(1), dispatch.WithQueue(dispatch.Unlimited)))
+	begin := time.Now()
+	_, err := p.Process(context.Background(), 1)
+	require.NoError(t, err)
+	require.Less(t, time.Since(begin), 2*time.Second)
+	require.NoError(t, p.Close())
+}
+
+// Who waits for room is let in one by one, and refused one by one.
+func TestG17NobodyWaitsForManyThatWaitForRoom(t *testing.T) {
+	const n = 50_000 / slow
+	for what, end := range map[string]func(p *dispatch.Pool[cargo, int8]){
+		"Stop":   func(p *dispatch.Pool[cargo, int8]) { p.Stop() },
+		"Resize": func(p *dispatch.Pool[cargo, int8]) { _ = p.Resize(dispatch.Unlimited) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			requireNobodyWaits(t, what+" with many that wait for room", func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
+				t.Helper()
+				f := flags{make(chan struct{})}
+				p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
+				_, err := p.Submit(context.Background(), cargo{3})
+				require.NoError(t, err)
+				var all sync.WaitGroup
+				var started sync.WaitGroup
+				started.Add(n)
+				for range n {
+					all.Go(func() {
+						started.Done()
+						_, _ = p.Submit(context.Background(), cargo{0})
+					})
+				}
+				started.Wait()
+				time.Sleep(5 * time.Millisecond) // for the last of them to get there
+				return p, func() { end(p) }, func() { close(f.gate); all.Wait() }
+			})
+		})
+	}
+}

@@ -1,0 +1,366 @@
+package dispatch
+
+import (
+	"iter"
+	"slices"
+	"sync/atomic"
+	"unsafe"
+
+	"example.com/dispatch/internal/sched"
+)
+
+// How the outcomes of a batch get to its readers.
+
+// resultsChan is the channel of results, which a batch has once somebody asks.
+type resultsChan[In, Out any] struct {
+	ch       chan Result[In, Out]
+	canceled chan struct{} // closed when the batch is halted
+	aborted  bool          // canceled is closed. Guarded by Batch.reading
+
+	// busy tells that what comes is to join waiting, because ch is full or what
+	// came before is on its way there. Written with Batch.reading held.
+	busy    atomic.Bool
+	waiting []Result[In, Out] // for the pump to send. Guarded by Batch.reading
+}
+
+// result returns the outcome of an input that has it.
+func (b *Batch[In, Out]) result(c *chunk[In, Out], i int) Result[In, Out] {
+	r := Result[In, Out]{Index: c.first + i, In: c.ins[i], Out: c.outs[i]}
+	if c.unclaimed(i) {
+		r.Err = b.haltErr()
+	} else {
+		r.Err = c.err(i)
+	}
+	return r
+}
+
+// unclaimed tells whether the batch was halted before anybody had claimed an input.
+func (c *chunk[In, Out]) unclaimed(i int) bool {
+	from := c.halted.Load()
+	return from > 0 && int64(i) >= from-1
+}
+
+// decided tells whether an input has its outcome.
+func (c *chunk[In, Out]) decided(i int) bool {
+	return c.states[i].Load()&decided != 0 || c.unclaimed(i)
+}
+
+// write writes the outcome of an input that was not a plain success; deliver
+// follows.
+func (b *Batch[In, Out]) write(c *chunk[In, Out], i int, o *sched.Outcome) {
+	if err := b.errOf(o); err != nil {
+		c.setErr(i, err)
+	}
+	if o.Kind == sched.Canceled || o.Kind == sched.TimedOut && o.By == sched.ByCaller {
+		c.states[i].Store(stopped)
+	}
+}
+
+// deliver hands out the outcome of an input.
+func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
+	state := &c.states[i]
+	bits := state.Load() | decided
+	o := b.results.Load()
+	if o != nil {
+		state.Store(bits | sent)
+	} else {
+		state.Store(bits)
+		// Results looks for what is decided after it has made the channel; this
+		// looks for the channel after it has decided. One sends it.
+		if o = b.results.Load(); o != nil && !state.CompareAndSwap(bits, bits|sent) {
+			o = nil
+		}
+	}
+	if b.awaited.Load() {
+		b.tellReaders(c.first + i)
+	}
+	if o == nil {
+		return
+	}
+	if r := b.result(c, i); o.busy.Load() || !o.offer(r) {
+		b.sendLater(o, r)
+	}
+}
+
+// offer sends an outcome if there is room.
+func (o *resultsChan[In, Out]) offer(r Result[In, Out]) bool {
+	select {
+	case o.ch <- r:
+		return true
+	default:
+		return false
+	}
+}
+
+func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], r Result[In, Out]) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if !o.busy.Load() {
+		if o.offer(r) {
+			return
+		}
+		o.busy.Store(true)
+		sched.Go(func() { b.pump(o) })
+	}
+	o.waiting = append(o.waiting, r)
+}
+
+// pump sends what did not fit into the channel when it came.
+func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
+	for {
+		b.reading.Lock()
+		results := o.waiting
+		o.waiting = nil
+		if len(results) == 0 {
+			o.busy.Store(false)
+			if b.over {
+				close(o.ch)
+			}
+			b.reading.Unlock()
+			return
+		}
+		b.reading.Unlock()
+		for _, r := range results {
+			select {
+			case o.ch <- r:
+			case <-o.canceled:
+				o.offer(r) // or else it is not sent
+			}
+		}
+	}
+}
+
+// Results returns the channel of the outcomes, in the order in which they come;
+// those that are there when it is called for the first time come in the order of
+// the inputs. It is closed when the batch is sealed and all of them have been
+// received. The channel has room for the inputs there are when Results is first
+// called, and for a few more: whether it is read or not disturbs nobody. While
+// there are more unread outcomes than that, a goroutine stays with the batch, until
+// they have been read, or the batch is canceled; after a cancel, outcomes that do
+// not fit are not sent. All calls return the same channel.
+//
+// A batch that a job has made on its own pool may be read from within that job:
+// from the call of Results until the batch is over, the job's slot is lent to
+// the batch.
+func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
+	o, opened := b.openResults()
+	if !opened {
+		return o.ch
+	}
+	if b.HaltedWith() != nil {
+		b.stopResults()
+	}
+	for c := range b.chunks {
+		for i := range c.filled() {
+			if c.takeToSend(i) {
+				b.send(o, b.result(c, i))
+			}
+		}
+	}
+	b.endSending(o)
+	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+		b.Close()
+	}
+	if b.outer != nil {
+		b.Lend(b.outer)
+	}
+	b.Watch(b.done)
+	return o.ch
+}
+
+// openResults makes the channel, unless there is one. What is sent meanwhile has to
+// wait until endSending.
+func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
+	const spare, bytes = 128, 8192
+	room := min(spare, max(1, bytes/int(unsafe.Sizeof(Result[In, Out]{}))))
+	total, _, _ := b.Group.Progress()
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if o := b.results.Load(); o != nil {
+		return o, false
+	}
+	o = &resultsChan[In, Out]{ch: make(chan Result[In, Out], max(total, room)), canceled: make(chan struct{})}
+	o.busy.Store(true)
+	b.results.Store(o)
+	return o, true
+}
+
+// takeToSend claims the sending of an outcome, if there is one that nobody has sent.
+func (c *chunk[In, Out]) takeToSend(i int) bool {
+	state := c.states[i].Load()
+	if state&sent != 0 || state&decided == 0 && !c.unclaimed(i) {
+		return false
+	}
+	return c.states[i].CompareAndSwap(state, state|decided|sent)
+}
+
+// send sends an outcome before any that came since the channel was made.
+func (b *Batch[In, Out]) send(o *resultsChan[In, Out], r Result[In, Out]) {
+	if !o.offer(r) { // more inputs have been added
+		b.reading.Lock()
+		o.waiting = append(o.waiting, r)
+		b.reading.Unlock()
+	}
+}
+
+// endSending has the channel carry what comes from now on.
+func (b *Batch[In, Out]) endSending(o *resultsChan[In, Out]) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if len(o.waiting) > 0 {
+		sched.Go(func() { b.pump(o) })
+		return
+	}
+	o.busy.Store(false)
+	if b.over {
+		close(o.ch)
+	}
+}
+
+// stopResults hands out what was halted: to the channel what fits, and to those who
+// wait for one input.
+func (b *Batch[In, Out]) stopResults() {
+	b.reading.Lock()
+	o := b.results.Load()
+	if o != nil && !o.aborted {
+		o.aborted = true
+		close(o.canceled)
+	}
+	b.tell(func(r *indexReader) bool { return r.decided() })
+	b.reading.Unlock()
+	if o == nil {
+		return // Results sends it
+	}
+	room := cap(o.ch)
+	for _, s := range b.unclaimed {
+		for i := s.from; i < s.to && room > 0; i++ {
+			if s.chunk.takeToSend(i) {
+				room--
+				if r := b.result(s.chunk, i); o.busy.Load() || !o.offer(r) {
+					b.sendLater(o, r)
+				}
+			}
+		}
+	}
+}
+
+// indexReader is a call of All that waits for one input.
+type indexReader struct {
+	index   int
+	decided func() bool
+	ready   chan struct{} // one token
+}
+
+// All seals the batch and returns its outcomes in the order of the inputs, each
+// as soon as it can be given. A loop that breaks off cancels the rest.
+func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
+	return func(yield func(Result[In, Out]) bool) {
+		b.Close()
+		if b.outer != nil {
+			defer b.Lend(b.outer)()
+		}
+		complete := false
+		defer func() {
+			if !complete {
+				b.Cancel() // also where the loop's body panics
+			}
+		}()
+		ready := make(chan struct{}, 1)
+		for c := range b.chunks {
+			for i := range c.filled() {
+				if !c.decided(i) && b.await(c, i, ready) {
+					<-ready
+				}
+				if !yield(b.result(c, i)) {
+					return
+				}
+			}
+		}
+		complete = true
+	}
+}
+
+// await has ready told when an input has its outcome; false if it has it already.
+func (b *Batch[In, Out]) await(c *chunk[In, Out], i int, ready chan struct{}) bool {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	b.readers = append(b.readers, &indexReader{
+		index: c.first + i, decided: func() bool { return c.decided(i) }, ready: ready,
+	})
+	// Whoever decides an outcome looks for readers afterwards; this looks for the
+	// outcome after there is a reader. One of the two sees the other.
+	b.awaited.Store(true)
+	if !c.decided(i) {
+		return true
+	}
+	b.readers = b.readers[:len(b.readers)-1]
+	b.awaited.Store(len(b.readers) > 0)
+	return false
+}
+
+// tellReaders tells those that wait for the outcome of an input.
+func (b *Batch[In, Out]) tellReaders(index int) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	b.tell(func(r *indexReader) bool { return r.index == index })
+}
+
+// tell tells those readers that it is about. b.reading is held.
+func (b *Batch[In, Out]) tell(about func(*indexReader) bool) {
+	b.readers = slices.DeleteFunc(b.readers, func(r *indexReader) bool {
+		if !about(r) {
+			return false
+		}
+		r.ready <- struct{}{} // has room: the only token
+		return true
+	})
+	b.awaited.Store(len(b.readers) > 0)
+}
+
+// OnProgress is called on a goroutine that lives while there is something to tell.
+// It holds the batch, by one of left, and the pool, as a background call: neither
+// ends before the last call has returned.
+
+// progressed has onProgress told of what is new.
+func (b *Batch[In, Out]) progressed() {
+	if b.cfg.onProgress == nil {
+		return
+	}
+	now := b.Progress()
+	b.reading.Lock()
+	start := !b.reporting && !(b.told && b.reported == now)
+	b.reporting = b.reporting || start
+	b.reading.Unlock()
+	if start {
+		b.left.Add(1)
+		b.pool.sched.BeginBackground()
+		sched.Go(b.report)
+	}
+}
+
+// report calls onProgress until it has been told of all there is.
+func (b *Batch[In, Out]) report() {
+	ended := false
+	defer func() {
+		if !ended { // onProgress has called runtime.Goexit
+			sched.Go(b.report)
+		}
+	}()
+	for now, more := b.news(); more; now, more = b.news() {
+		b.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
+	}
+	ended = true
+	b.ended(1)
+	b.pool.sched.EndBackground()
+}
+
+// news returns what onProgress has not been told; without any, a reporter must be
+// started for the next.
+func (b *Batch[In, Out]) news() (now Progress, more bool) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	now = b.Progress()
+	more = !b.told || b.reported != now
+	b.told, b.reported, b.reporting = true, now, more
+	return now, more
+}

@@ -1,0 +1,267 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
+)
+
+// brought are the ways in which inputs from 1 to n come to a pool.
+var brought = map[string]func(t *testing.T, p *dispatch.Pool[int, int], n int){
+	"single jobs": func(t *testing.T, p *dispatch.Pool[int, int], n int) {
+		t.Helper()
+		submitted(t, p, n)
+	},
+	"a batch": func(t *testing.T, p *dispatch.Pool[int, int], n int) {
+		t.Helper()
+		require.NoError(t, p.Batch(t.Context()).Add(inputs(n)...))
+	},
+	"a batch that stops on an error": func(t *testing.T, p *dispatch.Pool[int, int], n int) {
+		t.Helper()
+		require.NoError(t, p.Batch(t.Context(), dispatch.StopOnError()).Add(inputs(n)...))
+	},
+	"a Map": func(t *testing.T, p *dispatch.Pool[int, int], n int) {
+		t.Helper()
+		go func() { _, _ = p.Map(context.Background(), inputs(n)) }()
+		eventually(t, "the inputs have come", func() bool { return p.Stats().Submitted >= uint64(n) })
+	},
+}
+
+// An item that Stop met in Ready, or in newWorker, was lost: it never ran, and
+// was not given back.
+func TestG11StopGivesBackWhatItMeetsBeforeItsHandlerIsEntered(t *testing.T) {
+	for place, ready := range map[string]bool{"Ready": true, "newWorker": false} {
+		for how, leave := range map[string]func(ctx context.Context) error{
+			"fails":        func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) },
+			"fails oddly":  func(ctx context.Context) error { <-ctx.Done(); return errUser },
+			"panics":       func(ctx context.Context) error { <-ctx.Done(); panic(errUser) },
+			"heeds it not": func(ctx context.Context) error { <-ctx.Done(); return nil },
+		} {
+			for name, bring := range brought {
+				for setting, opts := range map[string][]dispatch.Option{
+					"": nil, ", with limits": {dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)},
+				} {
+					t.Run(fmt.Sprint(name, " in ", place, " that ", how, setting), func(t *testing.T) {
+						var ran atomic.Int64
+						entered := make(chan struct{}, 100)
+						wait := func(ctx context.Context) error {
+							entered <- struct{}{}
+							return leave(ctx)
+						}
+						w := &workerOf{process: func(context.Context, int) (int, error) { ran.Add(1); return 0, nil }}
+						if ready {
+							w.ready = wait
+						}
+						p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {
+							if !ready {
+								if err := wait(ctx); err != nil {
+									return nil, err
+								}
+							}
+							return w, nil
+						}, append(opts, dispatch.WithWorkers(2), quiet())...))
+						bring(t, p, 5)
+						<-entered
+						<-entered
+						back := p.Stop()
+						requireSound(t, p)
+						back = append(back, p.Stop()...)
+						slices.Sort(back)
+						require.Equal(t, inputs(5), back)
+						require.Zero(t, ran.Load())
+						require.Equal(t, uint64(5), p.Stats().Canceled)
+					})
+				}
+			}
+		}
+	}
+}
+
+// Whenever Stop comes, each input that was accepted has had its handler entered
+// or is given back, and not both.
+func TestG11EachInputIsRunOrGivenBackWheneverStopComes(t *testing.T) {
+	const n = 20
+	settings := map[string]func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int]{
+		"a handler": func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int] {
+			return dispatch.Must(dispatch.New(process, dispatch.WithWorkers(2)))
+		},
+		"a handler with a limit": func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int] {
+			return dispatch.Must(dispatch.New(process, dispatch.WithWorkers(2), dispatch.WithJobTimeout(time.Hour)))
+		},
+		"a handler with a grace": func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int] {
+			return dispatch.Must(dispatch.New(process, dispatch.WithWorkers(2), dispatch.WithGrace(time.Hour, 2)))
+		},
+		"workers": func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int] {
+			return workers(&workerOf{process: process}, dispatch.WithWorkers(2))
+		},
+	}
+	for setting, open := range settings {
+		for name, bring := range brought {
+			t.Run(setting+", "+name, func(t *testing.T) {
+				for round := range 60 / slow {
+					var mu sync.Mutex
+					ran := make(map[int]bool)
+					p := open(func(_ context.Context, in int) (int, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						ran[in] = true
+						return in, nil
+					})
+					bring(t, p, n)
+					for range round % 20 * 50 {
+					}
+					back := p.Stop()
+					requireSound(t, p)
+					back = append(back, p.Stop()...)
+					for _, in := range back {
+						require.False(t, ran[in], "%d has run and is given back", in)
+						ran[in] = true
+					}
+					require.Len(t, ran, n, "accepted, and neither run nor given back")
+				}
+			})
+		}
+	}
+}
+
+// A job that had been brought forward came before those that were submitted
+// earlier.
+func TestG11StopGivesSingleJobsBackInTheOrderOfTheirSubmission(t *testing.T) {
+	for name, bring := range map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
+		"by Process": func(ctx context.Context, p *dispatch.Pool[int, int]) { _, _ = p.Process(ctx, 3) },
+		"by Future.Wait": func(ctx context.Context, p *dispatch.Pool[int, int]) {
+			f, err := p.Submit(context.WithoutCancel(ctx), 3)
+			if err == nil {
+				_, _ = f.Wait(ctx)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var made atomic.Int32
+				entered, goOn, gate := make(chan struct{}), make(chan struct{}), make(chan struct{})
+				var p *dispatch.Pool[int, int]
+				p = dispatch.Must(dispatch.NewWorkers(func(context.Context) (dispatch.Worker[int, int], error) {
+					if made.Add(1) == 2 { // the worker for the job that is brought forward is slow to be made
+						<-gate
+					}
+					return &workerOf{process: func(ctx context.Context, in int) (int, error) {
+						if in == 0 {
+							close(entered)
+							<-goOn
+							bring(ctx, p)
+						}
+						return in, nil
+					}}, nil
+				}, dispatch.WithWorkers(1)))
+				_, err := p.Submit(t.Context(), 0)
+				require.NoError(t, err)
+				<-entered
+				submitted(t, p, 2)
+				close(goOn)
+				synctest.Wait()
+				require.NoError(t, p.Batch(t.Context()).Add(5, 6))
+				require.Equal(t, []int{1, 2, 3, 5, 6}, p.Stop())
+				close(gate)
+				requireSound(t, p)
+				require.Empty(t, p.Stop(), "each is given back once")
+			})
+		})
+	}
+}
+
+// A job of a caller that runs it itself counts as submitted when it came.
+func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
+	for range 100 / slow {
+		p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}, dispatch.WithWorkers(3)))
+		submitted(t, p, 10)
+		back := p.Stop()
+		requireSound(t, p)
+		require.Equal(t, inputs(10), append(back, p.Stop()...))
+	}
+}
+
+// A worker that was written off while it was in Ready read the input of a Map
+// that had returned: the slice is the caller's again.
+func TestAMapThatHasReturnedReadsNoInputs(t *testing.T) {
+	for place, ready := range map[string]bool{"Ready": true, "newWorker": false} {
+		for how, cut := range map[string]func(p *dispatch.Pool[int, int]){
+			"Stop":      func(p *dispatch.Pool[int, int]) { p.Stop() },
+			"its limit": func(*dispatch.Pool[int, int]) {},
+		} {
+			if !ready && how == "its limit" {
+				continue // it counts from the run on
+			}
+			t.Run(how+" in "+place, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					gate := make(chan struct{})
+					wait := func(context.Context) error { <-gate; return nil }
+					var seen []int
+					w := &workerOf{process: func(_ context.Context, in int) (int, error) {
+						seen = append(seen, in)
+						return in, nil
+					}}
+					if ready {
+						w.ready = wait
+					}
+					p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {
+						if !ready {
+							_ = wait(ctx)
+						}
+						return w, nil
+					}, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Second, 1)))
+					ins := []int{1}
+					returned := make(chan error, 1)
+					go func() {
+						_, err := p.Map(context.Background(), ins)
+						returned <- err
+					}()
+					synctest.Wait()
+					cut(p)
+					select {
+					case err := <-returned:
+						require.Error(t, err)
+						ins[0] = 99
+					case <-time.After(3 * time.Hour):
+						// It waits for its worker: that is as well.
+					}
+					close(gate)
+					synctest.Wait()
+					require.NotContains(t, seen, 99)
+					requireSound(t, p)
+				})
+			})
+		}
+	}
+}
+
+// The error of a Map without inputs blamed the first of them.
+func TestTheErrorOfAMapWithoutInputsNamesNoInput(t *testing.T) {
+	p := dispatch.Must(dispatch.New(untilDone))
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errUser)
+	for _, ins := range [][]int{nil, {}} {
+		outs, err := p.Map(ctx, ins)
+		var ierr *dispatch.ItemError
+		require.NotErrorAs(t, err, &ierr)
+		require.Empty(t, outs)
+		if err != nil {
+			require.Equal(t, errUser, err)
+		}
+	}
+	requireSound(t, p)
+	_, err := p.Map(context.Background(), nil)
+	require.Equal(t, dispatch.ErrClosed, err)
+}

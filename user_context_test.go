@@ -1,0 +1,161 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/dispatch"
+)
+
+// userContext is a context that is not the standard library's: it ends when it
+// is told to, and each of its methods calls odd before it does anything.
+type userContext struct {
+	odd    func(method string) // nil: the methods are as they should be
+	active atomic.Bool         // odd is called
+
+	mu   sync.Mutex
+	done chan struct{}
+	err  error
+}
+
+func newUserContext(odd func(method string)) *userContext {
+	return &userContext{odd: odd, done: make(chan struct{})}
+}
+
+func (c *userContext) ask(method string) {
+	if c.active.Load() {
+		c.odd(method)
+	}
+}
+
+func (c *userContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = context.Canceled
+		close(c.done)
+	}
+}
+
+func (c *userContext) Deadline() (time.Time, bool) { c.ask("Deadline"); return time.Time{}, false }
+func (c *userContext) Done() <-chan struct{}       { c.ask("Done"); return c.done }
+func (c *userContext) Value(any) any               { c.ask("Value"); return nil }
+
+func (c *userContext) Err() error {
+	c.mu.Lock()
+	err := c.err
+	c.mu.Unlock()
+	c.ask("Err")
+	return err
+}
+
+// registrar is a userContext with an AfterFunc of its own, as the context package
+// uses it where it is there.
+type registrar struct {
+	*userContext
+	registered atomic.Int64 // functions that are to be called
+}
+
+func newRegistrar(odd func(method string)) *registrar {
+	return &registrar{userContext: newUserContext(odd)}
+}
+
+func (c *registrar) AfterFunc(f func()) func() bool {
+	c.ask("AfterFunc")
+	c.registered.Add(1)
+	gone := sync.OnceFunc(func() { c.registered.Add(-1) })
+	stop := context.AfterFunc(doneOf{context.Background(), c.done}, func() {
+		gone()
+		f()
+	})
+	return func() bool {
+		c.ask("stop")
+		gone()
+		return stop()
+	}
+}
+
+// doneOf is a context that ends with a channel.
+type doneOf struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c doneOf) Done() <-chan struct{} { return c.done }
+
+func (c doneOf) Err() error {
+	if isClosed(c.done) {
+		return context.Canceled
+	}
+	return nil
+}
+
+// ways are how code of the user's may be odd. Some ask the pool for something.
+func ways(p **dispatch.Pool[int, int]) map[string]func() {
+	return map[string]func(){
+		"answers": func() {},
+		"panics":  func() { panic(errUser) },
+		"exits":   runtime.Goexit,
+		"uses the pool": func() {
+			(*p).Stats()
+			_ = (*p).Resize(1)
+			_, _ = (*p).TrySubmit(context.Background(), 0)
+			_ = (*p).Batch(context.Background()).Add()
+		},
+	}
+}
+
+// calls are all ways in which a job gets a context. Each returns when its job has
+// its outcome.
+var calls = map[string]func(p *dispatch.Pool[int, int], ctx context.Context, in int) error{
+	"Process": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		_, err := p.Process(ctx, in)
+		return err
+	},
+	"ProcessTimed": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		_, err := p.ProcessTimed(ctx, in, time.Hour)
+		return err
+	},
+	"Submit": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		f, err := p.Submit(ctx, in)
+		if err == nil {
+			_, err = f.Wait(context.Background())
+		}
+		return err
+	},
+	"TrySubmit": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		f, err := p.TrySubmit(ctx, in)
+		if err == nil {
+			_, err = f.Wait(context.Background())
+		}
+		return err
+	},
+	"Map": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		_, err := p.Map(ctx, []int{in, in})
+		return err
+	},
+	"Batch": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		b := p.Batch(ctx)
+		results := b.Results()
+		if err := b.Add(in, in); err != nil {
+			b.Cancel()
+			return err
+		}
+		_, err := b.Wait(context.Background())
+		for r := range results {
+			err = errors.Join(err, r.Err)
+		}
+		return err
+	},
+	"Stream": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
+		return errors.Join(streamed(p, ctx, slices.Values([]int{in, in}))...)
+	},
+}
+
+// methods are those of a user's context that a pool may call.
+var methods = []string{"Deadline", "Done", "Err", "Value", "AfterFunc", "stop"}
