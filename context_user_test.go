@@ -598,6 +598,8 @@ func TestCancelAndStopDoNotPanicOverAContext(t *testing.T) {
 				require.Error(t, err)
 				g.open()
 				requireSound(t, p)
+				ctx.active.Store(false)
+				ctx.end() // a stop that panicked has stopped nothing
 			})
 		}
 	}

@@ -48,6 +48,7 @@ func TestNoGoroutineOfAPoolHasTheLabelsOfACaller(t *testing.T) {
 			b := p.Batch(ctx)
 			_ = b.Results()
 			_ = b.Add(make([]int, 200)...) // more than there is room for
+			context.AfterFunc(ctx, b.Cancel)
 		},
 		"a limit": func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.ProcessTimed(ctx, 1, time.Millisecond) },
 	} {
