@@ -46,6 +46,8 @@ type Stats struct {
 	Queued  int // accepted and not started
 	Strays  int // handlers written off (WithGrace) that have not returned yet
 
+	MaxRunning int // the limit on Running: of WithWorkers or the last Resize; Unlimited where there is none
+
 	// Counters; they never fall.
 	Submitted uint64 // accepted
 	Succeeded uint64 // returned a nil error
@@ -93,21 +95,26 @@ func (p *Pool[In, Out]) Stats() Stats {
 		running -= m.crew.hands - handling
 		succ += uint64(done)
 	}
+	most := p.limit
+	if most >= unlimited {
+		most = Unlimited
+	}
 	return Stats{
-		Name:      p.cfg.name,
-		State:     p.state,
-		Workers:   p.workforce,
-		Idle:      len(p.idleSince),
-		Running:   running,
-		Queued:    waiting,
-		Strays:    p.strays,
-		Submitted: p.submitted,
-		Succeeded: succ,
-		Failed:    p.ended[failed],
-		Panicked:  p.ended[panicked],
-		Canceled:  p.ended[canceled],
-		TimedOut:  p.ended[timedOut],
-		Dropped:   p.ended[dropped],
-		Rejected:  p.rejected,
+		Name:       p.cfg.name,
+		State:      p.state,
+		Workers:    p.workforce,
+		Idle:       len(p.idleSince),
+		Running:    running,
+		Queued:     waiting,
+		Strays:     p.strays,
+		MaxRunning: most,
+		Submitted:  p.submitted,
+		Succeeded:  succ,
+		Failed:     p.ended[failed],
+		Panicked:   p.ended[panicked],
+		Canceled:   p.ended[canceled],
+		TimedOut:   p.ended[timedOut],
+		Dropped:    p.ended[dropped],
+		Rejected:   p.rejected,
 	}
 }

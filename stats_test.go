@@ -165,6 +165,7 @@ func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 	}, func(t *testing.T, r row) {
 		p := openPool(t, r.handler, r.opts...)
 		r.submit(t, p)
+		r.want.MaxRunning = p.Stats().MaxRunning
 		require.NoError(t, p.Close())
 		r.want.State = Ended
 		require.Equal(t, r.want, p.Stats())
@@ -240,6 +241,16 @@ func TestItemsOfBatchesAndMapsAreQueuedAndRunningToo(t *testing.T) {
 	})
 }
 
+func TestMaxRunningIsTheLimitThatStands(t *testing.T) {
+	p := openPool(t, double, WithWorkers(3))
+	require.Equal(t, 3, p.Stats().MaxRunning)
+	require.NoError(t, p.Resize(Unlimited))
+	require.Equal(t, Unlimited, p.Stats().MaxRunning)
+	require.NoError(t, p.Resize(2))
+	require.Equal(t, 2, p.Stats().MaxRunning)
+	require.Equal(t, Unlimited, openPool(t, double, WithWorkers(Unlimited)).Stats().MaxRunning)
+}
+
 func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
@@ -252,7 +263,7 @@ func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 		require.Equal(t, uint64(1), s.Canceled)
 		h.let(1)
 		s = p.Stats()
-		require.Equal(t, Stats{Workers: 1, Idle: 1, Submitted: 1, Canceled: 1}, s)
+		require.Equal(t, Stats{Workers: 1, Idle: 1, MaxRunning: 1, Submitted: 1, Canceled: 1}, s)
 	})
 }
 
