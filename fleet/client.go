@@ -37,7 +37,7 @@ func NewClient[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out])
 	}
 	names := k.subjects()
 	for _, stream := range []string{names.jobs(), names.results()} {
-		_, err := patiently(ctx, names, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, stream) })
+		_, err := patiently(ctx, names, lookLimit, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, stream) })
 		if err != nil {
 			return nil, err
 		}

@@ -168,7 +168,7 @@ func (s *server) conclude(d *delivery, v verdict) {
 		s.note(d)
 	}
 	s.mu.Lock()
-	delete(s.held, d)
+	delete(s.held, d.seq)
 	s.mu.Unlock()
 	switch v.kind {
 	case ack:
@@ -211,9 +211,15 @@ func (s *server) look(d *delivery) (verdict, bool) {
 	j, malformed := parseJob(s.names, d.job.token, h)
 	s.mu.Lock()
 	d.job = j
+	// An id of the sender's own may be used again; its outcome tells, below.
+	_, canceled := s.canceled[j.token]
+	canceled = canceled && !j.once
 	s.mu.Unlock()
+	if canceled {
+		return verdict{kind: ack}, true
+	}
 
-	if d.deliveries > 1 || j.once {
+	if d.deliveries > 1 || j.once || s.mayBeForgotten(d) {
 		done, backs, err := s.history(d)
 		switch {
 		case err != nil:
@@ -254,6 +260,15 @@ func (s *server) look(d *delivery) (verdict, bool) {
 		return verdict{kind: ack}, true // nobody waits any more
 	}
 	return verdict{}, false
+}
+
+// mayBeForgotten tells whether the server may have forgotten that it has delivered
+// the job before: one that was killed forgets what it delivered last, and then does
+// not understand the acknowledgments either.
+func (s *server) mayBeForgotten(d *delivery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.back.IsZero() && d.stored.Before(s.back.Add(s.ahead))
 }
 
 // clockAhead returns by how much the server's clock is ahead of this machine's.
@@ -447,10 +462,11 @@ func (s *server) confirmed(j job, o outcome) bool {
 // whose result would have nowhere to go. It gives up some time after the drain has
 // begun, when the connection is closed, and when nobody waits any more.
 func (s *server) persist(d *delivery, m *nats.Msg) bool {
-	began := time.Now()
+	began, limit := time.Now(), confirmLimit
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		if s.nc.IsConnected() {
-			try, cancel := context.WithTimeout(context.Background(), drainPatience)
+			try, cancel := context.WithTimeout(context.Background(), limit)
+			limit = min(2*limit, drainPatience)
 			err := put(try, s.nc, m)
 			cancel()
 			if err == nil || isTaken(err) {

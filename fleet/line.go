@@ -118,12 +118,14 @@ func (s *server) take(p *place, m *nats.Msg) {
 	d, err := newDelivery(m)
 	s.mu.Lock()
 	s.answered(p)
-	if err != nil || s.state == dropped || s.runsHere(d) {
+	// One that this worker is at already comes again when the server has not heard
+	// of it for a lease, or has been killed. It is not lost.
+	if err != nil || s.state == dropped || s.held[d.seq] != nil {
 		s.mu.Unlock()
 		s.fill()
 		return
 	}
-	s.held[d] = struct{}{}
+	s.held[d.seq] = d
 	s.work.Add(1)
 	s.mu.Unlock()
 	go func() {
@@ -155,20 +157,6 @@ func (s *server) takeStatus(p *place, status string) {
 	}
 	s.mu.Unlock()
 	s.fill()
-}
-
-// runsHere tells whether d is a job that this worker is at: the server has not
-// heard of it for a lease, but it is not lost. The mutex is held.
-func (s *server) runsHere(d *delivery) bool {
-	if d.deliveries == 1 {
-		return false
-	}
-	for other := range s.held {
-		if other.seq == d.seq {
-			return true
-		}
-	}
-	return false
 }
 
 // openLine makes a line and asks by it.

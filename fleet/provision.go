@@ -141,7 +141,8 @@ func (s Settings) consumer() jetstream.ConsumerConfig {
 // Any number of processes may call it at once with the same settings. Workers
 // that run follow a new Lease and new Attempts within half a minute.
 //
-// It returns an error that names the setting that is wrong, or the server's.
+// A server that is away is waited for until ctx is done. It returns an error that
+// names the setting that is wrong, the server's, or the cause of ctx.
 func (k Kind[In, Out]) Provision(ctx context.Context, nc *nats.Conn, s Settings) error {
 	if err := k.check(); err != nil {
 		return err
@@ -156,15 +157,25 @@ func (k Kind[In, Out]) Provision(ctx context.Context, nc *nats.Conn, s Settings)
 	}
 	names := k.subjects()
 	for _, config := range s.streams(names) {
-		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
-			return fmt.Errorf("fleet: kind %s: stream %s: %w", k.Name, config.Name, err)
+		_, err := patiently(ctx, names, makeLimit, func(ctx context.Context) (jetstream.Stream, error) {
+			return js.CreateOrUpdateStream(ctx, config)
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if _, err := js.CreateOrUpdateConsumer(ctx, names.jobs(), s.consumer()); err != nil {
-		return fmt.Errorf("fleet: kind %s: consumer of %s: %w", k.Name, names.jobs(), err)
-	}
-	return nil
+	_, err = patiently(ctx, names, makeLimit, func(ctx context.Context) (jetstream.Consumer, error) {
+		return js.CreateOrUpdateConsumer(ctx, names.jobs(), s.consumer())
+	})
+	return err
 }
+
+// How long the server has for an answer before it is asked again: it may have had
+// no leader.
+const (
+	lookLimit = 2 * time.Second
+	makeLimit = 5 * time.Second
+)
 
 func newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
 	if nc == nil {
@@ -185,10 +196,10 @@ func unprovisioned(names subjects, err error) error {
 // patiently calls look until it has an answer. A server that is away is waited
 // for until ctx ends, one that answers without JetStream for a few seconds: it
 // may have started a moment ago.
-func patiently[T any](ctx context.Context, names subjects, look func(context.Context) (T, error)) (T, error) {
+func patiently[T any](ctx context.Context, names subjects, limit time.Duration, look func(context.Context) (T, error)) (T, error) {
 	began := time.Now()
 	for {
-		try, cancel := context.WithTimeout(ctx, 2*time.Second)
+		try, cancel := context.WithTimeout(ctx, limit)
 		v, err := look(try)
 		cancel()
 		switch {

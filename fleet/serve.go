@@ -58,9 +58,9 @@ func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *
 		nc: nc, js: js, names: k.subjects(), name: workerName(nc), known: k.Errors,
 		run: runner(k.codec(), p), stats: p.Stats,
 		base:   context.WithoutCancel(ctx),
-		held:   make(map[*delivery]struct{}),
-		absent: make(map[string]time.Time),
-		gone:   make(chan struct{}), ended: make(chan struct{}),
+		held:   make(map[uint64]*delivery),
+		absent: make(map[string]time.Time), canceled: make(map[string]time.Time),
+		gone: make(chan struct{}), ended: make(chan struct{}),
 	}
 	return s.serve(ctx)
 }
@@ -97,13 +97,14 @@ type server struct {
 	ended chan struct{}  // closed by poolEnded
 
 	mu      sync.Mutex
-	limit   int // places, as the pool's Stats say
-	hung    int // places of handlers that outlive their jobs
-	held    map[*delivery]struct{}
-	line    *line     // nil while there is none to ask by
-	pause   time.Time // nothing is asked for before
-	doubt   bool      // the server has refused a request: the settings are to be read
-	missing int       // times that the server did not know the kind, in a row
+	limit   int                  // places, as the pool's Stats say
+	hung    int                  // places of handlers that outlive their jobs
+	held    map[uint64]*delivery // by their sequence in the stream
+	line    *line                // nil while there is none to ask by
+	pause   time.Time            // nothing is asked for before
+	doubt   bool                 // the server has refused a request: the settings are to be read
+	missing int                  // times that the server did not know the kind, in a row
+	back    time.Time            // when the connection was last made anew; zero: never
 	state   lifeState
 	drained time.Time // when draining began
 
@@ -111,6 +112,7 @@ type server struct {
 	attempts int
 	ahead    time.Duration        // of the server's clock, before ours
 	absent   map[string]time.Time // clients that did not confirm, and when
+	canceled map[string]time.Time // tokens of jobs that were canceled a moment ago, and when
 }
 
 // lifeState only ever grows.
@@ -155,6 +157,9 @@ func (s *server) serve(ctx context.Context) error {
 			if st == nats.CLOSED {
 				return s.drop(nats.ErrConnectionClosed)
 			}
+			s.mu.Lock()
+			s.back = time.Now()
+			s.mu.Unlock()
 			s.renew()
 		case now := <-d.ticks.C:
 			if err := d.do(now); err != nil {
@@ -224,7 +229,7 @@ func (s *server) heartbeat() {
 	}
 	s.mu.Lock()
 	replies := make([]string, 0, len(s.held))
-	for d := range s.held {
+	for _, d := range s.held {
 		replies = append(replies, d.msg.Reply)
 	}
 	s.mu.Unlock()
@@ -242,6 +247,11 @@ func (s *server) survey() dispatch.State {
 	st := s.stats()
 	ended := st.Succeeded + st.Failed + st.Panicked + st.Canceled + st.TimedOut + st.Dropped
 	s.mu.Lock()
+	for token, at := range s.canceled {
+		if time.Since(at) > cancelKept {
+			delete(s.canceled, token)
+		}
+	}
 	s.limit, s.hung = st.MaxRunning, max(int(ended)+st.Queued+st.Running-int(st.Submitted), 0)
 	surplus := s.line != nil && s.line.asked > 0 && s.free() < 0
 	s.mu.Unlock()
@@ -256,7 +266,7 @@ func (s *server) survey() dispatch.State {
 // readSettings reads what the server's settings are for workers, and its clock.
 func (s *server) readSettings(ctx context.Context) error {
 	var began time.Time
-	c, err := patiently(ctx, s.names, func(ctx context.Context) (jetstream.Consumer, error) {
+	c, err := patiently(ctx, s.names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
 		began = time.Now()
 		return s.js.Consumer(ctx, s.names.jobs(), workers)
 	})
@@ -284,13 +294,18 @@ func (s *server) readSettings(ctx context.Context) error {
 	return nil
 }
 
+// cancelKept is for how long a cancel is remembered. The job may be on its way
+// here, and come after it.
+const cancelKept = 5 * time.Second
+
 // takeCancel is called by nats.go with each cancel of a job of the kind, whoever
 // has the job.
 func (s *server) takeCancel(m *nats.Msg) {
 	token := m.Subject[len(s.names.cancel("")):]
 	s.mu.Lock()
+	s.canceled[token] = time.Now()
 	var all []context.CancelCauseFunc
-	for d := range s.held {
+	for _, d := range s.held {
 		if d.job.token == token {
 			d.canceled = true
 			if d.cancel != nil {
@@ -359,7 +374,7 @@ func (s *server) drop(err error) error {
 	s.state = dropped
 	s.line = nil
 	var all []context.CancelCauseFunc
-	for d := range s.held {
+	for _, d := range s.held {
 		if d.cancel != nil {
 			all = append(all, d.cancel)
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -352,3 +353,6 @@ func (c *cable) hush() {
 	defer c.mu.Unlock()
 	c.silent = true
 }
+
+// address returns where the server listens.
+func address(s *embedded.Server) string { return strings.TrimPrefix(s.URL(), "nats://") }

@@ -270,3 +270,13 @@ func (j journal) inFlight(name string) map[int]bool {
 	}
 	return open
 }
+
+// beganAt tells whether a worker has begun a task.
+func (j journal) beganAt(n int, name string) bool {
+	for _, words := range j.lines() {
+		if words[0] == "begin" && words[1] == strconv.Itoa(n) && words[2] == name {
+			return true
+		}
+	}
+	return false
+}
