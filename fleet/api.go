@@ -16,6 +16,8 @@ import (
 // The error codes of JetStream that mean something here.
 const (
 	codeNoMessage     = 10037
+	codeNoSequence    = 10043
+	codeDelete        = 10057 // a message could not be deleted; the text tells why
 	codeNoStream      = 10059
 	codeNoRoomServer  = 10023 // the store of the server is full
 	codeNoRoomAccount = 10047 // the store of the account is full
@@ -157,10 +159,22 @@ func erase(ctx context.Context, nc *nats.Conn, stream string, seq uint64) error 
 	if err != nil {
 		return err
 	}
-	if err := apiError(data); err != nil && err.Status != 400 && err.Status != 404 {
+	// What has been acknowledged meanwhile is not there either.
+	if err := apiError(data); err != nil && !err.isGone() {
 		return fmt.Errorf("fleet: %w", err)
 	}
 	return nil
+}
+
+// isGone tells whether a message could not be deleted because there is none.
+func (e *codedError) isGone() bool {
+	switch e.Code {
+	case codeNoMessage, codeNoSequence:
+		return true
+	case codeDelete:
+		return e.Description == "no message found" || e.Description == "deleted message" || e.Description == "stream store EOF"
+	}
+	return false
 }
 
 // put has the server store a message, and returns its error. One try; the error

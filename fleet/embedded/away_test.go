@@ -59,6 +59,7 @@ func TestF4AResultOfACallerThatIsHalfGoneIsStored(t *testing.T) {
 }
 
 func TestF4TheResultsOfACallerThatWasKilledAreNoJobsLeft(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(4))
@@ -73,6 +74,7 @@ func TestF4TheResultsOfACallerThatWasKilledAreNoJobsLeft(t *testing.T) {
 // keeps what it has, and extends nothing but its patience. With -long it is more
 // than a minute.
 func TestF4AWorkerKeepsItsResultsHoweverLongTheStoreIsDown(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	nc := connect(t, m.url())
 	provision(t, nc, fleet.Settings{Lease: 500 * time.Millisecond})
@@ -151,6 +153,7 @@ func TestF4AFullDiskStopsTheWorkAndLosesNothing(t *testing.T) {
 // A stream of results that has reached its limit: workers wait until older ones
 // have had their time.
 func TestF4AFullStreamOfResultsHoldsTheWorkersUp(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{MaxBytes: 4 << 10, KeepFor: 2 * time.Second})
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(2))
@@ -220,6 +223,7 @@ func underLoad(t *testing.T, nc *nats.Conn, j journal, mayRepeat bool, trouble f
 }
 
 func TestF12AServerThatIsKilledUnderLoadComesBackAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	nc := connect(t, m.url())
 	provision(t, nc, fleet.Settings{Lease: time.Second})
@@ -235,6 +239,7 @@ func TestF12AServerThatIsKilledUnderLoadComesBackAndNothingIsLost(t *testing.T) 
 }
 
 func TestF12TheLineOfTheCallerIsCut(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
 	line := newCable(t, address(server))
 	j := newJournal(t)
@@ -250,6 +255,7 @@ func TestF12TheLineOfTheCallerIsCut(t *testing.T) {
 }
 
 func TestF12TheLineOfAWorkerIsCut(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
 	line := newCable(t, address(server))
 	j := newJournal(t)
@@ -284,6 +290,7 @@ func members(t *testing.T, n int) (all map[string]*process, urls []string) {
 }
 
 func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes some seconds")
 	}

@@ -49,6 +49,7 @@ func TestF8AJobThatRunsIsToldWhenItsCallerGoes(t *testing.T) {
 }
 
 func TestF8TheDeadlineTravelsWithTheJob(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
 	left := make(chan time.Duration, 1)
 	serve(t, nc, func(ctx context.Context, in task) (string, error) {
@@ -82,6 +83,7 @@ func TestF8AJobWhoseDeadlineHasPassedIsNotBegun(t *testing.T) {
 
 // The line of the caller is cut before it can take its job back: the server does.
 func TestF8TheServerDropsAJobWhoseDeadlineHasPassed(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	c := client(t, connect(t, line.url()))

@@ -94,6 +94,7 @@ func TestF7StopOfThePoolHandsItsJobsToOthersAtOnceAndCostsNoAttempt(t *testing.T
 }
 
 func TestF7ServeEndsWithItsPool(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
 	w := serve(t, nc, j.handler("w"), dispatch.WithWorkers(2))
@@ -105,6 +106,7 @@ func TestF7ServeEndsWithItsPool(t *testing.T) {
 }
 
 func TestF7ADrainWhileTheServerIsAwayEnds(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	nc := connect(t, m.url())
 	provision(t, nc, fleet.Settings{Lease: 500 * time.Millisecond})

@@ -14,6 +14,7 @@ import (
 )
 
 func TestF9AFailureOfACallIsItsAnswer(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
 	serve(t, connectNamed(t, nc, "the worker"), j.handler("w"), dispatch.WithJobTimeout(2*time.Second), dispatch.WithPanicHandler(func(*dispatch.PanicError) {}))
@@ -92,6 +93,7 @@ func TestF10RetryTriesAgainWhetherCalledOrSent(t *testing.T) {
 }
 
 func TestF10ASentJobThatFailsIsTriedAgainAfterAPause(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{Attempts: 2})
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"))
@@ -172,6 +174,7 @@ func TestF10AJobThatKillsItsProcessIsADeadLetterAlsoACalledOne(t *testing.T) {
 }
 
 func TestF11WhateverComesOverTheWireHarmsNoWorker(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{Attempts: 2})
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(2))

@@ -47,6 +47,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// Most of these tests wait for others' clocks, not for a processor.
+	_ = flag.Set("test.parallel", "8")
 	goleak.VerifyTestMain(m)
 }
 

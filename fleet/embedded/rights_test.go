@@ -32,6 +32,7 @@ func (r *refusals) all() []error {
 }
 
 func TestF13EachSideHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
+	t.Parallel()
 	calls, works := tasks.CallerRights(), tasks.WorkerRights()
 	server, admin := open(t, embedded.Options{LazySync: true, Users: []embedded.User{
 		{Name: "caller", Password: "c", Rights: &calls},

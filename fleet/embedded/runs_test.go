@@ -14,6 +14,7 @@ import (
 )
 
 func TestF2AKillRepeatsOnlyWhatWasInFlightThere(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
 	j := newJournal(t)
 	victim := worker(t, server.URL(), j, "victim", 4)
@@ -40,6 +41,7 @@ func TestF2AKillRepeatsOnlyWhatWasInFlightThere(t *testing.T) {
 }
 
 func TestF2AWorkerThatFreezesLosesItsJobsAndTakesNoMoreThanItsPlacesAfterwards(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
 	j := newJournal(t)
 	frozen := worker(t, server.URL(), j, "frozen", 2)
@@ -114,6 +116,7 @@ func TestF3TheFirstOutcomeCountsForACallToo(t *testing.T) {
 
 // A job keeps its lease for as long as it runs.
 func TestF2AJobThatTakesLongerThanItsLeaseRunsOnce(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{Lease: 200 * time.Millisecond})
 	j := newJournal(t)
 	serve(t, nc, j.handler("a"), dispatch.WithWorkers(4))
@@ -145,6 +148,7 @@ func TestF6NoJobWaitsInOneProcessWhileAnotherIsFree(t *testing.T) {
 }
 
 func TestF6AResizeIsFollowedBothWays(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
 	w := serve(t, nc, j.handler("w"), dispatch.WithWorkers(2))

@@ -118,6 +118,7 @@ func TestF1BeyondMaxBytesJobsAreRefusedAndTheRestIsWorkedOff(t *testing.T) {
 }
 
 func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{KeepFor: 2 * time.Second})
 	c, other := client(t, nc), client(t, connectTo(t, nc))
 	send := func(ids ...string) {
@@ -294,6 +295,7 @@ func TestAKindThatIsNotProvisionedIsAnErrorAtOnceThatSaysWhatToDo(t *testing.T) 
 }
 
 func TestAKindThatIsDeletedEndsItsClientsAndWorkers(t *testing.T) {
+	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
 	c := client(t, nc)
 	w := serve(t, nc, newJournal(t).handler("w"))
