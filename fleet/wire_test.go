@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -164,9 +165,7 @@ func TestMalformedResultsAreErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := nats.Header{}
-			for k, v := range good {
-				h[k] = v
-			}
+			maps.Copy(h, good)
 			h.Set(row.header, row.value)
 			_, err := parseOutcome(h, nil)
 			require.ErrorContains(t, err, row.want)

@@ -35,6 +35,28 @@ func TestF4AResultWaitsInTheStoreWhileItsCallerIsAway(t *testing.T) {
 	require.Equal(t, map[int]int{0: 1, 1: 1, 2: 1, 3: 1}, j.begun())
 }
 
+// A call that has waited for long looks for its result rarely, but as soon as the
+// line is whole again.
+func TestF12AResultIsLookedForWhenTheLineIsWholeAgain(t *testing.T) {
+	t.Parallel()
+	server, nc := lazy(t, fleet.Settings{})
+	line := newCable(t, address(server))
+	j := newJournal(t)
+	serve(t, nc, j.handler("w"), dispatch.WithWorkers(1))
+	f, err := callers(t, client(t, connect(t, line.url())), 1).Submit(limited(t), task{Nap: 6 * time.Second})
+	require.NoError(t, err)
+	requireSoon(t, func() bool { return len(j.inFlight("w")) == 1 }, "nothing runs")
+	<-time.After(5500 * time.Millisecond)
+	line.cut()
+	requireRest(t, nc)
+	line.mend()
+	soon, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	out, err := f.Wait(soon)
+	require.NoError(t, err)
+	require.Equal(t, "0 by w", out)
+}
+
 // A caller that is half gone costs its worker one wait, and not one a result.
 func TestF4AResultOfACallerThatIsHalfGoneIsStored(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})

@@ -34,6 +34,31 @@ func TestF7SIGTERMUnderLoadRepeatsNothingWhateverTheLease(t *testing.T) {
 	requireRest(t, nc)
 }
 
+// The line is slow: at each moment some jobs are on their way to the worker.
+func TestF7WhatIsOnItsWayAtADrainGoesBack(t *testing.T) {
+	server, nc := lazy(t, fleet.Settings{Lease: time.Hour})
+	line := newCable(t, address(server))
+	line.delay = 20 * time.Millisecond
+	slow := connect(t, line.url())
+	j := newJournal(t)
+	b := callers(t, client(t, nc), 64).Batch(limited(t))
+	require.NoError(t, b.Add(many(500, task{})...))
+	for i := range 5 {
+		before := len(j.lines())
+		w := serve(t, slow, j.handler(fmt.Sprint("slow", i)), dispatch.WithWorkers(8))
+		requireSoon(t, func() bool { return len(j.lines()) > before+10 }, "nothing runs")
+		require.NoError(t, w.end())
+	}
+	serve(t, connectTo(t, nc), j.handler("last"), dispatch.WithWorkers(8))
+	outs, err := b.Wait(limited(t))
+	require.NoError(t, err, "a job waits for its lease")
+	require.Len(t, outs, 500)
+	for n, times := range j.begun() {
+		require.Equal(t, 1, times, "task %d", n)
+	}
+	requireRest(t, nc)
+}
+
 func TestF7ADrainWaitsForItsHandlersAndNoLonger(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	pass, entered := make(chan struct{}), make(chan struct{})

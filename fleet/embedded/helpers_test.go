@@ -254,6 +254,7 @@ type cable struct {
 	mu       sync.Mutex
 	isCut    bool
 	silent   bool
+	delay    time.Duration // of all that comes from the server; set before it is used
 	ends     map[net.Conn]bool
 	resume   *sync.Cond
 }
@@ -280,8 +281,8 @@ func newCable(t *testing.T, to string) *cable {
 				}
 				continue
 			}
-			pumps.Go(func() { c.pump(near, far) })
-			pumps.Go(func() { c.pump(far, near) })
+			pumps.Go(func() { c.pump(near, far, c.delay) })
+			pumps.Go(func() { c.pump(far, near, 0) })
 		}
 	})
 	t.Cleanup(func() {
@@ -306,12 +307,17 @@ func (c *cable) add(ends ...net.Conn) bool {
 	return true
 }
 
-func (c *cable) pump(to, from net.Conn) {
+// pump brings what comes from one end to the other. What waits there comes along,
+// so a delay is a delay and no limit of speed.
+func (c *cable) pump(to, from net.Conn, delay time.Duration) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
+		if delay > 0 {
+			<-time.After(delay)
+		}
 		c.mu.Lock()
 		for c.silent && !c.isCut {
 			c.resume.Wait()

@@ -194,6 +194,38 @@ func TestF5OfManySendersOfOneIDOneStoresIt(t *testing.T) {
 	require.Equal(t, 10, stats(t, nc).Results)
 }
 
+// The server remembers for two minutes what it has stored. Here it does not, as
+// after that time.
+func TestF5AnIDIsTakenThoughTheServerHasForgottenIt(t *testing.T) {
+	_, nc := lazy(t, fleet.Settings{})
+	c := client(t, nc)
+	storeUnremembered(t, nc, "k", `{"N":1}`)
+	_, err := c.Send(limited(t), task{N: 2}, fleet.ID("k"))
+	require.NoError(t, err)
+	require.Equal(t, 1, stats(t, nc).Waiting, "it waits")
+
+	j := newJournal(t)
+	w := serve(t, nc, j.handler("w"))
+	requireRest(t, nc)
+	require.NoError(t, w.end())
+	_, err = c.Send(limited(t), task{N: 2}, fleet.ID("k"))
+	require.NoError(t, err)
+	require.Zero(t, stats(t, nc).Waiting, "its result is kept")
+	require.Equal(t, map[int]int{1: 1}, j.begun())
+}
+
+// storeUnremembered stores a job of which the server will not know that it comes
+// again.
+func storeUnremembered(t *testing.T, nc *nats.Conn, id, data string) {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.PublishMsg(limited(t), &nats.Msg{Subject: "fleet.tasks.job." + id, Data: []byte(data), Header: nats.Header{
+		"Fleet-Version": {"1"}, "Fleet-Id": {id}, "Content-Type": {"application/json"}, "Nats-Expected-Last-Subject-Sequence": {"0"},
+	}})
+	require.NoError(t, err)
+}
+
 // The job of an id that ends between another sender's look and its storing.
 func TestF5AJobThatSlipsInAfterItsNamesakeHasEndedDoesNotRun(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
@@ -205,12 +237,7 @@ func TestF5AJobThatSlipsInAfterItsNamesakeHasEndedDoesNotRun(t *testing.T) {
 	_, err = c.Result(limited(t), "k")
 	require.NoError(t, err)
 	requireRest(t, nc)
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	_, err = js.PublishMsg(limited(t), &nats.Msg{Subject: "fleet.tasks.job.k", Data: []byte(`{"N":2}`), Header: nats.Header{
-		"Fleet-Version": {"1"}, "Fleet-Id": {"k"}, "Content-Type": {"application/json"}, "Nats-Expected-Last-Subject-Sequence": {"0"},
-	}})
-	require.NoError(t, err)
+	storeUnremembered(t, nc, "k", `{"N":2}`)
 	requireRest(t, nc)
 	require.Equal(t, map[int]int{1: 1}, j.begun())
 }
