@@ -120,6 +120,9 @@ func (s *server) persist(d *delivery, m *nats.Msg) bool {
 			if err == nil || isTaken(err) {
 				return true
 			}
+			if errors.Is(err, nats.ErrMaxPayload) { // the server takes less than when the job came
+				m.Data = nil
+			}
 		}
 		if d.job.budget > 0 && time.Since(d.stored)+s.clockAhead() >= d.job.budget {
 			return true // for nobody

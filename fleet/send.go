@@ -125,7 +125,7 @@ func (c *Client[In, Out]) Result(ctx context.Context, id string) (Out, error) {
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		s, err := c.kept(ctx, token)
 		if errors.Is(err, errNone) {
 			s, err = c.overtaken(ctx, token)

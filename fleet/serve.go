@@ -102,7 +102,7 @@ type server struct {
 	held    map[uint64]*delivery // by their sequence in the stream
 	line    *line                // nil while there is none to ask by
 	pause   time.Time            // nothing is asked for before
-	doubt   bool                 // the server has refused a request: the settings are to be read
+	doubt   bool                 // the server has refused a request or was away: the settings are to be read
 	missing int                  // times that the server did not know the kind, in a row
 	back    time.Time            // when the connection was last made anew; zero: never
 	state   lifeState
@@ -158,7 +158,7 @@ func (s *server) serve(ctx context.Context) error {
 				return s.drop(nats.ErrConnectionClosed)
 			}
 			s.mu.Lock()
-			s.back = time.Now()
+			s.back, s.doubt = time.Now(), true
 			s.mu.Unlock()
 			s.renew()
 		case now := <-d.ticks.C:
@@ -175,14 +175,18 @@ func (s *server) serve(ctx context.Context) error {
 // duties are what serve does from time to time.
 type duties struct {
 	*server
+	lease                 time.Duration // as it was at the last tick
 	ticks                 *time.Ticker
 	beat, polled, settled time.Time // when it was done last
 }
 
 func (s *server) newDuties() *duties {
 	now := time.Now()
-	return &duties{server: s, ticks: time.NewTicker(min(s.lease/3, 100*time.Millisecond)), beat: now, polled: now, settled: now}
+	lease := s.currentLease()
+	return &duties{server: s, lease: lease, ticks: time.NewTicker(tickOf(lease)), beat: now, polled: now, settled: now}
 }
+
+func tickOf(lease time.Duration) time.Duration { return min(lease/3, 100*time.Millisecond) }
 
 // do does what is due. An error is the end of serving.
 func (d *duties) do(now time.Time) error {
@@ -191,13 +195,10 @@ func (d *duties) do(now time.Time) error {
 		return nats.ErrConnectionClosed
 	}
 	s.mu.Lock()
-	lease, hung, missing, doubt := s.lease, s.hung, s.missing, s.doubt
+	hung, missing, doubt := s.hung, s.missing, s.doubt
 	s.mu.Unlock()
 
-	if now.Sub(d.beat) >= lease/3-time.Millisecond {
-		d.beat = now
-		s.heartbeat()
-	}
+	d.heartbeat(now)
 	if hung > 0 || now.Sub(d.polled) >= pollsEvery {
 		d.polled = now
 		if s.survey() != dispatch.Running {
@@ -222,11 +223,17 @@ func (d *duties) do(now time.Time) error {
 	return nil
 }
 
-// heartbeat extends the lease of all that is held.
-func (s *server) heartbeat() {
-	if !s.nc.IsConnected() {
+// heartbeat extends the lease of all that is held, three times in each.
+func (d *duties) heartbeat(now time.Time) {
+	s := d.server
+	if lease := s.currentLease(); lease != d.lease {
+		d.lease = lease
+		d.ticks.Reset(tickOf(lease))
+	}
+	if now.Sub(d.beat) < d.lease/3-time.Millisecond || !s.nc.IsConnected() {
 		return
 	}
+	d.beat = now
 	s.mu.Lock()
 	replies := make([]string, 0, len(s.held))
 	for _, d := range s.held {
@@ -359,10 +366,7 @@ func (s *server) drain(d *duties, err error) error {
 			if s.nc.IsClosed() {
 				return s.drop(nats.ErrConnectionClosed)
 			}
-			if now.Sub(d.beat) >= s.lease/3-time.Millisecond {
-				d.beat = now
-				s.heartbeat()
-			}
+			d.heartbeat(now)
 		}
 	}
 }

@@ -37,9 +37,7 @@ func TestF7SIGTERMUnderLoadRepeatsNothingWhateverTheLease(t *testing.T) {
 // The line is slow: at each moment some jobs are on their way to the worker.
 func TestF7WhatIsOnItsWayAtADrainGoesBack(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{Lease: time.Hour})
-	line := newCable(t, address(server))
-	line.delay = 20 * time.Millisecond
-	slow := connect(t, line.url())
+	slow := connect(t, slowCable(t, address(server), 20*time.Millisecond).url())
 	j := newJournal(t)
 	b := callers(t, client(t, nc), 64).Batch(limited(t))
 	require.NoError(t, b.Add(many(500, task{})...))

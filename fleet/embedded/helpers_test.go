@@ -254,17 +254,20 @@ type cable struct {
 	mu       sync.Mutex
 	isCut    bool
 	silent   bool
-	delay    time.Duration // of all that comes from the server; set before it is used
+	delay    time.Duration // of all that comes from the server
 	ends     map[net.Conn]bool
 	resume   *sync.Cond
 }
 
 // newCable returns a line to the server with that address.
-func newCable(t *testing.T, to string) *cable {
+func newCable(t *testing.T, to string) *cable { return slowCable(t, to, 0) }
+
+// slowCable returns a line on which what comes from the server takes a while.
+func slowCable(t *testing.T, to string, delay time.Duration) *cable {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	c := &cable{listener: l, to: to, ends: map[net.Conn]bool{}}
+	c := &cable{listener: l, to: to, delay: delay, ends: map[net.Conn]bool{}}
 	c.resume = sync.NewCond(&c.mu)
 	var pumps sync.WaitGroup
 	pumps.Go(func() {

@@ -130,25 +130,25 @@ func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 		}
 	}
 	// It waits. Ids that differ in little are different.
-	send("k", "k", "K", "k.", "k k", "k  k")
-	require.Equal(t, 5, stats(t, nc).Waiting)
+	send("k", "k", "K", "k.", "k k", "k  k", "\u00e4")
+	require.Equal(t, 6, stats(t, nc).Waiting)
 	// It is delayed.
 	_, err := c.Send(limited(t), task{N: 1}, fleet.ID("later"), fleet.After(300*time.Millisecond))
 	require.NoError(t, err)
 	send("later")
-	require.Equal(t, 6, stats(t, nc).Waiting)
+	require.Equal(t, 7, stats(t, nc).Waiting)
 
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(8))
 	requireSoon(t, func() bool { return len(j.lines()) > 0 }, "nothing runs")
 	send("k", "K") // they run, or have run
-	for _, id := range []string{"k", "K", "k.", "k k", "k  k", "later"} {
+	for _, id := range []string{"k", "K", "k.", "k k", "k  k", "\u00e4", "later"} {
 		_, err := other.Result(limited(t), id)
 		require.NoError(t, err)
 	}
 	send("k", "later") // they are kept
 	requireRest(t, nc)
-	require.Len(t, j.lines(), 12)
+	require.Len(t, j.lines(), 14)
 
 	// Their results have had their time, though the server may remember the ids.
 	requireSoon(t, func() bool {
@@ -158,7 +158,7 @@ func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 	send("k")
 	_, err = c.Result(limited(t), "k")
 	require.NoError(t, err)
-	require.Len(t, j.lines(), 14)
+	require.Len(t, j.lines(), 16)
 }
 
 func connectTo(t *testing.T, nc *nats.Conn) *nats.Conn {
@@ -303,6 +303,23 @@ func TestProvisionChangesSettingsAndLosesNoJob(t *testing.T) {
 	}
 	provisions.Wait()
 	require.Equal(t, 5, stats(t, nc).Waiting)
+}
+
+func TestWorkersFollowNewSettings(t *testing.T) {
+	t.Parallel()
+	server, nc := lazy(t, fleet.Settings{Attempts: 5})
+	line := newCable(t, address(server))
+	j := newJournal(t)
+	serve(t, connect(t, line.url()), j.handler("w"))
+	provision(t, nc, fleet.Settings{Attempts: 1})
+	line.cut() // it looks when it is back, and twice a minute anyway
+	line.mend()
+	n := 0
+	requireSoon(t, func() bool {
+		n++
+		_, err := client(t, nc).Call(limited(t), task{N: n, Do: "retry once"})
+		return errors.Is(err, fleet.ErrDead)
+	}, "it goes by the old settings")
 }
 
 func TestAKindThatIsNotProvisionedIsAnErrorAtOnceThatSaysWhatToDo(t *testing.T) {
