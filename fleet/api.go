@@ -30,7 +30,7 @@ const (
 // codedError is the error in an answer of JetStream.
 type codedError struct {
 	Status      int    `json:"code"`
-	Code        int    `json:"err_code"`
+	Code        int    `json:"err_code"` //nolint:tagliatelle // the server's name
 	Description string `json:"description"`
 }
 
@@ -200,7 +200,7 @@ func outcomeMsg(subject string, o outcome) *nats.Msg {
 
 // isTaken tells whether a subject had a message already.
 func isTaken(err error) bool {
-	coded, ok := err.(*codedError)
+	coded, ok := errors.AsType[*codedError](err)
 	return ok && (coded.Code == codeTaken || coded.Code == codeTakenReplicas)
 }
 
@@ -239,7 +239,7 @@ func putJob(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 		if err == nil || isTaken(err) {
 			return nil
 		}
-		if coded, ok := err.(*codedError); ok {
+		if coded, ok := errors.AsType[*codedError](err); ok {
 			if r := refused(coded); r != nil {
 				return r
 			}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -131,7 +132,7 @@ func (c *Client[In, Out]) open(id string, h nats.Header, body []byte) (Out, erro
 
 // explain says of which kind a job was that was not stored.
 func (c *Client[In, Out]) explain(err error) error {
-	if refused, ok := err.(*refusal); ok {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		return fmt.Errorf("fleet: kind %s: %w", c.kind.Name, refused)
 	}
 	return err

@@ -76,7 +76,7 @@ func (k Kind[In, Out]) checkWith(nc *nats.Conn) error {
 }
 
 func operatorError(names subjects, err error) error {
-	if coded, ok := err.(*codedError); ok && coded.Code == codeNoStream {
+	if coded, ok := errors.AsType[*codedError](err); ok && coded.Code == codeNoStream {
 		return unprovisioned(names, err)
 	}
 	return fmt.Errorf("fleet: kind %s: %w", string(names), err)

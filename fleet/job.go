@@ -131,7 +131,7 @@ func runner[In, Out any](c codec, p *dispatch.Pool[In, Out]) func(context.Contex
 	return func(ctx context.Context, contentType string, data []byte) (r result, _ error) {
 		var in In
 		if r.broken = c.unmarshal(data, contentType, &in); r.broken != nil {
-			return r, nil
+			return r, nil //nolint:nilerr // it is in r: the pool has no part in it
 		}
 		out, err := p.Process(ctx, in)
 		if err != nil {
@@ -177,6 +177,7 @@ func (s *server) conclude(d *delivery, v verdict) {
 		} else {
 			_ = s.nc.Publish(d.msg.Reply, []byte("+ACK"))
 		}
+	case nothing:
 	case again, back:
 		body := "-NAK"
 		if v.after > 0 {
@@ -326,7 +327,7 @@ func (s *server) process(d *delivery) verdict {
 
 	r, err := s.run(ctx, d.msg.Header.Get(headContentType), d.msg.Data)
 
-	if _, timedOut := err.(*dispatch.TimeoutError); timedOut || ctx.Err() != nil {
+	if ctx.Err() != nil || isPools(err, dispatch.ErrTimeout) {
 		s.survey() // its handler may still be at it, and keep its place
 	}
 	switch {
@@ -344,18 +345,32 @@ func (s *server) process(d *delivery) verdict {
 	case ctx.Err() != nil:
 		// Its caller has the answer from its own clock, or whoever canceled it has
 		// stored that: nobody waits for it here.
-		if cause := context.Cause(ctx); cause == errDeadline || cause == errCanceled {
+		if cause := context.Cause(ctx); errors.Is(cause, errDeadline) || errors.Is(cause, errCanceled) {
 			return verdict{kind: ack}
 		}
 		return verdict{kind: nothing} // the connection is closed
 	}
 	switch {
-	case (err == dispatch.ErrClosed || err == dispatch.ErrStopped) && s.stats().State != dispatch.Running:
+	case s.isOver(err):
 		s.poolEnded()
 		return verdict{kind: back}
-	case err == dispatch.ErrQueueFull || err == dispatch.ErrDropped:
+	case isPools(err, dispatch.ErrQueueFull) || isPools(err, dispatch.ErrDropped):
 		err = Retry(err, time.Second) // others keep the pool busy
 	}
 	status, f := describe(err, s.known)
 	return s.fail(d, status, f, err)
+}
+
+// isOver tells whether err says that the pool takes no more, or was stopped.
+func (s *server) isOver(err error) bool {
+	return (isPools(err, dispatch.ErrClosed) || isPools(err, dispatch.ErrStopped)) && s.stats().State != dispatch.Running
+}
+
+// isPools tells whether err is that error of the pool itself, and not one that a
+// handler has wrapped: its Is would be user code.
+func isPools(err, target error) bool {
+	if _, ok := err.(*dispatch.TimeoutError); ok { //nolint:errorlint // just that
+		return target == dispatch.ErrTimeout //nolint:errorlint // a sentinel
+	}
+	return err == target //nolint:errorlint // just that
 }

@@ -74,7 +74,7 @@ func (c *Client[In, Out]) Send(ctx context.Context, in In, opts ...SendOption) (
 // store has the server store a job that is sent, unless there is one of its id.
 func (c *Client[In, Out]) store(ctx context.Context, j job, msg *nats.Msg) error {
 	r, err := c.desk.post(ctx, &posting{token: j.token, msg: msg})
-	if refused, ok := err.(*refusal); ok && refused.exists {
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.exists {
 		return nil
 	}
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *Client[In, Out]) store(ctx context.Context, j job, msg *nats.Msg) error
 	}
 	delete(msg.Header, headMsgID)
 	_, err = c.desk.post(ctx, &posting{token: j.token, msg: msg})
-	if refused, ok := err.(*refusal); ok && refused.exists {
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.exists {
 		return nil
 	}
 	return c.explain(err)

@@ -188,7 +188,7 @@ type failure struct {
 	Message string        `json:"message"`
 	Value   string        `json:"value,omitempty"`    // of a panic
 	Stack   string        `json:"stack,omitempty"`    // of a panic
-	Limit   time.Duration `json:"limit_ns,omitempty"` // of a timeout
+	Limit   time.Duration `json:"limit_ns,omitempty"` //nolint:tagliatelle // of a timeout; the unit is part of the name
 	Ran     bool          `json:"ran,omitempty"`      // of a timeout
 	Is      []string      `json:"is,omitempty"`       // the texts of those Kind.Errors that it is
 	Dead    bool          `json:"dead,omitempty"`

@@ -122,7 +122,7 @@ func TestF9ErrorsKeepTheirMeaning(t *testing.T) {
 			for _, target := range all {
 				want := false
 				for _, is := range row.is {
-					want = want || is == target
+					want = want || errors.Is(is, target) && errors.Is(target, is)
 				}
 				require.Equal(t, want, errors.Is(err, target), "%v", target)
 			}

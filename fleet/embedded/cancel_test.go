@@ -36,7 +36,7 @@ func TestF8AJobThatRunsIsToldWhenItsCallerGoes(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := make(chan error, 1)
 	go func() {
-		_, err := c.Call(ctx, task{Nap: patience})
+		_, err := c.Call(ctx, task{Nap: time.Hour})
 		failed <- err
 	}()
 	requireSoon(t, func() bool { return len(j.inFlight("w")) == 1 }, "nothing runs")
@@ -140,7 +140,7 @@ func TestF8AJobThatIsStoredAfterItsCallerHasGoneIsDeleted(t *testing.T) {
 func TestF8CancelEndsAJobThatWaitsAndOneThatRuns(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	c := client(t, nc)
-	_, err := c.Send(limited(t), task{N: 1, Nap: patience}, fleet.ID("waits"))
+	_, err := c.Send(limited(t), task{N: 1, Nap: time.Hour}, fleet.ID("waits"))
 	require.NoError(t, err)
 	require.NoError(t, c.Cancel(limited(t), "waits"))
 	require.Zero(t, stats(t, nc).Waiting)
@@ -149,7 +149,7 @@ func TestF8CancelEndsAJobThatWaitsAndOneThatRuns(t *testing.T) {
 
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(1))
-	_, err = c.Send(limited(t), task{N: 2, Nap: patience}, fleet.ID("runs"))
+	_, err = c.Send(limited(t), task{N: 2, Nap: time.Hour}, fleet.ID("runs"))
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return len(j.inFlight("w")) == 1 }, "nothing runs")
 	require.NoError(t, c.Cancel(limited(t), "runs"))

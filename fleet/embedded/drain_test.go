@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,11 +61,13 @@ func TestF7WhatIsOnItsWayAtADrainGoesBack(t *testing.T) {
 func TestF7ADrainWaitsForItsHandlersAndNoLonger(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	pass, entered := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(pass) })
 	w := serve(t, nc, func(ctx context.Context, in task) (string, error) {
 		close(entered)
 		<-pass
 		return "done", ctx.Err()
 	}, dispatch.WithWorkers(2))
+	t.Cleanup(release)
 	c := client(t, nc)
 	id, err := c.Send(limited(t), task{})
 	require.NoError(t, err)
@@ -76,7 +79,7 @@ func TestF7ADrainWaitsForItsHandlersAndNoLonger(t *testing.T) {
 		require.Fail(t, "Serve has left a handler behind")
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(pass)
+	release()
 	require.NoError(t, w.wait())
 	require.Equal(t, dispatch.Running, w.pool.Stats().State)
 	requireRest(t, nc)
@@ -162,7 +165,7 @@ func TestServeEndsWithItsConnection(t *testing.T) {
 	j := newJournal(t)
 	w := serve(t, own, j.handler("w"), dispatch.WithWorkers(2))
 	requireFree(t, nc, 2)
-	id, err := client(t, nc).Send(limited(t), task{Nap: patience})
+	id, err := client(t, nc).Send(limited(t), task{Nap: time.Hour})
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return len(j.inFlight("w")) == 1 }, "nothing runs")
 	own.Close()
@@ -180,7 +183,7 @@ func TestOtherSubmittersShareThePool(t *testing.T) {
 	ctx, cancel := context.WithCancel(limited(t))
 	var local [3]*dispatch.Future[string]
 	for i := range local {
-		f, err := w.pool.Submit(ctx, task{N: 100 + i, Nap: patience})
+		f, err := w.pool.Submit(ctx, task{N: 100 + i, Nap: time.Hour})
 		require.NoError(t, err)
 		local[i] = f
 	}

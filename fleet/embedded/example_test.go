@@ -210,7 +210,7 @@ func Example_rights() {
 		Dir: "/var/lib/shout", Listen: "127.0.0.1:4222",
 		Users: []embedded.User{{Name: "worker", Password: os.Getenv("WORKER_PASSWORD"), Rights: &rights}},
 	}
-	fmt.Println(options.Users[0].Rights.Subscribe)
 	// And the worker: nats.Connect(url, nats.UserInfo("worker", password), nats.CustomInboxPrefix(rights.Inbox))
+	fmt.Println(options.Users[0].Rights.Subscribe)
 	// Output: [_INBOX_FLEET_shout_WORKER.> fleet.shout.cancel.*]
 }

@@ -42,7 +42,7 @@ func TestF9AFailureOfACallIsItsAnswer(t *testing.T) {
 	require.Equal(t, "a bad day", p.Value)
 	require.Contains(t, string(p.Stack), "journal.handler", "the worker's stack")
 
-	_, err = c.Call(limited(t), task{Nap: patience})
+	_, err = c.Call(limited(t), task{Nap: time.Hour})
 	var timeout *dispatch.TimeoutError
 	require.ErrorAs(t, err, &timeout)
 	require.Equal(t, dispatch.TimeoutError{Limit: 2 * time.Second, Ran: true}, *timeout)

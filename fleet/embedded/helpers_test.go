@@ -170,8 +170,8 @@ func serve(t *testing.T, nc *nats.Conn, handler dispatch.Handler[task, string], 
 	}()
 	t.Cleanup(func() {
 		stop()
+		c.pool.Stop() // what a failed test has left running
 		<-c.over
-		c.pool.Stop()
 		require.NoError(t, c.pool.Close())
 	})
 	return c

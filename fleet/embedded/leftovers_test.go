@@ -36,7 +36,7 @@ func TestF14NothingIsLeftAfterCloseAndServe(t *testing.T) {
 		_, err = c.Result(limited(t), id)
 		require.NoError(t, err)
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err = c.Call(short, task{Nap: patience})
+		_, err = c.Call(short, task{Nap: time.Hour})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		cancel()
 		stop()

@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -134,7 +135,7 @@ func TestF6NoJobWaitsInOneProcessWhileAnotherIsFree(t *testing.T) {
 	requireFree(t, nc, 1)
 	c := client(t, nc)
 	long, cancel := context.WithCancel(limited(t))
-	f, err := callers(t, c, 1).Submit(long, task{N: 1000, Nap: patience})
+	f, err := callers(t, c, 1).Submit(long, task{N: 1000, Nap: time.Hour})
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return len(j.inFlight("slow")) == 1 }, "nothing runs")
 	serve(t, connectTo(t, nc), j.handler("quick"), dispatch.WithWorkers(1))
@@ -168,6 +169,7 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
 	pass := make(chan struct{})
+	release := sync.OnceFunc(func() { close(pass) })
 	var stuck atomic.Int32
 	w := serve(t, nc, func(ctx context.Context, in task) (string, error) {
 		if in.Do == "stick" {
@@ -177,6 +179,7 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 		}
 		return j.handler("w")(ctx, in)
 	}, dispatch.WithWorkers(2), dispatch.WithJobTimeout(100*time.Millisecond))
+	t.Cleanup(release)
 	requireFree(t, nc, 2)
 	c := client(t, nc)
 	_, err := c.Call(limited(t), task{Do: "stick"})
@@ -193,7 +196,7 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 	require.Zero(t, mostAtOnce(j, "w"))
 	require.Zero(t, w.pool.Stats().Queued)
 
-	close(pass)
+	release()
 	requireFree(t, nc, 3)
 	require.Equal(t, int32(2), stuck.Load())
 }

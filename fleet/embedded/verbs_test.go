@@ -26,7 +26,7 @@ func TestEveryVerbOfAPoolWorksOverTheFleet(t *testing.T) {
 	out, err = p.ProcessTimed(ctx, task{N: 2}, patience)
 	require.NoError(t, err)
 	require.Equal(t, "2 by w", out)
-	_, err = p.ProcessTimed(ctx, task{N: 3, Nap: patience}, 200*time.Millisecond)
+	_, err = p.ProcessTimed(ctx, task{N: 3, Nap: time.Hour}, 200*time.Millisecond)
 	var timeout *dispatch.TimeoutError
 	require.ErrorAs(t, err, &timeout)
 	require.Equal(t, 200*time.Millisecond, timeout.Limit)
@@ -36,7 +36,7 @@ func TestEveryVerbOfAPoolWorksOverTheFleet(t *testing.T) {
 	out, err = f.Wait(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "4 by w", out)
-	f, err = p.TrySubmit(ctx, task{N: 5, Nap: patience})
+	f, err = p.TrySubmit(ctx, task{N: 5, Nap: time.Hour})
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return j.beganAt(5, "w") }, "it does not run")
 	require.True(t, f.Cancel())
@@ -46,7 +46,7 @@ func TestEveryVerbOfAPoolWorksOverTheFleet(t *testing.T) {
 	for n, out := range outs {
 		require.Equal(t, fmt.Sprint(n, " by w"), out)
 	}
-	_, err = p.Map(ctx, append(many(3, task{Nap: patience}), task{Do: "busy"}))
+	_, err = p.Map(ctx, append(many(3, task{Nap: time.Hour}), task{Do: "busy"}))
 	require.ErrorIs(t, err, errBusy)
 	var item *dispatch.ItemError
 	require.ErrorAs(t, err, &item)
@@ -94,7 +94,7 @@ func TestStatsTellWhatThereIs(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	require.Zero(t, stats(t, nc))
 	c := client(t, nc)
-	for i, in := range many(3, task{Nap: patience}) {
+	for i, in := range many(3, task{Nap: time.Hour}) {
 		_, err := c.Send(limited(t), in, fleet.ID(fmt.Sprint("job", i)))
 		require.NoError(t, err)
 	}

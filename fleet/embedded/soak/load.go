@@ -45,10 +45,10 @@ func (l *load) tally() string {
 // newJob makes a job of one kind or another.
 func (l *load) newJob() soakJob {
 	j := soakJob{N: int(l.next.Add(1)), Nap: time.Duration(rand.ExpFloat64() * float64(20*time.Millisecond))}
-	switch n := rand.N(50); {
-	case n == 0:
+	switch rand.N(50) {
+	case 0:
 		j.Fails = true
-	case n == 1:
+	case 1:
 		j.Again = true
 		l.again.Add(1)
 	}

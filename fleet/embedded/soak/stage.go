@@ -96,7 +96,7 @@ func (s *stage) cast(role string) (*actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &actor{cmd: exec.Command(self), over: make(chan struct{})}
+	a := &actor{cmd: exec.CommandContext(context.Background(), self), over: make(chan struct{})}
 	a.cmd.Env = append(os.Environ(), roleVar+"="+role, addrVar+"="+s.addr, dirVar+"="+s.dir, placesVar+"="+strconv.Itoa(s.places))
 	if s.lazy {
 		a.cmd.Env = append(a.cmd.Env, lazyVar+"=1")
@@ -141,7 +141,7 @@ type stage struct {
 }
 
 func newStage(dir string, p plan) (*stage, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

@@ -27,9 +27,9 @@ import (
 
 // note is input and output of the jobs.
 type note struct {
-	Name string
-	Size int
-	Text string
+	Name string `json:"name"`
+	Size int    `json:"size"`
+	Text string `json:"text"`
 }
 
 var kind = fleet.Kind[note, note]{Name: "speed"}

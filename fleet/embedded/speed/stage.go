@@ -85,7 +85,7 @@ func (s *stage) cast(role string) (*exec.Cmd, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self)
+	cmd := exec.CommandContext(context.Background(), self)
 	cmd.Env = append(os.Environ(), roleVar+"="+role, urlVar+"="+s.url, dirVar+"="+s.dir)
 	if s.lazy {
 		cmd.Env = append(cmd.Env, lazyVar+"=1")
