@@ -365,3 +365,12 @@ func (c *cable) hush() {
 
 // address returns where the server listens.
 func address(s *embedded.Server) string { return strings.TrimPrefix(s.URL(), "nats://") }
+
+// connectTo returns another connection like nc.
+func connectTo(t *testing.T, nc *nats.Conn) *nats.Conn {
+	t.Helper()
+	second, err := nc.Opts.Connect()
+	require.NoError(t, err)
+	t.Cleanup(second.Close)
+	return second
+}

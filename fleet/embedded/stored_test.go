@@ -1,3 +1,5 @@
+//go:build unix
+
 package embedded_test
 
 import (
@@ -159,14 +161,6 @@ func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 	_, err = c.Result(limited(t), "k")
 	require.NoError(t, err)
 	require.Len(t, j.lines(), 16)
-}
-
-func connectTo(t *testing.T, nc *nats.Conn) *nats.Conn {
-	t.Helper()
-	second, err := nc.Opts.Connect()
-	require.NoError(t, err)
-	t.Cleanup(second.Close)
-	return second
 }
 
 func TestF5OfManySendersOfOneIDOneStoresIt(t *testing.T) {

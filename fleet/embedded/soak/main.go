@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command soak keeps a fleet under load for as long as it is told, and makes
 // trouble meanwhile: it kills, stops and freezes workers, and kills the server, at
 // a bounded rate. It checks that every job has its outcome, that none is left, and
