@@ -57,6 +57,17 @@ func TestTheStreamsAreAsTheFormatSays(t *testing.T) {
 	require.Equal(t, map[string]string{"fleet_attempts": "5"}, c.Metadata)
 }
 
+func TestAClockIsAheadOnlyIfItMustBe(t *testing.T) {
+	before := time.Now()
+	after := before.Add(time.Second)
+	for theirs, want := range map[time.Time]time.Duration{
+		before: 0, after: 0, before.Add(time.Millisecond): 0, {}: 0,
+		after.Add(time.Minute): time.Minute, before.Add(-time.Minute): -time.Minute,
+	} {
+		require.Equal(t, want, aheadOf(theirs, before, after))
+	}
+}
+
 func TestANilConnectionIsAnError(t *testing.T) {
 	k := Kind[int, int]{Name: "k"}
 	require.ErrorContains(t, k.Provision(t.Context(), nil, Settings{}), "the connection is nil")

@@ -294,11 +294,22 @@ func (s *server) readSettings(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.missing = 0
 	s.lease, s.attempts = info.Config.AckWait, attempts
-	if !info.TimeStamp.IsZero() {
-		now := time.Now()
-		s.ahead = info.TimeStamp.Sub(began.Add(now.Sub(began) / 2))
-	}
+	s.ahead = aheadOf(info.TimeStamp, began, time.Now())
 	return nil
+}
+
+// aheadOf returns by how much another clock is ahead at least, that read theirs at
+// some time between two readings of ours. Clocks that may agree do.
+func aheadOf(theirs, before, after time.Time) time.Duration {
+	switch {
+	case theirs.IsZero():
+		return 0
+	case theirs.Before(before):
+		return theirs.Sub(before)
+	case theirs.After(after):
+		return theirs.Sub(after)
+	}
+	return 0
 }
 
 // cancelKept is for how long a cancel is remembered. The job may be on its way

@@ -65,18 +65,18 @@ func TestF4AResultOfACallerThatIsHalfGoneIsStored(t *testing.T) {
 	line := newCable(t, address(server))
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(1))
-	p := callers(t, client(t, connect(t, line.url())), 8)
+	p := callers(t, client(t, connect(t, line.url())), 16)
 	b := p.Batch(limited(t))
-	require.NoError(t, b.Add(many(8, task{Nap: 100 * time.Millisecond})...))
-	requireSoon(t, func() bool { return stats(t, nc).Waiting == 7 }, "not all is stored")
+	require.NoError(t, b.Add(append(many(1, task{Nap: time.Second}), many(16, task{Nap: 20 * time.Millisecond})[1:]...)...))
+	requireSoon(t, func() bool { return stats(t, nc).Waiting == 15 }, "not all is stored")
 	line.hush()
 	began := time.Now()
 	requireRest(t, nc)
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.Less(t, time.Since(began), 12*time.Second)
 	line.mend()
 	outs, err := b.Wait(limited(t))
 	require.NoError(t, err)
-	require.Len(t, outs, 8)
+	require.Len(t, outs, 16)
 	for n, times := range j.begun() {
 		require.Equal(t, 1, times, "task %d", n)
 	}
@@ -130,6 +130,51 @@ func TestF4AWorkerKeepsItsResultsHoweverLongTheStoreIsDown(t *testing.T) {
 	}
 	requireRest(t, nc)
 	require.Equal(t, map[int]int{0: 1, 1: 1, 10: 1, 11: 1}, j.begun())
+}
+
+// The server has forgotten that it has delivered the job, or has not heard of it
+// for a lease. Its worker has not.
+func TestF2AJobThatRunsOnWhileTheServerIsStartedAgainIsNotBegunASecondTimeThere(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	nc := connect(t, m.url())
+	provision(t, nc, fleet.Settings{Lease: 500 * time.Millisecond})
+	j := newJournal(t)
+	serve(t, connect(t, m.url()), j.handler("w"), dispatch.WithWorkers(4))
+	c := client(t, nc)
+	_, err := c.Send(limited(t), task{Nap: 4 * time.Second}, fleet.ID("long"))
+	require.NoError(t, err)
+	requireSoon(t, func() bool { return len(j.inFlight("w")) == 1 }, "nothing runs")
+	m.kill()
+	m.boot()
+	out, err := c.Result(limited(t), "long")
+	require.NoError(t, err)
+	require.Equal(t, "0 by w", out)
+	require.Equal(t, map[int]int{0: 1}, j.begun())
+	requireRest(t, nc)
+}
+
+// A server that was killed forgets what it delivered last, and does not understand
+// its acknowledgment then: the job comes again as if for the first time.
+func TestF2AJobWithAResultThatAKilledServerDeliversAnewIsNotBegun(t *testing.T) {
+	server, nc := lazy(t, fleet.Settings{})
+	line := newCable(t, address(server))
+	j := newJournal(t)
+	serve(t, connect(t, line.url()), j.handler("w"), dispatch.WithWorkers(1))
+	requireFree(t, nc, 1)
+	line.cut()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	for subject, h := range map[string]nats.Header{
+		"fleet.tasks.job.x": {"Fleet-Version": {"1"}, "Fleet-Id": {"x"}, "Content-Type": {"application/json"}},
+		"fleet.tasks.res.x": {"Fleet-Id": {"x"}, "Fleet-Status": {"ok"}, "Fleet-Attempt": {"1"}, "Content-Type": {"application/json"}},
+	} {
+		_, err = js.PublishMsg(limited(t), &nats.Msg{Subject: subject, Header: h, Data: []byte(`{}`)})
+		require.NoError(t, err)
+	}
+	line.mend()
+	requireRest(t, nc)
+	require.Empty(t, j.lines())
 }
 
 // The disk is full: jobs are refused, results wait with their workers, and when
@@ -264,7 +309,7 @@ func TestF12AServerThatIsKilledUnderLoadComesBackAndNothingIsLost(t *testing.T) 
 
 func TestF12TheLineOfTheCallerIsCut(t *testing.T) {
 	t.Parallel()
-	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
+	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(8))

@@ -140,7 +140,8 @@ func TestF10ADeadLetterIsQueuedAgainWithAllItsAttempts(t *testing.T) {
 
 // A poison job: it kills each process that takes it.
 func TestF10AJobThatKillsItsProcessIsADeadLetterAlsoACalledOne(t *testing.T) {
-	server, nc := lazy(t, fleet.Settings{Attempts: 2, Lease: 300 * time.Millisecond})
+	t.Parallel()
+	server, nc := lazy(t, fleet.Settings{Attempts: 2, Lease: time.Second})
 	j := newJournal(t)
 	c := client(t, nc)
 	_, err := c.Send(limited(t), task{N: 1, Do: "die"}, fleet.ID("poison"))

@@ -18,7 +18,7 @@ import (
 
 func TestF2AKillRepeatsOnlyWhatWasInFlightThere(t *testing.T) {
 	t.Parallel()
-	server, nc := lazy(t, fleet.Settings{Lease: time.Second})
+	server, nc := lazy(t, fleet.Settings{Lease: 2 * time.Second})
 	j := newJournal(t)
 	victim := worker(t, server.URL(), j, "victim", 4)
 	worker(t, server.URL(), j, "other", 4)
@@ -120,11 +120,11 @@ func TestF3TheFirstOutcomeCountsForACallToo(t *testing.T) {
 // A job keeps its lease for as long as it runs.
 func TestF2AJobThatTakesLongerThanItsLeaseRunsOnce(t *testing.T) {
 	t.Parallel()
-	_, nc := lazy(t, fleet.Settings{Lease: 200 * time.Millisecond})
+	_, nc := lazy(t, fleet.Settings{Lease: time.Second})
 	j := newJournal(t)
 	serve(t, nc, j.handler("a"), dispatch.WithWorkers(4))
 	serve(t, connectTo(t, nc), j.handler("b"), dispatch.WithWorkers(4))
-	_, err := callers(t, client(t, nc), 4).Map(limited(t), many(4, task{Nap: 1500 * time.Millisecond}))
+	_, err := callers(t, client(t, nc), 4).Map(limited(t), many(4, task{Nap: 4 * time.Second}))
 	require.NoError(t, err)
 	require.Equal(t, map[int]int{0: 1, 1: 1, 2: 1, 3: 1}, j.begun())
 	requireRest(t, nc)
