@@ -163,6 +163,7 @@ func TestF2AJobWithAResultThatAKilledServerDeliversAnewIsNotBegun(t *testing.T) 
 	serve(t, connect(t, line.url()), j.handler("w"), dispatch.WithWorkers(1))
 	requireFree(t, nc, 1)
 	line.cut()
+	requireFree(t, nc, 0)
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
 	for subject, h := range map[string]nats.Header{
