@@ -8,6 +8,8 @@ import (
 
 	"example.com/dispatch"
 	"example.com/dispatch/fleet"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -46,6 +48,24 @@ func TestF8AJobThatRunsIsToldWhenItsCallerGoes(t *testing.T) {
 	requireRest(t, nc)
 	require.Zero(t, stats(t, nc).Results)
 	require.Empty(t, letters(t, nc))
+}
+
+// A cancel and its job go to the worker by different ways.
+func TestF8ACancelThatComesBeforeItsJobCounts(t *testing.T) {
+	_, nc := lazy(t, fleet.Settings{})
+	j := newJournal(t)
+	serve(t, nc, j.handler("w"), dispatch.WithWorkers(1))
+	requireFree(t, nc, 1)
+	require.NoError(t, nc.Publish("fleet.tasks.cancel.x", nil))
+	require.NoError(t, nc.FlushTimeout(patience))
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.PublishMsg(limited(t), &nats.Msg{Subject: "fleet.tasks.job.x", Data: []byte(`{}`), Header: nats.Header{
+		"Fleet-Version": {"1"}, "Fleet-Id": {"x"}, "Content-Type": {"application/json"}, "Fleet-Reply": {"fleet.tasks.rep.C.x"},
+	}})
+	require.NoError(t, err)
+	requireRest(t, nc)
+	require.Empty(t, j.lines())
 }
 
 func TestF8TheDeadlineTravelsWithTheJob(t *testing.T) {

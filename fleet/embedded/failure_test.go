@@ -252,6 +252,8 @@ func TestF11AMalformedResultIsAnError(t *testing.T) {
 			require.NoError(t, err, "the client confirms whatever comes")
 			err = <-failed
 			require.ErrorContains(t, err, "fleet: job "+m.Header.Get("Fleet-Id"))
+			_, err = nc.RequestMsg(&nats.Msg{Subject: m.Header.Get("Fleet-Reply"), Header: h}, patience)
+			require.NoError(t, err, "and also what comes too late")
 		})
 	}
 }
