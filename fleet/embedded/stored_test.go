@@ -80,17 +80,16 @@ func TestF1NothingIsStoredOfWhatIsRefused(t *testing.T) {
 }
 
 func TestF1AJobSentAgainWithTheIDThatCameWithTheErrorIsOne(t *testing.T) {
-	m := newMachine(t)
-	nc := connect(t, m.url())
-	provision(t, nc, fleet.Settings{})
-	c := client(t, nc)
-	m.signal(syscall.SIGSTOP) // what is sent now waits in its socket
+	server, nc := lazy(t, fleet.Settings{})
+	line := newCable(t, address(server))
+	c := client(t, connect(t, line.url()))
+	line.hush() // what is sent now waits on the line
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	id, err := c.Send(short, task{N: 1})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotEmpty(t, id)
-	m.signal(syscall.SIGCONT)
+	line.mend()
 	again, err := c.Send(limited(t), task{N: 1}, fleet.ID(id))
 	require.NoError(t, err)
 	require.Equal(t, id, again)
