@@ -369,16 +369,28 @@ func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	requireSoon(t, func() bool { // it may not have a leader yet, or not all its members
 		return tasks.Provision(limited(t), nc, fleet.Settings{Lease: 2 * time.Second, Replicas: 3}) == nil
 	}, "the cluster is not ready")
-	j := newJournal(t)
-	for i := range 2 {
-		serve(t, connect(t, strings.Join(urls, ",")), j.handler(fmt.Sprint("w", i)), dispatch.WithWorkers(8))
-	}
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
 	stream, err := js.Stream(limited(t), "FLEET_tasks_JOBS")
 	require.NoError(t, err)
-	leader := stream.CachedInfo().Cluster.Leader
+	consumer, err := stream.Consumer(limited(t), "workers")
+	require.NoError(t, err)
+	leader := consumer.CachedInfo().Cluster.Leader
+
+	// The workers' own connections stay. What they have asked for is gone with the
+	// leader, and nobody tells them.
+	j := newJournal(t)
+	places := 0
+	for i, url := range urls {
+		if fmt.Sprint("member", i) != leader {
+			serve(t, connect(t, url), j.handler(fmt.Sprint("w", i)), dispatch.WithWorkers(8))
+			places += 8
+		}
+	}
+	require.Equal(t, 16, places)
+	requireFree(t, nc, places)
 	underLoad(t, nc, j, true, func() { all[leader].kill() })
+	requireFree(t, nc, places)
 }
 
 // More requests stand on the server than nats-server allows by default.
