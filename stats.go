@@ -1,6 +1,9 @@
 package dispatch
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // State is where a pool is in its life. It only ever goes forward:
 //
@@ -17,19 +20,28 @@ const (
 	Ended                 // nothing is left
 )
 
+var stateNames = [...]string{"running", "draining", "stopping", "ended"}
+
 // String returns the state's name in lower case.
 func (s State) String() string {
-	switch s {
-	case Running:
-		return "running"
-	case Draining:
-		return "draining"
-	case Stopping:
-		return "stopping"
-	case Ended:
-		return "ended"
+	if s >= 0 && int(s) < len(stateNames) {
+		return stateNames[s]
 	}
 	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// MarshalText gives the state's name, as String does.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if string(text) == name {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("dispatch: there is no State %q", text)
 }
 
 // Stats is a snapshot of a pool, taken at one moment. Every item of a Batch or
@@ -37,14 +49,19 @@ func (s State) String() string {
 //
 //	Submitted = Succeeded + Failed + Panicked + Canceled + TimedOut + Dropped + Queued + Running
 type Stats struct {
-	Name  string
-	State State
+	Name   string
+	State  State
+	Paused bool // takes jobs and starts none
 
 	Workers int // goroutines that run jobs or wait for one; strays not counted
 	Idle    int // workers that wait for a job
 	Running int // handlers that run now; strays not counted
 	Queued  int // accepted and not started
+	Blocked int // submitters that wait for room
 	Strays  int // handlers written off (WithGrace) that have not returned yet
+
+	MaxRunning int // most jobs that run at once (WithWorkers, Resize), or Unlimited
+	MaxQueued  int // most single jobs that wait beyond those (WithQueue), or Unlimited
 
 	// Counters; they never fall.
 	Submitted uint64 // accepted
@@ -55,6 +72,14 @@ type Stats struct {
 	TimedOut  uint64 // by the caller's deadline, ProcessTimed or WithJobTimeout
 	Dropped   uint64 // by the policy DropOldest
 	Rejected  uint64 // refused with ErrQueueFull; these are not in Submitted
+	GaveUp    uint64 // submitters whose context or timeout ended their wait for room; not in Submitted either
+
+	// What follows is zero without WithTelemetry.
+	Telemetry  bool          // the pool has it
+	OldestWait time.Duration // of the job that waits and came first; 0: none waits
+	LongestRun time.Duration // of what workers are at now, strays included; 0: they are at nothing
+	Wait       Histogram     // from the call that submitted a job until a worker turned to it, or the job ended
+	Run        Histogram     // from there until its handler returned, of jobs that a worker turned to
 }
 
 // outcome is the kind of a job's end, as Stats counts it.
@@ -94,13 +119,17 @@ func (p *Pool[In, Out]) Stats() Stats {
 		succ += uint64(done)
 	}
 	return Stats{
-		Name:      p.cfg.name,
-		State:     p.state,
-		Workers:   p.workforce,
-		Idle:      len(p.idleSince),
-		Running:   running,
-		Queued:    waiting,
-		Strays:    p.strays,
+		Name:    p.cfg.name,
+		State:   p.state,
+		Workers: p.workforce,
+		Idle:    len(p.idleSince),
+		Running: running,
+		Queued:  waiting,
+		Strays:  p.strays,
+
+		MaxRunning: limitOf(p.limit),
+		MaxQueued:  limitOf(p.room),
+
 		Submitted: p.submitted,
 		Succeeded: succ,
 		Failed:    p.ended[failed],
@@ -110,4 +139,12 @@ func (p *Pool[In, Out]) Stats() Stats {
 		Dropped:   p.ended[dropped],
 		Rejected:  p.rejected,
 	}
+}
+
+// limitOf gives a limit the way that options take it.
+func limitOf(n int) int {
+	if n >= unlimited {
+		return Unlimited
+	}
+	return n
 }

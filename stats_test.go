@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"testing"
@@ -18,6 +19,39 @@ func TestAStateIsNamedInLowerCase(t *testing.T) {
 	} {
 		require.Equal(t, name, state.String())
 	}
+}
+
+func TestAStateIsWrittenAndReadAsText(t *testing.T) {
+	for _, state := range []State{Running, Draining, Stopping, Ended} {
+		text, err := json.Marshal(state)
+		require.NoError(t, err)
+		require.Equal(t, `"`+state.String()+`"`, string(text))
+		var read State
+		require.NoError(t, json.Unmarshal(text, &read))
+		require.Equal(t, state, read)
+	}
+	require.EqualError(t, new(State).UnmarshalText([]byte("asleep")), `dispatch: there is no State "asleep"`)
+}
+
+func TestStatsSurviveTheWayThroughJSON(t *testing.T) {
+	want := Stats{Name: "a", State: Draining, Submitted: 3, MaxRunning: Unlimited, OldestWait: time.Second, Run: histogramOf(time.Second, 3*time.Minute)}
+	text, err := json.Marshal(want)
+	require.NoError(t, err)
+	var got Stats
+	require.NoError(t, json.Unmarshal(text, &got))
+	require.Equal(t, want, got)
+}
+
+func TestStatsTellTheLimits(t *testing.T) {
+	p := openPool(t, double, WithWorkers(3), WithQueue(5))
+	s := p.Stats()
+	require.Equal(t, [2]int{3, 5}, [2]int{s.MaxRunning, s.MaxQueued})
+	require.NoError(t, p.Resize(4))
+	require.Equal(t, 4, p.Stats().MaxRunning)
+
+	p = openPool(t, double, WithWorkers(Unlimited), WithQueue(Unlimited))
+	s = p.Stats()
+	require.Equal(t, [2]int{Unlimited, Unlimited}, [2]int{s.MaxRunning, s.MaxQueued})
 }
 
 func TestAPoolGoesThroughItsStatesInOrder(t *testing.T) {
@@ -164,9 +198,10 @@ func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 		},
 	}, func(t *testing.T, r row) {
 		p := openPool(t, r.handler, r.opts...)
+		limits := p.Stats()
 		r.submit(t, p)
 		require.NoError(t, p.Close())
-		r.want.State = Ended
+		r.want.State, r.want.MaxRunning, r.want.MaxQueued = Ended, limits.MaxRunning, limits.MaxQueued
 		require.Equal(t, r.want, p.Stats())
 	})
 }
@@ -252,7 +287,7 @@ func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 		require.Equal(t, uint64(1), s.Canceled)
 		h.let(1)
 		s = p.Stats()
-		require.Equal(t, Stats{Workers: 1, Idle: 1, Submitted: 1, Canceled: 1}, s)
+		require.Equal(t, Stats{Workers: 1, Idle: 1, MaxRunning: 1, MaxQueued: defaultQueue, Submitted: 1, Canceled: 1}, s)
 	})
 }
 
