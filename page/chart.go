@@ -89,26 +89,20 @@ const (
 	leastSpan   = 16   // buckets
 )
 
-// chart draws histograms of waits and runs over one logarithmic axis.
+// chart draws histograms of waits and runs over one logarithmic axis: paths, and
+// words beside them.
 type chart struct {
-	Wait, Run string // paths of bars
-	Ticks     []tick
-	Marks     []mark
+	Wait, Run string // bars
+	Grid      string // a line at each tick
+	P50, P99  string // a line in each half
+	Words     []chartWord
 }
 
-// tick is a duration on the axis.
-type tick struct {
-	X    string
-	Word string
-}
-
-// mark is a quantile.
-type mark struct {
-	X, From, To string // the line
-	TextX, Y    string
-	Anchor      string
-	Word        string
-	Faint       bool
+// chartWord is a word in the chart.
+type chartWord struct {
+	X, Y string
+	Text string
+	Side string // of the point: before, after; empty: around it
 }
 
 var ticks = []struct {
@@ -150,12 +144,38 @@ func draw(wait, run dispatch.Histogram) *chart {
 	}
 	for _, t := range ticks {
 		if at := x(4 * math.Log2(t.at.Seconds())); at >= chartSide && at <= chartWidth-chartSide {
-			c.Ticks = append(c.Ticks, tick{X: coordinate(at), Word: t.word})
+			c.Grid += upright(at, axisTop, axisTop-barHeight-3) + upright(at, axisBottom, axisBottom+barHeight+3)
+			c.word(at, axisBottom-5, t.word, "")
 		}
 	}
 	c.mark(wait, x, axisTop, axisTop-barHeight-4, axisTop-barHeight-7)
 	c.mark(run, x, axisBottom, axisBottom+barHeight+4, axisBottom+barHeight+15)
 	return c
+}
+
+// mark marks p50 and p99 of h, with lines from the axis to end, and words at wordY.
+func (c *chart) mark(h dispatch.Histogram, x func(float64) float64, axis, end, wordY float64) {
+	place := func(q float64) (float64, bool) {
+		d := h.Quantile(q)
+		return x(4 * math.Log2(d.Seconds())), d > 0
+	}
+	if at, ok := place(0.5); ok {
+		c.P50 += upright(at, axis, end)
+		c.word(at-3, wordY, "p50", "before")
+	}
+	if at, ok := place(0.99); ok {
+		c.P99 += upright(at, axis, end)
+		c.word(at+3, wordY, "p99", "after")
+	}
+}
+
+func (c *chart) word(x, y float64, text, side string) {
+	c.Words = append(c.Words, chartWord{X: coordinate(x), Y: coordinate(y), Text: text, Side: side})
+}
+
+// upright draws a line.
+func upright(x, from, to float64) string {
+	return "M" + coordinate(x) + " " + coordinate(from) + "V" + coordinate(to)
 }
 
 // bars draws the buckets of h; side gives where a bar of some height begins and
@@ -177,29 +197,6 @@ func bars(h dispatch.Histogram, x func(float64) float64, unit float64, side func
 		d = append(d, 'z')
 	}
 	return string(d)
-}
-
-// mark marks p50 and p99 of h, with lines from the axis to end, and words at wordY.
-func (c *chart) mark(h dispatch.Histogram, x func(float64) float64, axis, end, wordY float64) {
-	for _, q := range []struct {
-		word   string
-		at     time.Duration
-		anchor string
-		aside  float64
-	}{
-		{"p50", h.Quantile(0.5), "end", -3},
-		{"p99", h.Quantile(0.99), "start", 3},
-	} {
-		if q.at <= 0 {
-			continue
-		}
-		at := x(4 * math.Log2(q.at.Seconds()))
-		c.Marks = append(c.Marks, mark{
-			X: coordinate(at), From: coordinate(axis), To: coordinate(end),
-			TextX: coordinate(at + q.aside), Y: coordinate(wordY), Anchor: q.anchor, Word: q.word,
-			Faint: q.word == "p99",
-		})
-	}
 }
 
 // coordinate formats v with one decimal at most.

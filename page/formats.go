@@ -187,8 +187,8 @@ func writePoolText(out *bytes.Buffer, v poolView) {
 		for _, j := range g.First {
 			fmt.Fprintf(out, "  %s %s: %s: %s\n", g.Outcome, j.Ago, oneLine(j.Job), oneLine(j.Error))
 		}
-		if g.More != "" {
-			fmt.Fprintf(out, "  %s %s\n", g.More, g.Outcome)
+		if len(g.Rest) > 0 {
+			fmt.Fprintf(out, "  %d more %s\n", len(g.Rest), g.Outcome)
 		}
 	}
 }

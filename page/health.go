@@ -44,9 +44,9 @@ func judge(s sight) health {
 	}
 	switch {
 	case allBusy(st):
-		return health{"busy", allBusyWords(st) + waiting(st) + ".", good}
+		return health{"busy", allBusyWords(st) + waiting(st, " and ") + ".", good}
 	case st.Running > 0 || st.Queued > 0:
-		return health{"working", fmt.Sprintf("%s%s busy%s.", amount(st.Running), limitWords(st), waiting(st)), good}
+		return health{"working", fmt.Sprintf("%s%s busy%s.", amount(st.Running), limitWords(st), waiting(st, " and ")), good}
 	}
 	return health{"idle", "Nothing runs and nothing waits.", calm}
 }
@@ -75,7 +75,7 @@ func judgeHung(s sight) (health, bool) {
 		return health{}, false
 	}
 	return health{"stuck", fmt.Sprintf("%s%s, nothing has ended for %s, and the longest has run for %s.",
-		allBusyWords(st), waiting(st), duration(quiet), duration(st.LongestRun)), bad}, true
+		allBusyWords(st), waiting(st, ", "), duration(quiet), duration(st.LongestRun)), bad}, true
 }
 
 // quietFor is for how long no job has ended. If all workers are shown at their
@@ -181,11 +181,11 @@ func limitWords(s dispatch.Stats) string {
 }
 
 // waiting says how many jobs wait, if any do.
-func waiting(s dispatch.Stats) string {
+func waiting(s dispatch.Stats, and string) string {
 	if s.Queued == 0 {
 		return ""
 	}
-	return ", " + counted(s.Queued, "job waits", "jobs wait")
+	return and + counted(s.Queued, "job waits", "jobs wait")
 }
 
 func labelWords(j dispatch.Job) string {

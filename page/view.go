@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,21 +124,24 @@ type timesRow struct {
 	Name, Over, Count, Mean, P50, P90, P99 string
 }
 
+// jobView is a job that runs, or has failed.
 type jobView struct {
-	ID       string
-	Worker   int
-	Job      string // its label, or what else tells it from others
-	Plain    bool   // Job is no label
-	Run      string
-	Wait     string
-	State    string // what ended it, if that has happened
-	Outcome  string
-	Ago      string
-	At       string
-	Error    string
-	Stack    string
-	SameAs   bool // as the one above
-	Workless bool // nobody turned to it
+	ID    string
+	Job   string // its label, or what else tells it from others
+	Plain bool   // Job is no label
+
+	// Of one that runs.
+	Run, Wait  string
+	State      string // what ended it, if that has happened
+	Worker     int
+	StackQuery template.URL
+
+	// Of one that has failed.
+	Facts string // when, and its times
+	Ago   string
+	At    string
+	Error string
+	Stack string // empty if there is none, or if it is the one above
 }
 
 // failureGroup is the failures with one outcome.
@@ -144,7 +149,7 @@ type failureGroup struct {
 	ID          string
 	Outcome     string
 	First, Rest []jobView
-	More        string
+	stack       string // the last one that is shown
 }
 
 func viewOf(l look) view {
@@ -304,24 +309,22 @@ func percent(n, of int) int {
 }
 
 func jobViewOf(j dispatch.Job) jobView {
-	v := jobView{Worker: j.Worker, Job: cut(j.Label, maxLabel), Run: duration(j.Run), Wait: duration(j.Wait), Workless: j.Worker == 0}
-	if v.Job == "" {
-		v.Plain = true
+	v := jobView{Job: cut(j.Label, maxLabel), Plain: j.Label == ""}
+	switch {
+	case v.Plain && j.Index >= 0:
+		v.Job = fmt.Sprintf("item %d", j.Index)
+	case v.Plain:
 		v.Job = "single job"
-	}
-	if j.Index >= 0 {
-		if v.Plain {
-			v.Job = fmt.Sprintf("item %d", j.Index)
-		} else {
-			v.Job += fmt.Sprintf(" (item %d)", j.Index)
-		}
+	case j.Index >= 0:
+		v.Job += fmt.Sprintf(" (item %d)", j.Index)
 	}
 	return v
 }
 
 func runningView(pool int, j dispatch.Job) jobView {
 	v := jobViewOf(j)
-	v.ID = identify("r", pool, j)
+	v.ID, v.Worker, v.Run, v.Wait = identify('r', pool, j), j.Worker, duration(j.Run), duration(j.Wait)
+	v.StackQuery = template.URL(fmt.Sprintf("stacks=%d&worker=%d", pool, j.Worker)) // numbers only
 	switch {
 	case j.Stray:
 		v.State = j.Outcome.String() + ", written off"
@@ -332,67 +335,54 @@ func runningView(pool int, j dispatch.Job) jobView {
 }
 
 // identify gives an element an id that stays with the job.
-func identify(kind string, pool int, j dispatch.Job) string {
-	h := fnv.New64a()
-	fmt.Fprintln(h, j.Submitted.UnixNano(), j.Wait, j.Worker, j.Index, j.Label)
-	return fmt.Sprintf("%s%d-%x", kind, pool, h.Sum64())
+func identify(kind byte, pool int, j dispatch.Job) string {
+	h := fnv.New32a()
+	facts := make([]byte, 0, 64)
+	for _, n := range []int64{j.Submitted.UnixNano(), int64(j.Wait), int64(j.Worker), int64(j.Index)} {
+		facts = binary.LittleEndian.AppendUint64(facts, uint64(n))
+	}
+	_, _ = h.Write(facts)
+	id := strconv.AppendInt([]byte{kind}, int64(pool), 10)
+	return string(strconv.AppendUint(append(id, '-'), uint64(h.Sum32()), 36))
 }
 
 // groups gives the failures by outcome, those that failed last first.
 func groups(now time.Time, s sight) []failureGroup {
 	var list []failureGroup
 	for _, j := range s.failures {
-		v := jobViewOf(j)
-		v.ID = identify("f", s.number, j)
-		v.Error, v.Stack = describe(j.Err)
-		end := j.Submitted.Add(j.Wait + j.Run)
-		v.Ago, v.At = ago(now.Sub(end)), end.Format("2006-01-02 15:04:05")
 		outcome := j.Outcome.String()
 		i := slices.IndexFunc(list, func(g failureGroup) bool { return g.Outcome == outcome })
 		if i < 0 {
 			i = len(list)
 			list = append(list, failureGroup{Outcome: outcome, ID: fmt.Sprintf("g%d-%d", s.number, j.Outcome)})
 		}
-		list[i].add(v)
-	}
-	for i := range list {
-		if n := len(list[i].Rest); n > 0 {
-			list[i].More = fmt.Sprintf("%d more", n)
-		}
+		list[i].add(now, s.number, j)
 	}
 	return list
 }
 
-func (g *failureGroup) add(v jobView) {
-	if above := g.last(); above != nil && v.Stack != "" && (above.Stack == v.Stack || above.SameAs && g.stack() == v.Stack) {
-		v.Stack, v.SameAs = "", true
+func (g *failureGroup) add(now time.Time, pool int, j dispatch.Job) {
+	v := jobViewOf(j)
+	end := j.Submitted.Add(j.Wait + j.Run)
+	v.ID, v.At, v.Ago = identify('f', pool, j), end.Format("2006-01-02 15:04:05"), ago(now.Sub(end))
+	v.Facts = v.Ago + ", waited " + duration(j.Wait)
+	if j.Worker > 0 {
+		v.Facts += ", ran " + duration(j.Run)
+	} else {
+		v.Facts += ", never ran"
+	}
+	v.Error, v.Stack = describe(j.Err)
+	switch {
+	case v.Stack == "":
+	case v.Stack == g.stack:
+		v.Stack = ""
+		v.Facts += ", the same stack as above"
+	default:
+		g.stack = v.Stack
 	}
 	if len(g.First) < mostFailures {
 		g.First = append(g.First, v)
 	} else {
 		g.Rest = append(g.Rest, v)
 	}
-}
-
-// last is the failure that was added last; nil if there is none.
-func (g *failureGroup) last() *jobView {
-	switch {
-	case len(g.Rest) > 0:
-		return &g.Rest[len(g.Rest)-1]
-	case len(g.First) > 0:
-		return &g.First[len(g.First)-1]
-	}
-	return nil
-}
-
-// stack is the last one that is shown.
-func (g *failureGroup) stack() string {
-	for _, list := range [][]jobView{g.Rest, g.First} {
-		for _, v := range slices.Backward(list) {
-			if v.Stack != "" {
-				return v.Stack
-			}
-		}
-	}
-	return ""
 }
