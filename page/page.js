@@ -20,14 +20,17 @@
   let paused = false, answered = Date.now(), timer = 0, asking = false;
 
   function show() {
-    button.textContent = paused ? "go on" : "pause";
-    button.setAttribute("aria-pressed", String(paused));
+    say(button, paused ? "go on" : "pause");
     const silent = Math.round((Date.now() - answered) / 1000);
     const lost = !paused && silent > 2.5 * every / 1000 && !document.hidden;
-    said.textContent = paused ? "paused" : lost ? "no answer for " + silent + " s; what is shown is old" : "live";
+    say(said, paused ? "paused" : lost ? "no answer for " + silent + " s; what is shown is old" : "live");
     document.body.classList.toggle("lost", lost);
     document.body.classList.toggle("paused", paused);
     document.title = (lost ? "no answer · " : "") + page.dataset.title;
+  }
+
+  function say(element, text) {
+    if (element.textContent !== text) element.textContent = text;
   }
 
   function selecting() {
