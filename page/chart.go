@@ -1,8 +1,11 @@
 package page
 
 import (
+	"fmt"
+	"html/template"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/dispatch"
@@ -92,17 +95,10 @@ const (
 // chart draws histograms of waits and runs over one logarithmic axis: paths, and
 // words beside them.
 type chart struct {
-	Wait, Run string // bars
-	Grid      string // a line at each tick
-	P50, P99  string // a line in each half
-	Words     []chartWord
-}
-
-// chartWord is a word in the chart.
-type chartWord struct {
-	X, Y string
-	Text string
-	Side string // of the point: before, after; empty: around it
+	wait, run strings.Builder // bars
+	grid      strings.Builder // a line at each tick
+	p50, p99  strings.Builder // a line in each half
+	words     strings.Builder // elements
 }
 
 var ticks = []struct {
@@ -138,14 +134,14 @@ func draw(wait, run dispatch.Histogram) *chart {
 	unit := (chartWidth - 2*chartSide) / float64(last-first+1)
 	x := func(quarters float64) float64 { return chartSide + (quarters-float64(first-1))*unit }
 
-	c := &chart{
-		Wait: bars(wait, x, unit, func(height float64) (from, to float64) { return axisTop, axisTop - height }),
-		Run:  bars(run, x, unit, func(height float64) (from, to float64) { return axisBottom, axisBottom + height }),
-	}
+	c := new(chart)
+	bars(&c.wait, wait, x, unit, func(height float64) (from, to float64) { return axisTop, axisTop - height })
+	bars(&c.run, run, x, unit, func(height float64) (from, to float64) { return axisBottom, axisBottom + height })
 	for _, t := range ticks {
 		if at := x(4 * math.Log2(t.at.Seconds())); at >= chartSide && at <= chartWidth-chartSide {
-			c.Grid += upright(at, axisTop, axisTop-barHeight-3) + upright(at, axisBottom, axisBottom+barHeight+3)
-			c.word(at, axisBottom-5, t.word, "")
+			upright(&c.grid, at, axisTop, axisTop-barHeight-3)
+			upright(&c.grid, at, axisBottom, axisBottom+barHeight+3)
+			c.word(at, axisBottom-5, t.word, "at")
 		}
 	}
 	c.mark(wait, x, axisTop, axisTop-barHeight-4, axisTop-barHeight-7)
@@ -160,43 +156,48 @@ func (c *chart) mark(h dispatch.Histogram, x func(float64) float64, axis, end, w
 		return x(4 * math.Log2(d.Seconds())), d > 0
 	}
 	if at, ok := place(0.5); ok {
-		c.P50 += upright(at, axis, end)
+		upright(&c.p50, at, axis, end)
 		c.word(at-3, wordY, "p50", "before")
 	}
 	if at, ok := place(0.99); ok {
-		c.P99 += upright(at, axis, end)
+		upright(&c.p99, at, axis, end)
 		c.word(at+3, wordY, "p99", "after")
 	}
 }
 
+// word writes text beside a point: before, at or after it.
 func (c *chart) word(x, y float64, text, side string) {
-	c.Words = append(c.Words, chartWord{X: coordinate(x), Y: coordinate(y), Text: text, Side: side})
+	fmt.Fprintf(&c.words, `<text class="%s" x="%s" y="%s">%s</text>`, side, coordinate(x), coordinate(y), text)
+}
+
+// svg returns the chart as an element. It is made of numbers, and of words of
+// this package.
+func (c *chart) svg() template.HTML {
+	return template.HTML(fmt.Sprintf(`<svg class="chart" viewBox="0 0 %v %v" role="img" aria-label="How long jobs waited, upwards, and ran, downwards; the numbers are in the table">`,
+		chartWidth, chartHeight) +
+		fmt.Sprintf(`<path class="axis" d="M0 %vH%vM0 %vH%[2]v"/>`, axisTop, chartWidth, axisBottom) +
+		fmt.Sprintf(`<path class="grid" d="%s"/><path class="wait" d="%s"/><path class="run" d="%s"/>`, &c.grid, &c.wait, &c.run) +
+		fmt.Sprintf(`<path class="p50" d="%s"/><path class="p99" d="%s"/>%s</svg>`, &c.p50, &c.p99, &c.words))
 }
 
 // upright draws a line.
-func upright(x, from, to float64) string {
-	return "M" + coordinate(x) + " " + coordinate(from) + "V" + coordinate(to)
+func upright(path *strings.Builder, x, from, to float64) {
+	path.WriteString("M" + coordinate(x) + " " + coordinate(from) + "V" + coordinate(to))
 }
 
 // bars draws the buckets of h; side gives where a bar of some height begins and
 // ends.
-func bars(h dispatch.Histogram, x func(float64) float64, unit float64, side func(height float64) (from, to float64)) string {
+func bars(path *strings.Builder, h dispatch.Histogram, x func(float64) float64, unit float64, side func(height float64) (from, to float64)) {
 	most := uint64(0)
 	for _, n := range h.Buckets() {
 		most = max(most, n)
 	}
 	width := max(unit-1, unit*0.8)
-	var d []byte
 	for k, n := range h.Buckets() {
 		from, to := side(max(leastBar, barHeight*float64(n)/float64(most)))
-		d = append(append(d, 'M'), coordinate(x(float64(k-1))+(unit-width)/2)...)
-		d = append(append(d, ' '), coordinate(from)...)
-		d = append(append(d, 'V'), coordinate(to)...)
-		d = append(append(d, 'h'), coordinate(width)...)
-		d = append(append(d, 'V'), coordinate(from)...)
-		d = append(d, 'z')
+		upright(path, x(float64(k-1))+(unit-width)/2, from, to)
+		path.WriteString("h" + coordinate(width) + "V" + coordinate(from) + "z")
 	}
-	return string(d)
 }
 
 // coordinate formats v with one decimal at most.

@@ -28,9 +28,9 @@ func numbers(t *testing.T, path string) (ns []float64) {
 func TestTheFullestBucketHasTheTallestBar(t *testing.T) {
 	h := fakepool.Histogram(time.Millisecond, 10*time.Millisecond, 10*time.Millisecond, time.Second)
 	c := draw(h, h)
-	require.Equal(t, 3, strings.Count(c.Wait, "M"))
-	require.Equal(t, 3, strings.Count(c.Run, "M"))
-	wait, run := numbers(t, c.Wait), numbers(t, c.Run) // x, from, to, width, from
+	require.Equal(t, 3, strings.Count(c.wait.String(), "M"))
+	require.Equal(t, 3, strings.Count(c.run.String(), "M"))
+	wait, run := numbers(t, c.wait.String()), numbers(t, c.run.String()) // x, from, to, width, from
 	require.Equal(t, []float64{axisTop - barHeight/2, axisTop - barHeight, axisTop - barHeight/2}, []float64{wait[2], wait[7], wait[12]})
 	require.Equal(t, []float64{axisBottom + barHeight/2, axisBottom + barHeight, axisBottom + barHeight/2}, []float64{run[2], run[7], run[12]})
 	require.Equal(t, wait[0], run[0])
@@ -40,7 +40,7 @@ func TestARareDurationIsSeen(t *testing.T) {
 	var rare fakepool.Tally
 	rare.Add(time.Millisecond, 1_000_000)
 	rare.Add(time.Second, 1)
-	bar := numbers(t, draw(rare.Histogram(), dispatch.Histogram{}).Wait)[5:]
+	bar := numbers(t, draw(rare.Histogram(), dispatch.Histogram{}).wait.String())[5:]
 	require.InDelta(t, leastBar, bar[1]-bar[2], 1e-9)
 }
 
@@ -52,7 +52,7 @@ func TestAChartStaysWithinItsFrame(t *testing.T) {
 			{fakepool.Histogram(durations...)}, {{}, fakepool.Histogram(durations...)}, {fakepool.Histogram(durations...), fakepool.Histogram(time.Second)},
 		} {
 			c := draw(h[0], h[1])
-			for _, path := range []string{c.Wait, c.Run} {
+			for _, path := range []string{c.wait.String(), c.run.String()} {
 				for bar := numbers(t, path); len(bar) > 0; bar = bar[5:] {
 					require.GreaterOrEqual(t, bar[0], chartSide)
 					require.LessOrEqual(t, bar[0]+bar[3], chartWidth-chartSide+0.2)
@@ -61,26 +61,40 @@ func TestAChartStaysWithinItsFrame(t *testing.T) {
 				}
 			}
 			last := 0.0
-			for _, w := range c.Words {
-				x := numbers(t, w.X)[0]
-				require.True(t, x >= chartSide-3 && x <= chartWidth-chartSide+3, "%v of %v", x, durations)
-				if w.Side == "" {
-					require.Greater(t, x, last+25, "ticks do not run into each other")
-					last = x
+			for _, w := range words(t, c) {
+				require.True(t, w.x >= chartSide-3 && w.x <= chartWidth-chartSide+3, "%v of %v", w, durations)
+				if w.side == "at" {
+					require.Greater(t, w.x, last+25, "ticks do not run into each other")
+					last = w.x
 				}
 			}
 		}
 	}
 }
 
+// word is one of a chart.
+type word struct {
+	side string
+	x    float64
+	text string
+}
+
+func words(t *testing.T, c *chart) (ws []word) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`<text class="(\w+)" x="([0-9.]+)" y="[0-9.]+">([^<]+)</text>`).FindAllStringSubmatch(c.words.String(), -1) {
+		ws = append(ws, word{m[1], numbers(t, m[2])[0], m[3]})
+	}
+	return ws
+}
+
 func TestAMarkIsAtItsDuration(t *testing.T) {
 	c := draw(fakepool.Histogram(900*time.Millisecond), dispatch.Histogram{}) // the bucket that ends at 1 s
-	bar := numbers(t, c.Wait)
-	require.InDelta(t, bar[0]+bar[3]/2, numbers(t, c.P50)[0], 0.1)
-	require.Equal(t, c.P50, c.P99)
-	for _, w := range c.Words {
-		if w.Text == "1 s" {
-			require.InDelta(t, bar[0]+bar[3], numbers(t, w.X)[0], 1)
+	bar := numbers(t, c.wait.String())
+	require.InDelta(t, bar[0]+bar[3]/2, numbers(t, c.p50.String())[0], 0.1)
+	require.Equal(t, c.p50.String(), c.p99.String())
+	for _, w := range words(t, c) {
+		if w.text == "1 s" {
+			require.InDelta(t, bar[0]+bar[3], w.x, 1)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func poolDocumentOf(s sight) poolDocument {
 	if st.Telemetry {
 		d.Telemetry = &telemetryDocument{
 			OldestWait: st.OldestWait.Seconds(), LongestRun: st.LongestRun.Seconds(), Wait: st.Wait, Run: st.Run,
-			Running: jobDocuments(s.running), Failures: jobDocuments(s.failures),
+			Running: jobDocuments(s.running, nil), Failures: jobDocuments(s.failures, s.errors),
 		}
 	}
 	return d
@@ -109,14 +109,17 @@ func limit(n int) *int {
 	return &n
 }
 
-func jobDocuments(jobs []dispatch.Job) []jobDocument {
+// jobDocuments gives jobs with what is known of their errors.
+func jobDocuments(jobs []dispatch.Job, errors []description) []jobDocument {
 	docs := make([]jobDocument, len(jobs))
 	for i, j := range jobs {
 		docs[i] = jobDocument{
 			Label: cut(j.Label, maxLabel), Worker: j.Worker, Submitted: j.Submitted, Wait: j.Wait.Seconds(), Run: j.Run.Seconds(),
 			Outcome: j.Outcome, Stray: j.Stray,
 		}
-		docs[i].Error, docs[i].Stack = describe(j.Err)
+		if errors != nil {
+			docs[i].Error, docs[i].Stack = errors[i].text, errors[i].stack
+		}
 		if j.Index >= 0 {
 			docs[i].Index = &j.Index
 		}

@@ -119,7 +119,9 @@ func BenchmarkRefreshOfThreePools(b *testing.B) {
 	b.ReportAllocs()
 	size := 0
 	for b.Loop() {
-		size = get(page, "?part").Body.Len()
+		_, body, err := page.answer("part")
+		require.Nil(b, err)
+		size = len(body)
 	}
 	b.ReportMetric(float64(size), "B/refresh")
 }

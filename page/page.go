@@ -82,6 +82,7 @@ type watched struct {
 	pool    Pool
 	number  int // in links; never given to another
 	history history
+	errors  descriptions
 }
 
 // New returns a page that shows pools, in this order.
@@ -172,6 +173,7 @@ func (p *Page) answer(rawQuery string) (kind string, body []byte, err *failure) 
 		}
 	}
 	var out bytes.Buffer
+	out.Grow(32 << 10)
 	switch {
 	case query.Has("stacks"):
 		if err := p.writeStacks(&out, query); err != nil {
@@ -214,6 +216,7 @@ func (p *Page) look(now time.Time) look {
 	for _, w := range p.watching() {
 		s := sight{number: w.number, stats: w.pool.Stats(), running: w.pool.Running(), failures: w.pool.Failures()}
 		s.recent = w.history.add(now, s.stats)
+		s.errors = w.errors.of(s.failures)
 		s.health = judge(s)
 		l.pools = append(l.pools, s)
 	}
@@ -232,6 +235,7 @@ type sight struct {
 	stats    dispatch.Stats
 	running  []dispatch.Job // longest first
 	failures []dispatch.Job // last first
+	errors   []description  // of failures
 	recent   recent
 	health   health
 }

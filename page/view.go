@@ -96,8 +96,8 @@ type poolView struct {
 	Counters []total
 	Span     string // what is recent: "60 s"; empty at the first look
 	Times    []timesRow
-	Chart    *chart // nil: there is nothing to draw
-	Drawn    string // what the chart shows
+	Chart    template.HTML // empty: there is nothing to draw
+	Drawn    string        // what the chart shows
 
 	Telemetry   bool
 	Running     []jobView
@@ -126,7 +126,6 @@ type timesRow struct {
 
 // jobView is a job that runs, or has failed.
 type jobView struct {
-	ID    string
 	Job   string // its label, or what else tells it from others
 	Plain bool   // Job is no label
 
@@ -137,9 +136,9 @@ type jobView struct {
 	StackQuery template.URL
 
 	// Of one that has failed.
-	Facts string // when, and its times
+	ID    string // stays with the job
 	Ago   string
-	At    string
+	Facts string // when, and its times
 	Error string
 	Stack string // empty if there is none, or if it is the one above
 }
@@ -240,7 +239,7 @@ func (v *poolView) addTimes(s sight) {
 		wait, run, over = s.stats.Wait, s.stats.Run, "all jobs so far"
 	}
 	if wait.Count()+run.Count() > 0 {
-		v.Chart, v.Drawn = draw(wait, run), over
+		v.Chart, v.Drawn = draw(wait, run).svg(), over
 	}
 }
 
@@ -323,7 +322,7 @@ func jobViewOf(j dispatch.Job) jobView {
 
 func runningView(pool int, j dispatch.Job) jobView {
 	v := jobViewOf(j)
-	v.ID, v.Worker, v.Run, v.Wait = identify('r', pool, j), j.Worker, duration(j.Run), duration(j.Wait)
+	v.Worker, v.Run, v.Wait = j.Worker, duration(j.Run), duration(j.Wait)
 	v.StackQuery = template.URL(fmt.Sprintf("stacks=%d&worker=%d", pool, j.Worker)) // numbers only
 	switch {
 	case j.Stray:
@@ -334,44 +333,44 @@ func runningView(pool int, j dispatch.Job) jobView {
 	return v
 }
 
-// identify gives an element an id that stays with the job.
-func identify(kind byte, pool int, j dispatch.Job) string {
+// identify gives the element of a failure an id that stays with the job.
+func identify(pool int, j dispatch.Job) string {
 	h := fnv.New32a()
 	facts := make([]byte, 0, 64)
 	for _, n := range []int64{j.Submitted.UnixNano(), int64(j.Wait), int64(j.Worker), int64(j.Index)} {
 		facts = binary.LittleEndian.AppendUint64(facts, uint64(n))
 	}
 	_, _ = h.Write(facts)
-	id := strconv.AppendInt([]byte{kind}, int64(pool), 10)
+	id := strconv.AppendInt([]byte{'f'}, int64(pool), 10)
 	return string(strconv.AppendUint(append(id, '-'), uint64(h.Sum32()), 36))
 }
 
 // groups gives the failures by outcome, those that failed last first.
 func groups(now time.Time, s sight) []failureGroup {
 	var list []failureGroup
-	for _, j := range s.failures {
+	for n, j := range s.failures {
 		outcome := j.Outcome.String()
 		i := slices.IndexFunc(list, func(g failureGroup) bool { return g.Outcome == outcome })
 		if i < 0 {
 			i = len(list)
 			list = append(list, failureGroup{Outcome: outcome, ID: fmt.Sprintf("g%d-%d", s.number, j.Outcome)})
 		}
-		list[i].add(now, s.number, j)
+		list[i].add(now, s.number, j, s.errors[n])
 	}
 	return list
 }
 
-func (g *failureGroup) add(now time.Time, pool int, j dispatch.Job) {
+func (g *failureGroup) add(now time.Time, pool int, j dispatch.Job, e description) {
 	v := jobViewOf(j)
 	end := j.Submitted.Add(j.Wait + j.Run)
-	v.ID, v.At, v.Ago = identify('f', pool, j), end.Format("2006-01-02 15:04:05"), ago(now.Sub(end))
-	v.Facts = v.Ago + ", waited " + duration(j.Wait)
+	v.ID, v.Ago = identify(pool, j), ago(now.Sub(end))
+	v.Facts = v.Ago + end.Format(" (15:04:05), waited ") + duration(j.Wait)
 	if j.Worker > 0 {
 		v.Facts += ", ran " + duration(j.Run)
 	} else {
 		v.Facts += ", never ran"
 	}
-	v.Error, v.Stack = describe(j.Err)
+	v.Error, v.Stack = e.text, e.stack
 	switch {
 	case v.Stack == "":
 	case v.Stack == g.stack:

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -9,15 +8,13 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"example.com/dispatch"
 )
 
 // What users bring is cut at these many bytes.
 const (
 	maxLabel = 120
 	maxError = 2000
-	maxStack = 2500
+	maxStack = 2500 // from the call of panic on
 )
 
 // duration formats d to three digits or so, in units that people say.
@@ -106,60 +103,6 @@ func cut(s string, limit int) string {
 		end--
 	}
 	return strings.ToValidUTF8(s[:end], "\uFFFD") + fmt.Sprintf("… (%d bytes more)", len(s)-end)
-}
-
-// describe returns what an error says, and the stack if it is a panic's. Errors
-// are users' code, which may panic, or end its goroutine.
-func describe(err error) (text, stack string) {
-	if err == nil {
-		return "", ""
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if r := recover(); r != nil {
-				text = fmt.Sprintf("%T, whose methods panic", err)
-			}
-		}()
-		text = fmt.Sprintf("%T, whose methods do not return", err)
-		if p, ok := errors.AsType[*dispatch.PanicError](err); ok {
-			stack = string(p.Stack)
-		}
-		text = err.Error()
-	}()
-	<-done
-	text = strings.TrimPrefix(text, "dispatch: ")
-	if text == "" {
-		text = fmt.Sprintf("%T without a text", err)
-	}
-	return cut(text, maxError), trimStack(stack)
-}
-
-// trimStack leaves of a stack what is below the call of panic, without the
-// values of arguments and the offsets of calls, which are addresses for the most
-// part: two panics in the same place have the same stack.
-func trimStack(stack string) string {
-	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
-		stack = "panic(" + below
-	}
-	var out strings.Builder
-	for line := range strings.Lines(stack) {
-		line = strings.TrimSuffix(line, "\n")
-		if out.Len() > 0 {
-			out.WriteByte('\n')
-		}
-		if place, _, ok := strings.Cut(line, " +0x"); ok {
-			line = place
-		} else if name := strings.LastIndexByte(line, '('); strings.HasSuffix(line, ")") && name > 0 {
-			line = line[:name] + "(…)"
-		}
-		out.WriteString(line)
-		if out.Len() > maxStack {
-			break
-		}
-	}
-	return cut(out.String(), maxStack)
 }
 
 // oneLine returns s without line breaks and without what a terminal obeys.

@@ -1,17 +1,12 @@
 package page
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"example.com/dispatch"
 )
 
 func TestADurationIsSaidInUnitsThatPeopleSay(t *testing.T) {
@@ -49,37 +44,4 @@ func TestATextIsCutBetweenItsRunes(t *testing.T) {
 
 func TestALineHasNothingThatATerminalObeys(t *testing.T) {
 	require.Equal(t, "a b \uFFFD[31mc", oneLine("a\nb\t\x1b[31mc"))
-}
-
-func TestAStackBeginsAtThePanicAndHasNoAddresses(t *testing.T) {
-	p, err := dispatch.New(func(context.Context, int) (int, error) { panic("boo") }, dispatch.WithPanicHandler(func(*dispatch.PanicError) {}))
-	require.NoError(t, err)
-	defer p.Close()
-	_, err = p.Process(t.Context(), 1)
-	text, stack := describe(fmt.Errorf("wrapped: %w", err))
-	require.Equal(t, "wrapped: dispatch: job panicked: boo", text)
-	lines := strings.Split(stack, "\n")
-	require.Equal(t, "panic(…)", lines[0])
-	require.Contains(t, lines[2], "page.TestAStackBeginsAtThePanic")
-	require.Regexp(t, `^\t.*words_test\.go:\d+$`, lines[3])
-	require.NotContains(t, stack, "0x")
-
-	text, stack = describe(err)
-	require.Equal(t, "job panicked: boo", text)
-	require.NotEmpty(t, stack)
-}
-
-func TestALongStackIsCut(t *testing.T) {
-	stack := trimStack("goroutine 1 [running]:\npanic(0x1)\n" + strings.Repeat("main.f(...)\n\t/src/main.go:7 +0x1\n", 1000))
-	require.Less(t, len(stack), maxStack+100)
-	require.Contains(t, stack, "bytes more)")
-	require.Equal(t, "no stack at all", trimStack("no stack at all"))
-}
-
-func TestAnErrorWithoutAPanicHasNoStack(t *testing.T) {
-	text, stack := describe(errors.New("bad"))
-	require.Equal(t, "bad", text)
-	require.Empty(t, stack)
-	text, stack = describe(nil)
-	require.Empty(t, text+stack)
 }
