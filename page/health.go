@@ -37,7 +37,7 @@ const (
 // judge finds the first word that holds.
 func judge(s sight) health {
 	st := s.stats
-	for _, words := range []func(sight) (health, bool){judgeRunOn, judgeHung, judgeState, judgeSaturated, judgeFailing} {
+	for _, words := range []func(sight) (health, bool){judgeHung, judgeRunOn, judgeState, judgeSaturated, judgeFailing} {
 		if h, ok := words(s); ok {
 			return h
 		}
@@ -49,23 +49,6 @@ func judge(s sight) health {
 		return health{"working", fmt.Sprintf("%s%s busy%s.", amount(st.Running), limitWords(st), waiting(st, " and ")), good}
 	}
 	return health{"idle", "Nothing runs and nothing waits.", calm}
-}
-
-// judgeRunOn finds handlers that do not heed the end of their jobs.
-func judgeRunOn(s sight) (health, bool) {
-	n, longest := 0, dispatch.Job{}
-	for _, j := range s.running {
-		if j.Outcome != dispatch.Pending && j.Run >= runsOn {
-			if n++; j.Run > longest.Run {
-				longest = j
-			}
-		}
-	}
-	if n == 0 {
-		return health{}, false
-	}
-	return health{"stuck", fmt.Sprintf("%s on though %s over; the longest (worker %d%s) has run for %s.", counted(n, "handler runs", "handlers run"),
-		choose(n, "its job is", "their jobs are"), longest.Worker, labelWords(longest), duration(longest.Run)), bad}, true
 }
 
 // judgeHung finds pools all of whose workers hang, as far as can be told.
@@ -91,6 +74,23 @@ func quietFor(s sight) time.Duration {
 		quiet = max(quiet, shortest)
 	}
 	return quiet
+}
+
+// judgeRunOn finds handlers that do not heed the end of their jobs.
+func judgeRunOn(s sight) (health, bool) {
+	n, longest := 0, dispatch.Job{}
+	for _, j := range s.running {
+		if j.Outcome != dispatch.Pending && j.Run >= runsOn {
+			if n++; j.Run > longest.Run {
+				longest = j
+			}
+		}
+	}
+	if n == 0 {
+		return health{}, false
+	}
+	return health{"stuck", fmt.Sprintf("%s on though %s over; the longest (worker %d%s) has run for %s.", counted(n, "handler runs", "handlers run"),
+		choose(n, "its job is", "their jobs are"), longest.Worker, labelWords(longest), duration(longest.Run)), bad}, true
 }
 
 func judgeState(s sight) (health, bool) {

@@ -31,8 +31,8 @@
 // Each pool has a word, and a sentence that says why. It is the first that
 // holds of:
 //
-//	stuck       a handler runs on though its job has its outcome, for 1 s in all or more; or all workers
-//	            are busy, nothing has ended for 5 s, and one has run for longer than 5 s and 4 times the p99 of runs
+//	stuck       all workers are busy, nothing has ended for 5 s, and one has run for longer than 5 s and 4 times
+//	            the p99 of runs; or a handler runs on though its job has its outcome, for 1 s in all or more
 //	draining, stopping, ended, paused
 //	saturated   all workers are busy and submitters wait for room; or jobs were refused or dropped, or submitters
 //	            gave up, in the last minute; or a job has waited for 1 s and for 4 times the p50 of runs
