@@ -156,9 +156,9 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 // not add up to the count, or if there is no such bucket.
 func (h *Histogram) UnmarshalJSON(data []byte) error {
 	var in struct {
-		Count   uint64
-		Sum     float64
-		Buckets map[int]uint64
+		Count   uint64         `json:"count"`
+		Sum     float64        `json:"sum"`
+		Buckets map[int]uint64 `json:"buckets"`
 	}
 	if err := json.Unmarshal(data, &in); err != nil {
 		return fmt.Errorf("dispatch: Histogram: %w", err)

@@ -35,11 +35,17 @@ func TestAStateIsWrittenAndReadAsText(t *testing.T) {
 
 func TestStatsSurviveTheWayThroughJSON(t *testing.T) {
 	want := Stats{Name: "a", State: Draining, Submitted: 3, MaxRunning: Unlimited, OldestWait: time.Second, Run: histogramOf(time.Second, 3*time.Minute)}
-	text, err := json.Marshal(want)
-	require.NoError(t, err)
 	var got Stats
-	require.NoError(t, json.Unmarshal(text, &got))
+	throughJSON(t, want, &got)
 	require.Equal(t, want, got)
+}
+
+// throughJSON writes from and reads it into to.
+func throughJSON(t *testing.T, from, to any) {
+	t.Helper()
+	text, err := json.Marshal(from)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, to))
 }
 
 func TestStatsTellTheLimits(t *testing.T) {

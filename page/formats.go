@@ -29,18 +29,18 @@ type poolDocument struct {
 	Queued     int  `json:"queued"`
 	Blocked    int  `json:"blocked"`
 	Strays     int  `json:"strays"`
-	MaxRunning *int `json:"max_running"` // null: unlimited
-	MaxQueued  *int `json:"max_queued"`
+	MaxRunning *int `json:"maxRunning"` // null: unlimited
+	MaxQueued  *int `json:"maxQueued"`
 
 	Submitted uint64 `json:"submitted"`
 	Succeeded uint64 `json:"succeeded"`
 	Failed    uint64 `json:"failed"`
 	Panicked  uint64 `json:"panicked"`
 	Canceled  uint64 `json:"canceled"`
-	TimedOut  uint64 `json:"timed_out"`
+	TimedOut  uint64 `json:"timedOut"`
 	Dropped   uint64 `json:"dropped"`
 	Rejected  uint64 `json:"rejected"`
-	GaveUp    uint64 `json:"gave_up"`
+	GaveUp    uint64 `json:"gaveUp"`
 
 	Telemetry *telemetryDocument `json:"telemetry"` // null: the pool has none
 }
@@ -51,8 +51,8 @@ type healthDocument struct {
 }
 
 type telemetryDocument struct {
-	OldestWait float64            `json:"oldest_wait"`
-	LongestRun float64            `json:"longest_run"`
+	OldestWait float64            `json:"oldestWait"`
+	LongestRun float64            `json:"longestRun"`
 	Wait       dispatch.Histogram `json:"wait"`
 	Run        dispatch.Histogram `json:"run"`
 	Running    []jobDocument      `json:"running"`

@@ -16,21 +16,23 @@ import (
 
 func TestJSONHasTheSameFactsInSeconds(t *testing.T) {
 	var doc struct {
-		Time  time.Time
+		Time  time.Time `json:"time"`
 		Pools []struct {
-			Name       string
-			Health     struct{ Word, Reason string }
-			State      dispatch.State
-			MaxRunning *int `json:"max_running"`
-			MaxQueued  *int `json:"max_queued"`
-			Succeeded  uint64
+			Name   string `json:"name"`
+			Health struct {
+				Word string `json:"word"`
+			} `json:"health"`
+			State      dispatch.State `json:"state"`
+			MaxRunning *int           `json:"maxRunning"`
+			MaxQueued  *int           `json:"maxQueued"`
+			Succeeded  uint64         `json:"succeeded"`
 			Telemetry  *struct {
-				LongestRun float64 `json:"longest_run"`
-				Run        dispatch.Histogram
-				Running    []map[string]any
-				Failures   []map[string]any
-			}
-		}
+				LongestRun float64            `json:"longestRun"`
+				Run        dispatch.Histogram `json:"run"`
+				Running    []map[string]any   `json:"running"`
+				Failures   []map[string]any   `json:"failures"`
+			} `json:"telemetry"`
+		} `json:"pools"`
 	}
 	thumbs := watchedPool("thumbs")
 	counts := fakepool.New(dispatch.Stats{MaxRunning: dispatch.Unlimited, MaxQueued: 5, State: dispatch.Ended})

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ func (h *history) add(now time.Time, stats dispatch.Stats) recent {
 	for len(h.snapshots) > 0 && now.Sub(h.snapshots[0].at) > window {
 		h.snapshots = h.snapshots[1:]
 	}
-	past := h.snapshots[:len(h.snapshots):len(h.snapshots)]
+	past := slices.Clip(h.snapshots)
 	if len(past) == 0 || now.Sub(past[len(past)-1].at) >= spacing {
 		h.snapshots = append(h.snapshots, s)
 	}
@@ -84,9 +85,9 @@ func (r recent) quiet() time.Duration {
 // the first look.
 func (r recent) rate() (perSecond float64, ok bool) {
 	const smooth = 5 * time.Second
-	for i := len(r.past) - 1; i >= 0; i-- {
-		if over := r.now.at.Sub(r.past[i].at); over >= smooth || i == 0 && over > 0 {
-			return rateBetween(r.past[i], r.now), true
+	for i, s := range slices.Backward(r.past) {
+		if over := r.now.at.Sub(s.at); over >= smooth || i == 0 && over > 0 {
+			return rateBetween(s, r.now), true
 		}
 	}
 	return 0, false

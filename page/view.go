@@ -371,9 +371,9 @@ func (g *failureGroup) add(now time.Time, pool int, j dispatch.Job, e descriptio
 		v.Facts += ", never ran"
 	}
 	v.Error, v.Stack = e.text, e.stack
-	switch {
-	case v.Stack == "":
-	case v.Stack == g.stack:
+	switch v.Stack {
+	case "":
+	case g.stack:
 		v.Stack = ""
 		v.Facts += ", the same stack as above"
 	default:

@@ -209,6 +209,7 @@ func newHistogram(desc *prometheus.Desc, h dispatch.Histogram, pool string) prom
 	// Spans are runs of buckets that are not empty; each count is told as the
 	// difference to the one before.
 	cumulative := make(map[int]uint64) // by the exponent of the first classic bound that is not below
+	var length *uint32                 // of the last span
 	next, last := int32(0), int64(0)
 	for k, n := range h.Buckets() {
 		cumulative[max(classicFirst, int(math.Ceil(float64(k)/4)))] += n
@@ -216,11 +217,12 @@ func newHistogram(desc *prometheus.Desc, h dispatch.Histogram, pool string) prom
 			v.ZeroCount = new(n)
 			continue
 		}
-		if index := int32(k); len(v.PositiveSpan) == 0 || index != next {
-			v.PositiveSpan = append(v.PositiveSpan, &dto.BucketSpan{Offset: new(index - next), Length: new(uint32(0))})
+		if index := int32(k); length == nil || index != next {
+			length = new(uint32)
+			v.PositiveSpan = append(v.PositiveSpan, &dto.BucketSpan{Offset: new(index - next), Length: length})
 			next = index
 		}
-		*v.PositiveSpan[len(v.PositiveSpan)-1].Length++
+		*length++
 		v.PositiveDelta = append(v.PositiveDelta, int64(n)-last)
 		next, last = next+1, int64(n)
 	}

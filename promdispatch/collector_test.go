@@ -162,7 +162,7 @@ func TestTheHistogramsAreThoseThatClientGolangWouldHave(t *testing.T) {
 				classic = append(classic, math.Exp2(float64(e)))
 			}
 			theirs := prometheus.NewHistogram(prometheus.HistogramOpts{
-				Name: "h", Buckets: classic, NativeHistogramBucketFactor: 1.19, NativeHistogramZeroThreshold: zeroThreshold,
+				Name: "h", Help: "What they count.", Buckets: classic, NativeHistogramBucketFactor: 1.19, NativeHistogramZeroThreshold: zeroThreshold,
 			})
 			for _, d := range list {
 				theirs.Observe(d.Seconds())
@@ -184,7 +184,7 @@ func TestTheHistogramsAreThoseThatClientGolangWouldHave(t *testing.T) {
 				require.InDelta(t, b.GetUpperBound(), got.GetBucket()[i].GetUpperBound(), 0)
 				require.Equal(t, b.GetCumulativeCount(), got.GetBucket()[i].GetCumulativeCount(), "up to %v s", b.GetUpperBound())
 			}
-			require.Nil(t, got.CreatedTimestamp)
+			require.Nil(t, got.GetCreatedTimestamp())
 		})
 	}
 }

@@ -50,10 +50,11 @@ func TestTheAlertsAskForMetricsThatThereAre(t *testing.T) {
 	var file struct {
 		Groups []struct {
 			Rules []struct {
-				Alert, Expr string
-				Annotations map[string]string
-			}
-		}
+				Alert       string            `yaml:"alert"`
+				Expr        string            `yaml:"expr"`
+				Annotations map[string]string `yaml:"annotations"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
 	}
 	require.NoError(t, yaml.Unmarshal(data, &file))
 	require.Len(t, file.Groups, 1)
@@ -71,17 +72,18 @@ func TestTheDashboardAsksForMetricsThatThereAre(t *testing.T) {
 	require.NoError(t, err)
 	var board struct {
 		Panels []struct {
-			ID          int
-			Title       string
-			Description string
-			Targets     []struct{ Expr string }
-		}
+			ID          int    `json:"id"`
+			Title       string `json:"title"`
+			Description string `json:"description"`
+			Targets     []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
 		Templating struct {
 			List []struct {
-				Name  string
-				Query any
-			}
-		}
+				Query any `json:"query"`
+			} `json:"list"`
+		} `json:"templating"`
 	}
 	require.NoError(t, json.Unmarshal(data, &board))
 	known, shown, ids := series(t), map[string]bool{}, map[int]bool{}
