@@ -146,6 +146,7 @@ func TestSubLeavesWhatHasComeSince(t *testing.T) {
 	durations := manyDurations(1000)
 	earlier, later := histogramOf(durations[:400]...), histogramOf(durations...)
 	require.Equal(t, histogramOf(durations[400:]...), later.Sub(earlier))
+	require.Equal(t, histogramOf(time.Second), histogramOf(time.Second, time.Hour).Sub(histogramOf(time.Hour)))
 	require.Equal(t, Histogram{}, later.Sub(later))
 	require.Equal(t, Histogram{}, earlier.Sub(later))
 }

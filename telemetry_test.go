@@ -46,6 +46,7 @@ func TestAJobIsLoggedWithWhatThereIs(t *testing.T) {
 		return out.String()
 	}
 	require.Equal(t, "job.outcome=pending job.wait=0s job.run=0s\n", line(Job{Index: -1}))
+	require.Contains(t, line(Job{Index: 0}), "job.index=0")
 	require.Equal(t,
 		"job.outcome=\"timed out\" job.wait=1s job.run=2s job.pool=thumbs job.label=a.png job.index=3 job.error=late\n",
 		line(Job{

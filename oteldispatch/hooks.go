@@ -39,11 +39,11 @@ func (t *tracing) start(ctx context.Context, j dispatch.Job) context.Context {
 	return context.WithValue(ctx, t, &begun{span, j})
 }
 
-// done ends the span of j, or makes one of what is known if j never ran. The
-// context of a job that never ran, or whose start failed, is its submitter's: it
-// may carry the span of a job that submitted it, and that is not to be ended.
+// done ends the span of j, or makes one of what is known if start was not called
+// for j. Then the context is the submitter's: it may carry the span of another
+// job, which has submitted this one, and that is not to be ended.
 func (t *tracing) done(ctx context.Context, j dispatch.Job) {
-	if b, ok := ctx.Value(t).(*begun); ok && j.Ran && sameJob(b.job, j) {
+	if b, ok := ctx.Value(t).(*begun); ok && sameJob(b.job, j) {
 		defer b.span.End() // also where an error's methods panic
 		tell(b.span, j)
 		return
@@ -54,6 +54,7 @@ func (t *tracing) done(ctx context.Context, j dispatch.Job) {
 	tell(span, j)
 }
 
+// sameJob tells whether a, which a worker has turned to, is b.
 func sameJob(a, b dispatch.Job) bool {
 	return a.Pool == b.Pool && a.Worker == b.Worker && a.Index == b.Index && a.Submitted.Equal(b.Submitted)
 }

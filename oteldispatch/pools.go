@@ -12,7 +12,7 @@ import (
 // pools are those that are exported, each with a name of its own.
 type pools struct {
 	mu   sync.Mutex
-	list []named // in the order of add; the slice is replaced, not changed
+	list []named // in the order of add; an element never changes, since readers go through them without the mutex
 }
 
 type named struct {
@@ -33,7 +33,7 @@ func (p *pools) addOne(pool Pool, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !slices.ContainsFunc(p.list, func(n named) bool { return same(n.pool, pool) }) {
-		p.list = append(slices.Clip(p.list), named{pool, p.free(name), time.Now()})
+		p.list = append(p.list, named{pool, p.free(name), time.Now()})
 	}
 }
 

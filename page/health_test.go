@@ -80,6 +80,11 @@ func TestHealthIsTheFirstWordThatHolds(t *testing.T) {
 			busy, runs(10*time.Second, 6*time.Second), nil,
 			"stuck", "All 2 workers are busy, nothing has ended for 6 s, and the longest has run for 10 s.",
 		},
+		"one worker is not shown": {busy, runs(10 * time.Second), nil, "busy", "All 2 workers are busy."},
+		"a stray is no worker": {
+			busy, []dispatch.Job{{Worker: 1, Run: 10 * time.Second}, {Worker: 2, Run: 8 * time.Second, Outcome: dispatch.Canceled, Stray: true}}, nil,
+			"stuck", "1 handler runs on though its job is over; the longest (worker 2) has run for 8 s.",
+		},
 		"one worker has just begun":  {busy, runs(10*time.Second, time.Second), nil, "busy", "All 2 workers are busy."},
 		"something has ended":        {busy, nil, func(s *dispatch.Stats) { s.Succeeded-- }, "busy", "All 2 workers are busy."},
 		"runs are as long as always": {with(busy, func(s *dispatch.Stats) { s.Run = fakepool.Histogram(8 * time.Second) }), nil, same, "busy", "All 2 workers are busy."},

@@ -73,7 +73,7 @@ type Pool interface {
 // several goroutines at once. The zero Page shows no pools.
 type Page struct {
 	mu    sync.Mutex
-	pools []*watched // in the order of Add; the slice is replaced, not changed
+	pools []*watched // in the order of Add; an element never changes, since look goes through them without the mutex
 	last  int        // the number of the pool that was added last
 }
 
@@ -102,7 +102,7 @@ func (p *Page) Add(pools ...Pool) {
 			continue
 		}
 		p.last++
-		p.pools = append(slices.Clip(p.pools), &watched{pool: pool, number: p.last})
+		p.pools = append(p.pools, &watched{pool: pool, number: p.last})
 	}
 }
 

@@ -76,7 +76,7 @@ func TestEachQueryHasItsTypeAndAnUnknownOneIsRefused(t *testing.T) {
 		"?stacks=1&part":           http.StatusBadRequest,
 		"?stacks=0":                http.StatusNotFound,
 		"?stacks=3":                http.StatusNotFound,
-		"?stacks=2":                http.StatusNotFound, // it has no telemetry
+		"?stacks=2":                http.StatusNotFound,
 		"?stacks=1&worker=1000000": http.StatusNotFound,
 	} {
 		w := get(p, query)
@@ -84,6 +84,12 @@ func TestEachQueryHasItsTypeAndAnUnknownOneIsRefused(t *testing.T) {
 		require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"), query)
 		require.Greater(t, len(strings.Fields(w.Body.String())), 4, "an error says what is wrong: %s", query)
 	}
+}
+
+func TestAPoolWithoutTelemetryHasNoStacks(t *testing.T) {
+	w := get(New(fakepool.New(dispatch.Stats{})), "?stacks=1")
+	require.Equal(t, http.StatusNotFound, w.Code)
+	require.Contains(t, w.Body.String(), "WithTelemetry")
 }
 
 func TestOnlyTheStyleAndTheScriptOfThePageCount(t *testing.T) {
