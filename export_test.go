@@ -1,5 +1,7 @@
 package dispatch
 
+import "time"
+
 // What the tests of package dispatch_test see of the inside.
 
 // Rest returns an error if the pool's scheduler holds anything, though the pool has
@@ -16,4 +18,13 @@ func (b *Batch[In, Out]) Ended() (ended, watched bool) {
 	defer b.adding.Unlock()
 	left := b.left.Load()
 	return left == 0 || left == 1 && !b.sealed.Load(), b.Watched()
+}
+
+// HistogramOf counts durations.
+func HistogramOf(durations ...time.Duration) Histogram {
+	var t tally
+	for _, d := range durations {
+		t.add(d)
+	}
+	return t.histogram()
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"time"
 
 	"example.com/dispatch/internal/sched"
 )
@@ -15,25 +16,34 @@ import (
 type State int
 
 const (
-	Running  = State(sched.Running)  // takes jobs
-	Draining = State(sched.Draining) // takes no more, runs all that was accepted
-	Stopping = State(sched.Stopping) // takes no more, starts no more, waits for what runs
-	Ended    = State(sched.Ended)    // nothing is left
+	Running  State = iota // takes jobs
+	Draining              // takes no more, runs all that was accepted
+	Stopping              // takes no more, starts no more, waits for what runs
+	Ended                 // nothing is left
 )
+
+var stateNames = [...]string{"running", "draining", "stopping", "ended"}
 
 // String returns the state's name in lower case.
 func (s State) String() string {
-	switch s {
-	case Running:
-		return "running"
-	case Draining:
-		return "draining"
-	case Stopping:
-		return "stopping"
-	case Ended:
-		return "ended"
+	if s >= 0 && int(s) < len(stateNames) {
+		return stateNames[s]
 	}
 	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// MarshalText gives the state's name, as String does.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if string(text) == name {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("dispatch: there is no State %q", text)
 }
 
 // Stats is a snapshot of a pool, taken at one moment. Every item of a Batch or
@@ -41,14 +51,19 @@ func (s State) String() string {
 //
 //	Submitted = Succeeded + Failed + Panicked + Canceled + TimedOut + Dropped + Queued + Running
 type Stats struct {
-	Name  string
-	State State
+	Name   string
+	State  State
+	Paused bool // takes jobs and starts none
 
 	Workers int // goroutines that run jobs or wait for one; strays not counted
 	Idle    int // workers that wait for a job
 	Running int // handlers that run now; strays not counted
 	Queued  int // accepted and not started
+	Blocked int // submitters that wait for room
 	Strays  int // handlers written off (WithGrace) that have not returned yet
+
+	MaxRunning int // most jobs that run at once (WithWorkers, Resize), or Unlimited
+	MaxQueued  int // most single jobs that wait beyond those (WithQueue), or Unlimited
 
 	// Counters; they never fall.
 	Submitted uint64 // accepted
@@ -59,6 +74,14 @@ type Stats struct {
 	TimedOut  uint64 // by the caller's deadline, ProcessTimed or WithJobTimeout
 	Dropped   uint64 // by the policy DropOldest
 	Rejected  uint64 // refused with ErrQueueFull; these are not in Submitted
+	GaveUp    uint64 // submitters whose context or timeout ended their wait for room; not in Submitted either
+
+	// What follows is zero without WithTelemetry.
+	Telemetry  bool          // the pool has it
+	OldestWait time.Duration // of the job that waits and came first; 0: none waits
+	LongestRun time.Duration // of what workers are at now, strays included; 0: they are at nothing
+	Wait       Histogram     // from the call that submitted a job until a worker turned to it, or the job ended
+	Run        Histogram     // from there until its handler returned, of jobs that a worker turned to
 }
 
 // Stats returns a snapshot of the pool. It waits for no job, whatever the
@@ -67,13 +90,18 @@ func (p *Pool[In, Out]) Stats() Stats {
 	p.mustBeMade()
 	now := p.sched.Snapshot()
 	return Stats{
-		Name:      p.cfg.name,
-		State:     State(now.State),
-		Workers:   now.Workers,
-		Idle:      now.Idle,
-		Running:   now.Running,
-		Queued:    now.Queued,
-		Strays:    now.Strays,
+		Name:    p.cfg.name,
+		State:   State(now.State),
+		Workers: now.Workers,
+		Idle:    now.Idle,
+		Running: now.Running,
+		Queued:  now.Queued,
+		Blocked: now.Blocked,
+		Strays:  now.Strays,
+
+		MaxRunning: limitOf(now.MaxRunning),
+		MaxQueued:  limitOf(now.MaxQueued),
+
 		Submitted: now.Submitted,
 		Succeeded: now.Ended[sched.Succeeded],
 		Failed:    now.Ended[sched.Failed],
@@ -82,5 +110,14 @@ func (p *Pool[In, Out]) Stats() Stats {
 		TimedOut:  now.Ended[sched.TimedOut],
 		Dropped:   now.Ended[sched.Dropped],
 		Rejected:  now.Rejected,
+		GaveUp:    now.GaveUp,
 	}
+}
+
+// limitOf is a limit as it was given.
+func limitOf(n int) int {
+	if n >= sched.Unlimited {
+		return Unlimited
+	}
+	return n
 }

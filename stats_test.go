@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"testing"
@@ -20,6 +21,45 @@ func TestAStateIsNamedInLowerCase(t *testing.T) {
 	} {
 		require.Equal(t, name, state.String())
 	}
+}
+
+func TestAStateIsWrittenAndReadAsText(t *testing.T) {
+	for _, state := range []dispatch.State{dispatch.Running, dispatch.Draining, dispatch.Stopping, dispatch.Ended} {
+		text, err := json.Marshal(state)
+		require.NoError(t, err)
+		require.Equal(t, `"`+state.String()+`"`, string(text))
+		var read dispatch.State
+		require.NoError(t, json.Unmarshal(text, &read))
+		require.Equal(t, state, read)
+	}
+	require.EqualError(t, new(dispatch.State).UnmarshalText([]byte("asleep")), `dispatch: there is no State "asleep"`)
+}
+
+func TestStatsSurviveTheWayThroughJSON(t *testing.T) {
+	want := dispatch.Stats{Name: "a", State: dispatch.Draining, Submitted: 3, MaxRunning: dispatch.Unlimited, OldestWait: time.Second, Run: dispatch.HistogramOf(time.Second, 3*time.Minute)}
+	var got dispatch.Stats
+	throughJSON(t, want, &got)
+	require.Equal(t, want, got)
+}
+
+// throughJSON writes from and reads it into to.
+func throughJSON(t *testing.T, from, to any) {
+	t.Helper()
+	text, err := json.Marshal(from)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, to))
+}
+
+func TestStatsTellTheLimits(t *testing.T) {
+	p := openPool(t, double, dispatch.WithWorkers(3), dispatch.WithQueue(5))
+	s := p.Stats()
+	require.Equal(t, [2]int{3, 5}, [2]int{s.MaxRunning, s.MaxQueued})
+	require.NoError(t, p.Resize(4))
+	require.Equal(t, 4, p.Stats().MaxRunning)
+
+	p = openPool(t, double, dispatch.WithWorkers(dispatch.Unlimited), dispatch.WithQueue(dispatch.Unlimited))
+	s = p.Stats()
+	require.Equal(t, [2]int{dispatch.Unlimited, dispatch.Unlimited}, [2]int{s.MaxRunning, s.MaxQueued})
 }
 
 func TestAPoolGoesThroughItsStatesInOrder(t *testing.T) {
@@ -166,9 +206,10 @@ func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 		},
 	}, func(t *testing.T, r row) {
 		p := openPool(t, r.handler, r.opts...)
+		limits := p.Stats()
 		r.submit(t, p)
 		require.NoError(t, p.Close())
-		r.want.State = dispatch.Ended
+		r.want.State, r.want.MaxRunning, r.want.MaxQueued = dispatch.Ended, limits.MaxRunning, limits.MaxQueued
 		require.Equal(t, r.want, p.Stats())
 	})
 }
@@ -254,7 +295,7 @@ func TestAHandlerWhoseJobHasEndedIsStillRunning(t *testing.T) {
 		require.Equal(t, uint64(1), s.Canceled)
 		h.let(1)
 		s = p.Stats()
-		require.Equal(t, dispatch.Stats{Workers: 1, Idle: 1, Submitted: 1, Canceled: 1}, s)
+		require.Equal(t, dispatch.Stats{Workers: 1, Idle: 1, MaxRunning: 1, MaxQueued: 1024, Submitted: 1, Canceled: 1}, s)
 	})
 }
 

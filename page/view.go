@@ -1,0 +1,327 @@
+package page
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/dispatch"
+)
+
+const (
+	mostRunning  = 20 // jobs that run now
+	mostFailures = 3  // of each outcome, before the rest is folded
+)
+
+// view is the page for the template: everything that is shown, as text.
+type view struct {
+	Build string
+	Title string
+	At    string // with the zone
+	Clock string
+	Pools []poolView
+}
+
+type poolView struct {
+	Number   int
+	Name     string
+	Health   health
+	Level    level
+	Dials    []dial
+	Counters []total
+	Span     string // what is recent: "60 s"; empty at the first look
+	Times    []timesRow
+	Chart    template.HTML // empty: there is nothing to draw
+	Drawn    string        // what the chart shows
+
+	Telemetry   bool
+	Running     []jobView
+	MoreRunning string
+	Failures    []failureGroup
+}
+
+// dial is a number, and how it went.
+type dial struct {
+	Name, Value, Of string
+	Line            string
+	Fill            int // of 100, for a bar; -1: none
+	Alarm           bool
+}
+
+// total is a counter.
+type total struct {
+	Name, Value, Recent string
+	Alarm               bool
+}
+
+// timesRow is a row of the table of waits and runs.
+type timesRow struct {
+	Name, Over, Count, Mean, P50, P90, P99 string
+}
+
+// jobView is a job that runs, or has failed.
+type jobView struct {
+	Job   string // its label, or what else tells it from others
+	Plain bool   // Job is no label
+
+	// Of one that runs.
+	Run, Wait  string
+	State      string // what ended it, if that has happened
+	Worker     int
+	StackQuery template.URL
+
+	// Of one that has failed.
+	ID    string // stays with the job
+	Ago   string
+	Facts string // when, and its times
+	Error string
+	Stack string // empty if there is none, or if it is the one above
+}
+
+// failureGroup is the failures with one outcome.
+type failureGroup struct {
+	ID          string
+	Outcome     string
+	First, Rest []jobView
+	stack       string // the last one that is shown
+}
+
+func viewOf(l look) view {
+	v := view{Build: build, At: l.at.Format(time.RFC3339), Clock: l.at.Format("15:04:05 MST"), Title: titleOf(l)}
+	for _, s := range l.pools {
+		v.Pools = append(v.Pools, poolViewOf(l.at, s))
+	}
+	return v
+}
+
+// titleOf counts the words of health, worst first: a tab shows its beginning.
+func titleOf(l look) string {
+	var words []string
+	for _, lv := range []level{bad, warn, note, good, calm} {
+		count := map[string]int{}
+		var order []string
+		for _, s := range l.pools {
+			if s.health.level != lv {
+				continue
+			}
+			if count[s.health.Word]++; count[s.health.Word] == 1 {
+				order = append(order, s.health.Word)
+			}
+		}
+		for _, word := range order {
+			words = append(words, fmt.Sprintf("%d %s", count[word], word))
+		}
+	}
+	return strings.Join(append(words, "dispatch"), " · ")
+}
+
+// nameOf gives the name of a pool, or its number where it has none.
+func nameOf(s sight) string {
+	if s.stats.Name == "" {
+		return fmt.Sprintf("pool %d", s.number)
+	}
+	return cut(s.stats.Name, maxLabel)
+}
+
+func poolViewOf(now time.Time, s sight) poolView {
+	v := poolView{
+		Number: s.number, Name: nameOf(s), Health: s.health, Level: s.health.level,
+		Dials: dialsOf(s), Telemetry: s.stats.Telemetry,
+	}
+	if span := s.recent.span(); span > 0 {
+		v.Span = duration(span.Round(time.Second))
+	}
+	for _, c := range counters {
+		t := total{Name: c.name, Value: amount(c.of(s.stats))}
+		if n := s.recent.since(c.of); n > 0 {
+			t.Recent, t.Alarm = amount(n), c.failure || c.full
+		}
+		v.Counters = append(v.Counters, t)
+	}
+	v.addTimes(s)
+	for _, j := range s.running[:min(len(s.running), mostRunning)] {
+		v.Running = append(v.Running, runningView(s.number, j))
+	}
+	if more := len(s.running) - len(v.Running); more > 0 {
+		v.MoreRunning = amount(more)
+	}
+	v.Failures = groups(now, s)
+	return v
+}
+
+// addTimes adds the table of waits and runs, and their chart: of the last minute
+// if something has ended in it.
+func (v *poolView) addTimes(s sight) {
+	if !s.stats.Telemetry {
+		return
+	}
+	row := func(name, over string, h dispatch.Histogram) {
+		r := timesRow{Name: name, Over: over, Count: amount(h.Count())}
+		if h.Count() > 0 {
+			r.Mean, r.P50, r.P90, r.P99 = duration(h.Mean()), quantile(h, 0.5), quantile(h, 0.9), quantile(h, 0.99)
+		}
+		v.Times = append(v.Times, r)
+	}
+	wait, run := s.recent.times()
+	over := "the last " + v.Span
+	if v.Span != "" {
+		row("wait", v.Span, wait)
+		row("run", v.Span, run)
+	}
+	row("wait", "in all", s.stats.Wait)
+	row("run", "in all", s.stats.Run)
+	if wait.Count()+run.Count() == 0 {
+		wait, run, over = s.stats.Wait, s.stats.Run, "all jobs so far"
+	}
+	if wait.Count()+run.Count() > 0 {
+		v.Chart, v.Drawn = draw(wait, run).svg(), over
+	}
+}
+
+func quantile(h dispatch.Histogram, q float64) string {
+	if d := h.Quantile(q); d > 0 {
+		return duration(d)
+	}
+	return "< 1 µs"
+}
+
+func dialsOf(s sight) []dial {
+	st := s.stats
+	gauge := func(of func(dispatch.Stats) float64) func(*snapshot, snapshot) (float64, bool) {
+		return func(_ *snapshot, s snapshot) (float64, bool) { return of(s.stats), true }
+	}
+	rate := func(before *snapshot, s snapshot) (float64, bool) {
+		if before == nil || s.at.Sub(before.at) > lineGap {
+			return 0, false
+		}
+		return rateBetween(*before, s), true
+	}
+
+	running := dial{Name: "running", Value: amount(st.Running), Fill: -1, Alarm: s.health.Word == "stuck"}
+	top := 0.0
+	if st.MaxRunning != dispatch.Unlimited {
+		running.Of, top = "of "+amount(st.MaxRunning), float64(st.MaxRunning)
+		running.Fill = percent(st.Running, st.MaxRunning)
+	}
+	running.Line = line(s.recent, top, gauge(func(s dispatch.Stats) float64 { return float64(s.Running) }))
+
+	queued := dial{Name: "queued", Value: amount(st.Queued), Fill: -1}
+	if st.MaxQueued != dispatch.Unlimited {
+		queued.Of = "room for " + amount(st.MaxQueued)
+		queued.Fill = percent(st.Queued, st.MaxQueued)
+	}
+	queued.Line = line(s.recent, 1, gauge(func(s dispatch.Stats) float64 { return float64(s.Queued) }))
+
+	dials := []dial{running, queued, {
+		Name: "blocked submitters", Value: amount(st.Blocked), Fill: -1, Alarm: st.Blocked > 0,
+		Line: line(s.recent, 1, gauge(func(s dispatch.Stats) float64 { return float64(s.Blocked) })),
+	}}
+	ends := dial{Name: "ended", Value: "–", Of: "a second", Fill: -1, Line: line(s.recent, 1, rate)}
+	if v, ok := s.recent.rate(); ok {
+		ends.Value = perSecond(v)
+	}
+	dials = append(dials, ends)
+	if !st.Telemetry {
+		return dials
+	}
+	value := func(name string, d func(dispatch.Stats) time.Duration) dial {
+		return dial{
+			Name: name, Value: duration(d(st)), Fill: -1,
+			Line: line(s.recent, 0, gauge(func(s dispatch.Stats) float64 { return d(s).Seconds() })),
+		}
+	}
+	return append(dials,
+		value("oldest wait", func(s dispatch.Stats) time.Duration { return s.OldestWait }),
+		value("longest run", func(s dispatch.Stats) time.Duration { return s.LongestRun }))
+}
+
+func percent(n, of int) int {
+	if of <= 0 {
+		return -1
+	}
+	return min(100, int(float64(n)/float64(of)*100+0.5))
+}
+
+func jobViewOf(j dispatch.Job) jobView {
+	v := jobView{Job: cut(j.Label, maxLabel), Plain: j.Label == ""}
+	switch {
+	case v.Plain && j.Index >= 0:
+		v.Job = fmt.Sprintf("item %d", j.Index)
+	case v.Plain:
+		v.Job = "single job"
+	case j.Index >= 0:
+		v.Job += fmt.Sprintf(" (item %d)", j.Index)
+	}
+	return v
+}
+
+func runningView(pool int, j dispatch.Job) jobView {
+	v := jobViewOf(j)
+	v.Worker, v.Run, v.Wait = j.Worker, duration(j.Run), duration(j.Wait)
+	v.StackQuery = template.URL(fmt.Sprintf("stacks=%d&worker=%d", pool, j.Worker)) // numbers only
+	switch {
+	case j.Stray:
+		v.State = j.Outcome.String() + ", written off"
+	case j.Outcome != dispatch.Pending:
+		v.State = j.Outcome.String() + ", runs on"
+	}
+	return v
+}
+
+// identify gives the element of a failure an id that stays with the job.
+func identify(pool int, j dispatch.Job) string {
+	h := fnv.New32a()
+	facts := make([]byte, 0, 64)
+	for _, n := range []int64{j.Submitted.UnixNano(), int64(j.Wait), int64(j.Worker), int64(j.Index)} {
+		facts = binary.LittleEndian.AppendUint64(facts, uint64(n))
+	}
+	_, _ = h.Write(facts)
+	id := strconv.AppendInt([]byte{'f'}, int64(pool), 10)
+	return string(strconv.AppendUint(append(id, '-'), uint64(h.Sum32()), 36))
+}
+
+// groups gives the failures by outcome, those that failed last first.
+func groups(now time.Time, s sight) []failureGroup {
+	var list []failureGroup
+	for n, j := range s.failures {
+		outcome := j.Outcome.String()
+		i := slices.IndexFunc(list, func(g failureGroup) bool { return g.Outcome == outcome })
+		if i < 0 {
+			i = len(list)
+			list = append(list, failureGroup{Outcome: outcome, ID: fmt.Sprintf("g%d-%d", s.number, j.Outcome)})
+		}
+		list[i].add(now, s.number, j, s.errors[n])
+	}
+	return list
+}
+
+func (g *failureGroup) add(now time.Time, pool int, j dispatch.Job, e description) {
+	v := jobViewOf(j)
+	end := j.Submitted.Add(j.Wait + j.Run)
+	v.ID, v.Ago = identify(pool, j), ago(now.Sub(end))
+	v.Facts = v.Ago + end.Format(" (15:04:05), waited ") + duration(j.Wait)
+	if j.Worker > 0 {
+		v.Facts += ", ran " + duration(j.Run)
+	} else {
+		v.Facts += ", never ran"
+	}
+	v.Error, v.Stack = e.text, e.stack
+	switch v.Stack {
+	case "":
+	case g.stack:
+		v.Stack = ""
+		v.Facts += ", the same stack as above"
+	default:
+		g.stack = v.Stack
+	}
+	if len(g.First) < mostFailures {
+		g.First = append(g.First, v)
+	} else {
+		g.Rest = append(g.Rest, v)
+	}
+}
