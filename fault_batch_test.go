@@ -312,3 +312,20 @@ func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
 		cancel()
 	}
 }
+
+// WithJobTimeout gave way to whatever had ended the batch, long before the limit.
+func TestAnItemThatRunsWhenItsBatchEndsHasItsHandlersOutcomeAlsoWithAJobTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, func(_ context.Context, d time.Duration) (time.Duration, error) {
+			time.Sleep(d)
+			return d, nil
+		}, dispatch.WithWorkers(2), dispatch.WithJobTimeout(time.Minute))
+		b := p.Batch(t.Context())
+		require.NoError(t, b.Add(time.Second, time.Hour))
+		synctest.Wait()
+		b.Cancel()
+		outs, err := b.Wait(t.Context())
+		require.Equal(t, []time.Duration{time.Second, 0}, outs)
+		require.EqualError(t, err, "context canceled", "what comes after the limit is dropped")
+	})
+}

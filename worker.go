@@ -261,10 +261,10 @@ func (w *worker[In, Out]) called() {
 	w.yieldToTimeout()
 }
 
-// yieldToTimeout makes the outcome that WithJobTimeout gave an item of a group that
-// of the item.
+// yieldToTimeout drops what the handler of an item of a group has made of it, if the
+// item had ended before, and was past the limit of WithJobTimeout.
 func (w *worker[In, Out]) yieldToTimeout() {
-	if r := w.slot.Run(); r != nil && w.pool.cfg.jobTimeout > 0 && r.Task.Resolved() {
+	if r := w.slot.Run(); r != nil && r.Task.Overran() {
 		w.fail(r.Task.Outcome())
 	}
 }

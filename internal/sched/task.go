@@ -204,6 +204,11 @@ func (s *Scheduler) completeByLimit(t *Task, a *Admission) {
 // Resolved tells whether the outcome has been decided.
 func (t *Task) Resolved() bool { return t.phase.Load() >= settled }
 
+// Overran tells whether others have decided the outcome, and the limit has passed.
+func (t *Task) Overran() bool {
+	return t.Resolved() && t.ctx.deadline != 0 && t.s.Since() >= t.ctx.deadline
+}
+
 // Outcome returns the outcome of a task that is resolved.
 func (t *Task) Outcome() Outcome { return Outcome{Kind: t.kind, Err: t.err, By: t.by} }
 
