@@ -59,7 +59,7 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 		defer s.end()
 		for in := range ins {
 			if !s.add(in) {
-				s.finish(ErrClosed)
+				s.finish()
 				return
 			}
 			for s.open == s.ahead || s.ready() {
@@ -96,7 +96,7 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 					return
 				}
 			case s.closed():
-				s.finish(ErrClosed)
+				s.finish()
 				return
 			case !s.wait(source):
 				return
@@ -105,7 +105,7 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 				s.drain()
 				return
 			case !s.add(s.in):
-				s.finish(ErrClosed)
+				s.finish()
 				return
 			}
 		}
@@ -319,10 +319,13 @@ func (s *stream[In, Out]) drain() bool {
 	return true
 }
 
-// finish ends a stream of which the pool takes no more.
-func (s *stream[In, Out]) finish(err error) {
-	if s.drain() {
-		s.yield(Result[In, Out]{Index: -1, Err: err})
+// finish ends a stream whose next input was refused: the context is done, or the
+// pool takes no more.
+func (s *stream[In, Out]) finish() {
+	if o := s.HaltedWith(); o != nil && o.By == sched.ByCaller {
+		s.abort()
+	} else if s.drain() {
+		s.yield(Result[In, Out]{Index: -1, Err: ErrClosed})
 	}
 }
 

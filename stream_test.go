@@ -239,3 +239,21 @@ func TestTheEndOfThePoolEndsAStream(t *testing.T) {
 		require.LessOrEqual(t, len(all), 2+2+1)
 	})
 }
+
+// A stream whose context ended while its source was silent, and nothing was under
+// way, said that the pool was closed.
+func TestAStreamWhoseContextEndsWhileItsSourceIsSilentSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double, dispatch.WithWorkers(1))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		silent := func(yield func(int) bool) {
+			cancel(errCause)
+			synctest.Wait()
+			yield(1)
+		}
+		for range 2 {
+			results := slices.Collect(p.Stream(ctx, silent))
+			require.Equal(t, []dispatch.Result[int, int]{{Index: -1, Err: errCause}}, results)
+		}
+	})
+}
