@@ -118,6 +118,8 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 		return nil, ErrClosed
 	case g.halted != nil:
 		return g.halted, nil
+	case n == 0:
+		return nil, nil // or else a group that is over would be kept
 	}
 	publish()
 	s.submitted += uint64(n)
