@@ -48,10 +48,10 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	runs := map[string]func(p *dispatch.Pool[int, int], ctx context.Context){
 		"a batch": func(p *dispatch.Pool[int, int], ctx context.Context) { _ = p.Batch(ctx).Add(1) },
 		"a batch that stops": func(p *dispatch.Pool[int, int], ctx context.Context) {
-			_ = p.Batch(ctx, dispatch.StopOnSuccess()).Add(1, 1)
+			_ = p.Batch(ctx, dispatch.StopOnSuccess()).Add(1)
 		},
 		"a batch that fails": func(p *dispatch.Pool[int, int], ctx context.Context) {
-			_ = p.Batch(ctx, dispatch.StopOnError()).Add(-1, 1)
+			_ = p.Batch(ctx, dispatch.StopOnError()).Add(-1)
 		},
 		"a batch with its own limit": func(p *dispatch.Pool[int, int], ctx context.Context) { _ = p.Batch(ctx).Add(1) },
 		"a Map":                      func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Map(ctx, []int{1}) },

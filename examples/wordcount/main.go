@@ -93,11 +93,11 @@ func count(ctx context.Context, src *source, workers int) (map[string]int, error
 	}
 	defer pool.Close()
 	total := make(map[string]int)
-	for counts, err := range pool.Stream(ctx, src.blocks) {
-		if err != nil {
-			return nil, err
+	for r := range pool.Stream(ctx, src.blocks) {
+		if r.Err != nil {
+			return nil, r.Err
 		}
-		for word, n := range counts {
+		for word, n := range r.Out {
 			total[word] += n
 		}
 	}
