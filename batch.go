@@ -57,6 +57,8 @@ type batchConfig struct {
 	stopOnError   bool
 	stopOnSuccess bool
 	onProgress    func(Progress)
+	maxRunning    int // 0: no limit of its own
+	maxPending    int // 0: none
 }
 
 // StopOnError makes the first failure cancel the rest of the batch: what has not
@@ -78,6 +80,30 @@ func OnProgress(f func(Progress)) BatchOption {
 		panic("dispatch: OnProgress(nil): the function must not be nil")
 	}
 	return func(c *batchConfig) { c.onProgress = f }
+}
+
+// MaxRunning sets how many inputs of the batch run at once: a limit for one tenant of
+// a pool that many share. The workers that it leaves are for others. An input that
+// waits for its own pool counts as running; one whose handler has been written off
+// (WithGrace) does not. MaxRunning panics if n is below 1.
+func MaxRunning(n int) BatchOption {
+	if n < 1 {
+		panic(fmt.Sprintf("dispatch: MaxRunning(%d): must be at least 1", n))
+	}
+	return func(c *batchConfig) { c.maxRunning = n }
+}
+
+// MaxPending sets how many inputs of the batch are without an outcome at most: Add
+// waits for room then, and adds many as room comes. A cancel of the batch, its
+// Close, and the end of the pool end the wait, with the errors that Add gives then;
+// some of the inputs may be in, as [Batch.Progress] tells. An input that Adds to its
+// own batch can wait for itself. [Pool.BatchOf] takes no notice of it. MaxPending
+// panics if n is below 1.
+func MaxPending(n int) BatchOption {
+	if n < 1 {
+		panic(fmt.Sprintf("dispatch: MaxPending(%d): must be at least 1", n))
+	}
+	return func(c *batchConfig) { c.maxPending = n }
 }
 
 // Batch fans inputs out to the pool's workers and their outcomes in again. The
@@ -103,8 +129,12 @@ type Batch[In, Out any] struct {
 
 	culprit atomic.Pointer[ItemError] // the failure that StopOnError has halted the batch for
 
-	results atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
-	awaited atomic.Bool                          // there are readers. Written with reading held
+	adder chan struct{} // with MaxPending: a token, which the call of Add has that may wait for room
+	room  chan struct{} // ... one token: there may be room, or the batch has ended
+
+	awaitedEnd atomic.Bool                          // somebody has asked for Done
+	results    atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
+	awaited    atomic.Bool                          // there are readers. Written with reading held
 
 	reading   sync.Mutex // a leaf; guards what follows
 	over      bool
@@ -128,29 +158,76 @@ const (
 // blocks; on a closed pool the first Add gives ErrClosed. A nil option panics.
 func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[In, Out] {
 	p.check(ctx, "Pool.Batch")
-	caller := p.sched.Look(ctx)
-	b := &Batch[In, Out]{outer: caller.Outer, done: caller.Done}
-	for i, opt := range opts {
-		if opt == nil {
-			panic(fmt.Sprintf("dispatch: Batch: option %d is nil", i))
-		}
-		opt(&b.cfg)
-	}
-	b.pool, b.owner = p, b
-	b.watched = caller.Done != nil
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess
-	b.delivers = true
-	b.Init(p.sched, &b.group, ctx, sched.Unlimited)
-	b.left.Store(1)
+	b, caller := p.newBatch(ctx, "Batch", opts)
 	if caller.Err != nil {
 		b.cancel(caller.Ended())
 	}
 	return b
 }
 
-// Add adds inputs, which may start at once. It waits for no job. It returns
-// ErrSealed after Close, Wait or All, ErrSealed with the cause after a cancel,
-// and ErrClosed once the pool takes no more; then none of ins is added.
+// BatchOf returns a batch of ins, which it copies; it is sealed. If the pool takes
+// no more, or ctx is done, no input is accepted: each has ErrClosed or the cause of
+// ctx as its outcome, and Wait returns that error once.
+func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOption) *Batch[In, Out] {
+	p.check(ctx, "Pool.BatchOf")
+	b, caller := p.newBatch(ctx, "BatchOf", opts)
+	refused := caller.Ended()
+	if caller.Err == nil {
+		err := b.add(ins)
+		if err == nil {
+			b.Watch(b.done)
+			b.Close()
+			return b
+		}
+		refused = sched.Outcome{Kind: sched.Canceled, Err: err, By: sched.ByPool}
+	}
+	b.refuse(ins, refused)
+	return b
+}
+
+func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []BatchOption) (*Batch[In, Out], sched.Caller) {
+	caller := p.sched.Look(ctx)
+	b := &Batch[In, Out]{outer: caller.Outer, done: caller.Done}
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("dispatch: %s: option %d is nil", method, i))
+		}
+		opt(&b.cfg)
+	}
+	b.pool, b.owner = p, b
+	b.watched = caller.Done != nil
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
+	b.delivers = true
+	most := sched.Unlimited
+	if b.cfg.maxRunning > 0 {
+		most = b.cfg.maxRunning
+	}
+	b.Init(p.sched, &b.group, ctx, most)
+	b.left.Store(1)
+	if b.cfg.maxPending > 0 {
+		b.adder, b.room = make(chan struct{}, 1), make(chan struct{}, 1)
+	}
+	return b, caller
+}
+
+// refuse ends the batch with ins, none of which is accepted.
+func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
+	b.adding.Lock()
+	c := newChunk[In, Out](ins, len(ins))
+	c.halted.Store(1)
+	b.Refuse(len(ins), o, func() {
+		c.one[0].end.Store(int64(len(ins)))
+		c.one[0].next.Store(int64(len(ins)))
+		b.link(c)
+	})
+	b.adding.Unlock()
+	b.Close()
+}
+
+// Add adds inputs, which may start at once. It waits for no job, unless [MaxPending]
+// has it wait for room. It returns ErrSealed after Close, Wait or All, ErrSealed with
+// the cause after a cancel, and ErrClosed once the pool takes no more; then none of
+// ins is added.
 func (b *Batch[In, Out]) Add(ins ...In) error {
 	if b.done != nil {
 		select {
@@ -159,9 +236,48 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		default:
 		}
 	}
-	err := b.add(ins)
-	b.Watch(b.done)
+	var err error
+	if b.cfg.maxPending > 0 && len(ins) > 0 {
+		err = b.addAsRoomComes(ins)
+	} else {
+		err = b.add(ins)
+	}
+	if err == nil {
+		b.Watch(b.done)
+	}
 	return err
+}
+
+// addAsRoomComes is add with MaxPending. Calls wait for room one after another.
+func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
+	if b.outer != nil {
+		defer b.Lend(b.outer)()
+	}
+	b.adder <- struct{}{}
+	defer func() { <-b.adder }()
+	for {
+		total, done, _ := b.Group.Progress()
+		n := min(b.cfg.maxPending-(total-done), len(ins))
+		if err := b.add(ins[:max(n, 0)]); err != nil {
+			return err
+		}
+		if ins = ins[max(n, 0):]; len(ins) == 0 {
+			return nil
+		}
+		b.Watch(b.done)
+		<-b.room
+	}
+}
+
+// makeRoom tells a call of Add that waits that there may be room.
+func (b *Batch[In, Out]) makeRoom() {
+	if b.room == nil {
+		return
+	}
+	select {
+	case b.room <- struct{}{}:
+	default:
+	}
 }
 
 // add accepts inputs: a few in what room the last chunk has, or else in a chunk of
@@ -246,6 +362,7 @@ func (b *Batch[In, Out]) Close() {
 	sealed := b.sealed.Swap(true)
 	b.adding.Unlock()
 	if !sealed {
+		b.makeRoom()
 		b.progressed()
 		b.ended(1)
 	}
@@ -306,6 +423,19 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 		return nil, caller.Err
 	}
 	return nil, guard.Ended(ctx).Err
+}
+
+// Done returns a channel that is closed when the batch is over: it is sealed, all
+// inputs have their outcomes, and the last call of OnProgress has returned. It does
+// not seal the batch. A job must not wait so for a batch of its own pool: that cannot
+// be recognised; see Wait.
+func (b *Batch[In, Out]) Done() <-chan struct{} {
+	b.awaitedEnd.Store(true)
+	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+		b.Close()
+	}
+	b.Watch(b.done)
+	return b.end()
 }
 
 // outputs returns the outputs of a batch that is over.
@@ -415,7 +545,7 @@ func (b *Batch[In, Out]) ended(n int) {
 // idle tells whether nothing is left to do, and nobody to tell.
 func (b *Batch[In, Out]) idle() bool {
 	left := b.left.Load()
-	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil
+	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil && !b.awaitedEnd.Load()
 }
 
 // halted hands out the outcomes of n inputs that nobody had claimed.

@@ -92,6 +92,7 @@ func (p *Pool[In, Out]) Stats() Stats {
 	return Stats{
 		Name:    p.cfg.name,
 		State:   State(now.State),
+		Paused:  now.Paused,
 		Workers: now.Workers,
 		Idle:    now.Idle,
 		Running: now.Running,

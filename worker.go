@@ -102,6 +102,8 @@ func (w *worker[In, Out]) loop() {
 			w.finishJob(j)
 		case work.Group != nil:
 			work.Group.Source().(*group[In, Out]).run(w)
+		case work.Making != nil:
+			w.prestart()
 		case work.Leave:
 			w.quit()
 			return
@@ -117,16 +119,23 @@ func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 		w.judge(t)
 	}
 	w.state = resting
-	o := &w.outcome
-	decided := t.Decide()
-	if decided {
+	o, decided := w.settle(j)
+	w.slot.FinishJob(&o, decided)
+}
+
+// settle decides the outcome of a job whose handler has returned, unless others
+// have, and ends its context: that can take long, so it comes before the worker is
+// free.
+func (w *worker[In, Out]) settle(j *job[In, Out]) (o sched.Outcome, decided bool) {
+	o = w.outcome
+	if decided = j.task.Decide(); decided {
 		j.in, j.out = *new(In), w.out
+		j.task.Leave(&o)
 	} else {
-		o = nil
+		j.task.Leave(nil)
 	}
-	t.Leave(o) // can be the user's code, so it comes before the worker is free
-	outcome := w.takeOutcome()
-	w.slot.FinishJob(&outcome, decided)
+	w.takeOutcome()
+	return o, decided
 }
 
 // judge makes the end of the job's context the outcome, if that came before the
@@ -296,6 +305,21 @@ func (w *worker[In, Out]) construct() {
 	}
 }
 
+// prestart makes the Worker before there is a job for it.
+func (w *worker[In, Out]) prestart() {
+	w.state = handling
+	if w.impl == nil {
+		w.construct()
+	}
+	w.leaveUserCode()
+	w.finishPrestart()
+}
+
+func (w *worker[In, Out]) finishPrestart() {
+	o := w.takeOutcome()
+	w.slot.FinishMaking(o.Err)
+}
+
 // dismiss closes the Worker, if it is this worker's own.
 func (w *worker[In, Out]) dismiss() {
 	if w.pool.newWorker == nil || w.impl == nil {
@@ -338,8 +362,12 @@ func (w *worker[In, Out]) resume() {
 			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
 		}
 	}
-	if t := w.slot.Work.Task; t != nil {
-		w.finishJob(t.Job().(*job[In, Out]))
+	switch work := &w.slot.Work; {
+	case work.Task != nil:
+		w.finishJob(work.Task.Job().(*job[In, Out]))
+		return
+	case work.Making != nil:
+		w.finishPrestart()
 		return
 	}
 	w.yieldToTimeout()

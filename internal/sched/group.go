@@ -133,6 +133,16 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	return nil, nil
 }
 
+// Refuse ends a group that has just been made with n items, none of which is
+// accepted: publish makes them known to readers, with the mutex held.
+func (g *Group) Refuse(n int, o Outcome, publish func()) {
+	g.s.lock()
+	defer g.s.unlock()
+	publish()
+	g.total, g.counted, g.failed = n, n, n
+	g.halted = &o
+}
+
 // list has the group ask for slots, if it can use some. The mutex is held.
 func (g *Group) list() {
 	if g.halted == nil && g.wants() > 0 {

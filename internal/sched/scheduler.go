@@ -76,6 +76,7 @@ type Scheduler struct {
 	queued  int // single jobs that wait for a slot
 	granted int // single jobs that have a slot, or need none, and have no worker yet
 	running int // single jobs that a worker has
+	callers int // of inUse: callers that run their job themselves
 	itemsIn int // runs of groups: workers that have an item
 	coming  int // slots of groups whose worker has not come yet
 
@@ -113,6 +114,7 @@ type Scheduler struct {
 	wake        chan struct{} // one token for the dispatcher whenever asleep turns false
 
 	background int           // what the end of the pool waits for besides workers: hooks, ends of watches
+	making     *Making       // workers that are being made before there is a job
 	quiescent  chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
 	unstarted  Unstarted     // what Stop kept from running
 }
