@@ -457,20 +457,20 @@ func (b *Batch[In, Out]) failures() error {
 		if c.errs.Load() == nil && !halted {
 			continue
 		}
-		if halted {
-			common = b.haltErr()
+		if err := b.haltErr(); halted && err != ErrHalted { //nolint:errorlint // as below
+			common = err
 		}
 		for i := range c.filled() {
 			switch err := c.err(i); {
 			case err == nil:
-			case c.states[i].Load()&stopped != 0:
-				common = err
-			default:
+			case c.states[i].Load()&stopped == 0:
 				errs = append(errs, &ItemError{Index: c.first + i, Err: err})
+			case err != ErrHalted: //nolint:errorlint // just that: an error's own Is would be user code
+				common = err
 			}
 		}
 	}
-	if common != nil && common != ErrHalted { //nolint:errorlint // just that: an error's own Is would be user code
+	if common != nil {
 		errs = append(errs, common)
 	}
 	return errors.Join(errs...)
@@ -511,6 +511,8 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	switch {
 	case o.Kind == sched.Succeeded && b.cfg.stopOnSuccess:
 		return &sched.Outcome{Kind: sched.Canceled, Err: ErrHalted}
+	case o.Kind != sched.Succeeded && b.cfg.stopOnError && o.By == sched.ByCaller:
+		return endOfAll(o)
 	case o.Kind != sched.Succeeded && b.cfg.stopOnError:
 		e := &ItemError{Index: index, Err: o.Err}
 		if b.culprit.CompareAndSwap(nil, e) {

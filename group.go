@@ -216,6 +216,13 @@ func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
 	g.owner.ended(1)
 }
 
+// endOfAll is how a group that stops after a failure is halted where a worker is the
+// first to see that the caller's context is done: that is no failure of the input's.
+func endOfAll(o *sched.Outcome) *sched.Outcome {
+	end := *o
+	return &end
+}
+
 // inputOf returns the input that a run is at.
 func (g *group[In, Out]) inputOf(of *sched.Run) In {
 	r := of.Typed.(*run[In, Out])

@@ -138,6 +138,9 @@ func (m *mapCall[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome
 	if o.Kind == sched.Succeeded {
 		return nil
 	}
+	if o.By == sched.ByCaller {
+		return endOfAll(o)
+	}
 	return &sched.Outcome{Kind: sched.Canceled, Err: &ItemError{Index: index, Err: o.Err}}
 }
 
