@@ -74,9 +74,9 @@ func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
 	select {
 	case <-w.Ch:
 	case <-caller.Done:
-		if m.abort() {
+		if gone, open := m.abort(); open {
 			// The waiter stays behind, for the last that ends to tell.
-			return nil, m.aborted()
+			return nil, m.aborted(gone)
 		}
 		<-w.Ch // all have their outcomes, and the token is on its way
 	}
@@ -91,21 +91,20 @@ func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
 
 // abort halts the map because its caller's context is done; false if all inputs
 // have their outcomes.
-func (m *mapCall[In, Out]) abort() (open bool) {
-	gone := sched.EndedWithoutReason()
-	defer func() { open = m.Group.Halt(gone) }() // also if the context ends the goroutine
-	gone = guard.Ended(m.Caller())
-	return open
+func (m *mapCall[In, Out]) abort() (gone error, open bool) {
+	o := sched.EndedWithoutReason()
+	defer func() { gone, open = o.Err, m.Group.Halt(o) }() // also if the context ends the goroutine
+	o = guard.Ended(m.Caller())
+	return gone, open
 }
 
-// aborted is the error of a map whose caller's context is done: that of an input
-// that has no outcome, unless another had failed before.
-func (m *mapCall[In, Out]) aborted() error {
-	o := m.HaltedWith()
-	if err := m.halting(o); err != nil {
+// aborted is the error of a map whose caller's context is done, for the reason gone:
+// that of an input that has no outcome, unless another had failed before.
+func (m *mapCall[In, Out]) aborted(gone error) error {
+	if err := m.halting(m.HaltedWith()); err != nil {
 		return err
 	}
-	return &ItemError{Index: max(m.First(), 0), Err: o.Err}
+	return &ItemError{Index: max(m.First(), 0), Err: gone}
 }
 
 // halting is the error of a map that was halted with o; nil if no input has failed.
