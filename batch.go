@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/dispatch/internal/sched"
 )
@@ -196,7 +197,7 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	}
 	b.pool, b.owner = p, b
 	b.watched = caller.Done != nil
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0 || len(p.cfg.hooks) > 0
 	b.delivers = true
 	most := sched.Unlimited
 	if b.cfg.maxRunning > 0 {
@@ -307,6 +308,9 @@ func (b *Batch[In, Out]) add(ins []In) error {
 		end = c.filled()
 		copy(c.ins[end:], ins)
 	}
+	if b.pool.tel != nil {
+		c.stamp(end, end+n, b.pool.sched.Since())
+	}
 	halt, err := b.Group.Add(n, func() {
 		b.left.Add(int64(n))
 		c.one[0].end.Store(int64(end + n))
@@ -350,6 +354,16 @@ func newChunk[In, Out any](ins []In, room int) *chunk[In, Out] {
 	copy(c.ins, ins)
 	c.spans = c.one[:]
 	return c
+}
+
+// stamp notes when inputs were added.
+func (c *chunk[In, Out]) stamp(from, to int, now time.Duration) {
+	if c.added == nil {
+		c.added = make([]time.Duration, len(c.ins))
+	}
+	for i := from; i < to; i++ {
+		c.added[i] = now
+	}
 }
 
 // filled returns how many inputs of a chunk of a batch there are.

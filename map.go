@@ -42,6 +42,9 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
 	m.first = &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
+	if m.careful = len(p.cfg.hooks) > 0; p.tel != nil {
+		m.first.all = p.sched.Since()
+	}
 	m.first.divide(min(len(ins), p.sched.Limit(), maxSpans))
 	return m.await(caller)
 }

@@ -42,6 +42,9 @@ type config struct {
 	maxBlocked   int
 	inline       bool
 	ctx          context.Context // of the pool's life; nil: it has none
+	telemetry    bool
+	label        any // a func(In) string; nil: none
+	hooks        []Hooks
 }
 
 func newConfig(opts []Option) (config, error) {

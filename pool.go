@@ -26,6 +26,7 @@ import (
 type Pool[In, Out any] struct {
 	sched *sched.Scheduler
 	cfg   config
+	tel   *telemetry[In] // nil without WithTelemetry
 
 	newWorker func(context.Context) (Worker[In, Out], error)
 	handler   Worker[In, Out] // shared by all workers; nil where newWorker makes one for each
@@ -61,8 +62,12 @@ func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out],
 	if err != nil {
 		return nil, err
 	}
-	p := newPool[In, Out](cfg)
+	p, err := newPool[In, Out](cfg)
+	if err != nil {
+		return nil, err
+	}
 	p.handler = handler
+	p.live(cfg.ctx)
 	return p, nil
 }
 
@@ -86,8 +91,12 @@ func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out
 	case cfg.inline:
 		return nil, errors.New("dispatch: NewWorkers: WithInline would call a Worker on a goroutine that is not its own")
 	}
-	p := newPool[In, Out](cfg)
+	p, err := newPool[In, Out](cfg)
+	if err != nil {
+		return nil, err
+	}
 	p.newWorker = newWorker
+	p.live(cfg.ctx)
 	return p, nil
 }
 
@@ -100,7 +109,7 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-func newPool[In, Out any](cfg config) *Pool[In, Out] {
+func newPool[In, Out any](cfg config) (*Pool[In, Out], error) {
 	p := &Pool[In, Out]{cfg: cfg, done: make(chan struct{})}
 	p.sched = sched.New(sched.Config{
 		Limit:       min(cfg.workers, sched.Unlimited),
@@ -111,13 +120,16 @@ func newPool[In, Out any](cfg config) *Pool[In, Out] {
 		JobTimeout:  cfg.jobTimeout,
 		Grace:       cfg.grace,
 		MaxStrays:   cfg.maxStrays,
+		Timed:       cfg.telemetry,
+		Owner:       p,
 		Guard:       guard,
 		Timeout:     newTimeoutError,
 		Dispatch:    p.dispatch,
 		OnStop:      func(reason error) { p.cancelCtx(reason) },
 	})
-	p.live(cfg.ctx)
-	return p
+	var err error
+	p.tel, err = newTelemetry[In](&cfg, p.sched)
+	return p, err
 }
 
 // mustBeMade panics over a Pool that was not made by New or NewWorkers.
@@ -184,17 +196,25 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 	if !w.slot.Inline(&c.task, a) {
 		return out, false, nil
 	}
-	returned := false
+	if p.tel != nil {
+		w.desk = p.tel.open(&w.slot)
+		defer p.tel.close(w.desk)
+	}
+	finished := false
 	defer func() {
-		if !returned { // runtime.Goexit ends the caller's goroutine, as in a plain call
-			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
-			w.finishInline(&c.job)
+		if finished {
+			return
 		}
+		// runtime.Goexit ends the caller's goroutine, as in a plain call.
+		if w.state != judging && w.state != telling {
+			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+		}
+		w.finishInline(&c.job)
 	}()
 	w.exec(&c.task, &c.in)
 	w.judge(&c.task)
-	returned = true
 	w.finishInline(&c.job)
+	finished = true
 	out, err = c.out, c.task.Err()
 	p.putJob(c)
 	return out, true, err
@@ -212,6 +232,7 @@ type syncJob[In, Out any] struct {
 	job[In, Out]
 	signal chan struct{}    // one token: the outcome has come
 	timer  *time.Timer      // stopped, while the job is not in use
+	extra  *sched.Extra     // with telemetry
 	inline *worker[In, Out] // runs it on its caller's goroutine; nil until one does
 }
 
@@ -225,6 +246,12 @@ func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
 		c.task.Init(p.sched, &c.job, handling, ctx)
 	}
 	c.task.Await(c.signal)
+	if p.tel != nil {
+		if c.extra == nil {
+			c.extra = new(sched.Extra)
+		}
+		c.task.Timed(c.extra)
+	}
 	return c
 }
 
@@ -427,7 +454,7 @@ func (p *Pool[In, Out]) Stop() (unrun []In) {
 	for _, t := range unstarted.Tasks {
 		j := t.Job().(*job[In, Out])
 		unrun = append(unrun, j.in)
-		j.Forget()
+		j.in = *new(In)
 	}
 	for _, r := range unstarted.Runs {
 		unrun = append(unrun, r.Group().Source().(*group[In, Out]).inputOf(r))

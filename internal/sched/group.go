@@ -3,6 +3,7 @@ package sched
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
 // Group is items that several workers take: a batch, a Map, a stream. The typed
@@ -45,6 +46,9 @@ type Source interface {
 	// Halted tells those who wait that the group has been halted, and that so
 	// many items have their outcome.
 	Halted(o Outcome, items int)
+	// Oldest tells when that item was added that has waited longest, in a pool with
+	// telemetry; 0 if none waits.
+	Oldest() time.Duration
 	// HaltAfter returns how the group is to be halted after the outcome of the item
 	// of a run; nil if it is not. The mutex is held.
 	HaltAfter(r *Run, o *Outcome) *Outcome
@@ -289,7 +293,7 @@ type haltedGroup struct {
 	n int
 }
 
-func (h *haltedGroup) perform() {
+func (h *haltedGroup) Perform() {
 	h.g.source.Halted(h.o, h.n)
 	h.g.s.EndBackground()
 }
@@ -489,7 +493,7 @@ type abandonedRun struct {
 	o Outcome
 }
 
-func (a *abandonedRun) perform() {
+func (a *abandonedRun) Perform() {
 	a.r.g.source.Abandoned(a.r, a.o)
 	a.r.g.s.EndBackground()
 }

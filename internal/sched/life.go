@@ -1,5 +1,7 @@
 package sched
 
+import "time"
+
 // piece is how many jobs or groups one critical section deals with where all of
 // them are dealt with: nobody else waits long for the mutex.
 const piece = 128
@@ -328,6 +330,34 @@ type Snapshot struct {
 	MaxRunning, MaxQueued       int
 	Submitted, Rejected, GaveUp uint64
 	Ended                       [Kinds]uint64
+	Oldest                      time.Duration // when what waits and came first was submitted; 0: nothing waits
+}
+
+// oldest tells when that was submitted that waits and came first. It looks at the
+// first of the groups, where they are many.
+func (s *Scheduler) oldest() (oldest time.Duration) {
+	note := func(added time.Duration) {
+		if added > 0 && (oldest == 0 || added < oldest) {
+			oldest = added
+		}
+	}
+	if s.queue.first != nil {
+		note(s.queue.first.Added())
+	}
+	for _, w := range s.ready.works[s.ready.head:] {
+		if w.Task != nil && w.Task.stage == granted {
+			note(w.Task.Added())
+			break
+		}
+	}
+	n := 0
+	for g := range s.open.all {
+		note(g.source.Oldest())
+		if n++; n == piece {
+			break
+		}
+	}
+	return oldest
 }
 
 // Snapshot counts. It waits for no job.
@@ -350,6 +380,9 @@ func (s *Scheduler) Snapshot() Snapshot {
 		Rejected:   s.rejected,
 		GaveUp:     s.gaveUp,
 		Ended:      s.ended,
+	}
+	if s.cfg.Timed {
+		now.Oldest = s.oldest()
 	}
 	for g := range s.busy.all {
 		_, handling, uncounted := g.live()

@@ -316,7 +316,7 @@ type interruption struct {
 	generation uint64
 }
 
-func (i *interruption) perform() { Go(i.call) }
+func (i *interruption) Perform() { Go(i.call) }
 
 func (i *interruption) call() {
 	e := i.e
@@ -338,6 +338,16 @@ func (i *interruption) call() {
 // abandoned tells whether what the worker runs has been abandoned. The mutex is
 // held.
 func (w *Worker) abandoned() bool { return w.exec != nil && w.exec.stray }
+
+// IsStray tells whether what the worker runs has been abandoned.
+func (w *Worker) IsStray() bool {
+	if w.exec == nil {
+		return false
+	}
+	w.s.lock()
+	defer w.s.unlock()
+	return w.abandoned()
+}
 
 // abandon makes a stray of what the worker runs, which was interrupted and has not
 // returned within its grace: the slot goes to others, and the worker ends when its
