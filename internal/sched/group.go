@@ -444,7 +444,9 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 		g.halt(halt)
 	}
 	s.updatePreempt()
-	return more && !s.preempt.Load() && s.state <= Draining && r.claim(), false
+	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
+	g.exhaust()
+	return next, false
 }
 
 // EndRun ends the worker's run, whose context has ended, and has the worker take
