@@ -192,3 +192,26 @@ func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
 		require.Equal(t, inputs(10), append(back, p.Stop()...))
 	}
 }
+
+// A job that was canceled while Stop was on its way to it was given back, and its
+// outcome was not ErrStopped.
+func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
+	g := newGated()
+	p := openPool(t, g.handle, dispatch.WithWorkers(1))
+	dispatch.Must(p.Submit(t.Context(), 1))
+	<-g.entered
+	defer g.open()
+	waiting := dispatch.Must(p.Submit(t.Context(), 2))
+	canceled := false
+	ctx := newRegistrar(func(method string) {
+		if method == "stop" { // Stop seals the batch before it comes to the queue
+			canceled = waiting.Cancel()
+		}
+	})
+	_ = p.Batch(ctx).Results()
+	ctx.active.Store(true)
+	require.Empty(t, p.Stop())
+	require.True(t, canceled)
+	_, err := waiting.Wait(t.Context())
+	require.Equal(t, context.Canceled, err)
+}
