@@ -36,7 +36,7 @@ type group[In, Out any] struct {
 // not block.
 type owner[In, Out any] interface {
 	// deliver hands out the outcome of an input, which is written. If keep, a worker
-	// may still read the input.
+	// or Stop may still read the input.
 	deliver(c *chunk[In, Out], i int, keep bool)
 	// write writes the outcome of an input that was not a plain success.
 	write(c *chunk[In, Out], i int, o *sched.Outcome)
@@ -391,7 +391,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	g := r.g
 	c, i, done := r.chunk, r.i, w.done
 	w.done = 0
-	if r.Careful() && r.Refused() {
+	refused := r.Careful() && r.Refused()
+	if refused {
 		w.fail(r.Task.Outcome()) // it is given back
 	}
 	if w.desk != nil && w.state != telling {
@@ -420,7 +421,7 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 		w.slot.EndRun()
 	}
 	if !abandoned && g.delivers {
-		g.owner.deliver(c, i, false)
+		g.owner.deliver(c, i, refused)
 	}
 	g.owner.ended(done)
 	return next

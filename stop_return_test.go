@@ -215,3 +215,29 @@ func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
 	_, err := waiting.Wait(t.Context())
 	require.Equal(t, context.Canceled, err)
 }
+
+// The stream had cleared the input before Stop read it.
+func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
+	inReady, yielded := make(chan bool), make(chan bool)
+	p := workers(&workerOf{process: double, ready: func(ctx context.Context) error {
+		inReady <- true
+		<-ctx.Done()
+		return nil
+	}}, dispatch.WithWorkers(1))
+	go func() {
+		defer close(yielded)
+		for r := range p.Stream(context.Background(), slices.Values([]int{7})) {
+			require.Equal(t, dispatch.Result[int, int]{In: 7, Err: dispatch.ErrStopped}, r)
+		}
+	}()
+	<-inReady
+	ctx := newRegistrar(func(method string) {
+		if method == "stop" { // Stop ends the batch after the stream
+			<-yielded
+		}
+	})
+	require.NoError(t, p.Batch(ctx).Add(8))
+	ctx.active.Store(true)
+	within(t, "Stop", func() { require.Equal(t, []int{7, 8}, p.Stop()) })
+	requireSound(t, p)
+}
