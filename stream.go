@@ -338,12 +338,21 @@ func (s *stream[In, Out]) abort() bool {
 	return false
 }
 
-// end cancels what has not been yielded.
+// end cancels what has not been yielded, with the cause of the context if that is
+// done.
 func (s *stream[In, Out]) end() {
-	if s.open > 0 {
-		s.Halt(sched.Outcome{Kind: sched.Canceled, Err: context.Canceled})
+	defer s.Forget(nil)
+	if s.open == 0 || s.HaltedWith() != nil {
+		return
 	}
-	s.Forget(nil)
+	left := sched.Outcome{Kind: sched.Canceled, Err: context.Canceled}
+	defer func() { s.Halt(left) }() // also if the context ends the goroutine
+	select {
+	case <-s.caller.Done:
+		left = sched.EndedWithoutReason()
+		left = guard.Ended(s.Caller())
+	default:
+	}
 }
 
 // closed tells whether the pool takes no more.
