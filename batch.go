@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/dispatch/internal/sched"
 )
@@ -57,6 +58,8 @@ type batchConfig struct {
 	stopOnError   bool
 	stopOnSuccess bool
 	onProgress    func(Progress)
+	maxRunning    int // 0: no limit of its own
+	maxPending    int // 0: none
 }
 
 // StopOnError makes the first failure cancel the rest of the batch: what has not
@@ -78,6 +81,30 @@ func OnProgress(f func(Progress)) BatchOption {
 		panic("dispatch: OnProgress(nil): the function must not be nil")
 	}
 	return func(c *batchConfig) { c.onProgress = f }
+}
+
+// MaxRunning sets how many inputs of the batch run at once: a limit for one tenant of
+// a pool that many share. The workers that it leaves are for others. An input that
+// waits for its own pool counts as running; one whose handler has been written off
+// (WithGrace) does not. MaxRunning panics if n is below 1.
+func MaxRunning(n int) BatchOption {
+	if n < 1 {
+		panic(fmt.Sprintf("dispatch: MaxRunning(%d): must be at least 1", n))
+	}
+	return func(c *batchConfig) { c.maxRunning = n }
+}
+
+// MaxPending sets how many inputs of the batch are without an outcome at most: Add
+// waits for room then, and adds many as room comes. A cancel of the batch, its
+// Close, and the end of the pool end the wait, with the errors that Add gives then;
+// some of the inputs may be in, as [Batch.Progress] tells. An input that Adds to its
+// own batch can wait for itself. [Pool.BatchOf] takes no notice of it. MaxPending
+// panics if n is below 1.
+func MaxPending(n int) BatchOption {
+	if n < 1 {
+		panic(fmt.Sprintf("dispatch: MaxPending(%d): must be at least 1", n))
+	}
+	return func(c *batchConfig) { c.maxPending = n }
 }
 
 // Batch fans inputs out to the pool's workers and their outcomes in again. The
@@ -103,8 +130,12 @@ type Batch[In, Out any] struct {
 
 	culprit atomic.Pointer[ItemError] // the failure that StopOnError has halted the batch for
 
-	results atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
-	awaited atomic.Bool                          // there are readers. Written with reading held
+	adder chan struct{} // with MaxPending: a token, which the call of Add has that may wait for room
+	room  chan struct{} // ... one token: there may be room, or the batch has ended
+
+	awaitedEnd atomic.Bool                          // somebody has asked for Done
+	results    atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
+	awaited    atomic.Bool                          // there are readers. Written with reading held
 
 	reading   sync.Mutex // a leaf; guards what follows
 	over      bool
@@ -128,29 +159,76 @@ const (
 // blocks; on a closed pool the first Add gives ErrClosed. A nil option panics.
 func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[In, Out] {
 	p.check(ctx, "Pool.Batch")
-	caller := p.sched.Look(ctx)
-	b := &Batch[In, Out]{outer: caller.Outer, done: caller.Done}
-	for i, opt := range opts {
-		if opt == nil {
-			panic(fmt.Sprintf("dispatch: Batch: option %d is nil", i))
-		}
-		opt(&b.cfg)
-	}
-	b.pool, b.owner = p, b
-	b.watched = caller.Done != nil
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess
-	b.delivers = true
-	b.Init(p.sched, &b.group, ctx, sched.Unlimited)
-	b.left.Store(1)
+	b, caller := p.newBatch(ctx, "Batch", opts)
 	if caller.Err != nil {
 		b.cancel(caller.Ended())
 	}
 	return b
 }
 
-// Add adds inputs, which may start at once. It waits for no job. It returns
-// ErrSealed after Close, Wait or All, ErrSealed with the cause after a cancel,
-// and ErrClosed once the pool takes no more; then none of ins is added.
+// BatchOf returns a batch of ins, which it copies; it is sealed. If the pool takes
+// no more, or ctx is done, no input is accepted: each has ErrClosed or the cause of
+// ctx as its outcome, and Wait returns that error once.
+func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOption) *Batch[In, Out] {
+	p.check(ctx, "Pool.BatchOf")
+	b, caller := p.newBatch(ctx, "BatchOf", opts)
+	refused := caller.Ended()
+	if caller.Err == nil {
+		err := b.add(ins)
+		if err == nil {
+			b.Watch(b.done)
+			b.Close()
+			return b
+		}
+		refused = sched.Outcome{Kind: sched.Canceled, Err: err, By: sched.ByPool}
+	}
+	b.refuse(ins, refused)
+	return b
+}
+
+func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []BatchOption) (*Batch[In, Out], sched.Caller) {
+	caller := p.sched.Look(ctx)
+	b := &Batch[In, Out]{outer: caller.Outer, done: caller.Done}
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("dispatch: %s: option %d is nil", method, i))
+		}
+		opt(&b.cfg)
+	}
+	b.pool, b.owner = p, b
+	b.watched = caller.Done != nil
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0 || len(p.cfg.hooks) > 0
+	b.delivers = true
+	most := sched.Unlimited
+	if b.cfg.maxRunning > 0 {
+		most = b.cfg.maxRunning
+	}
+	b.Init(p.sched, &b.group, ctx, most)
+	b.left.Store(1)
+	if b.cfg.maxPending > 0 {
+		b.adder, b.room = make(chan struct{}, 1), make(chan struct{}, 1)
+	}
+	return b, caller
+}
+
+// refuse ends the batch with ins, none of which is accepted.
+func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
+	b.adding.Lock()
+	c := newChunk[In, Out](ins, len(ins))
+	c.halted.Store(1)
+	b.Refuse(len(ins), o, func() {
+		c.one[0].end.Store(int64(len(ins)))
+		c.one[0].next.Store(int64(len(ins)))
+		b.link(c)
+	})
+	b.adding.Unlock()
+	b.Close()
+}
+
+// Add adds inputs, which may start at once. It waits for no job, unless [MaxPending]
+// has it wait for room. It returns ErrSealed after Close, Wait or All, ErrSealed with
+// the cause after a cancel, and ErrClosed once the pool takes no more; then none of
+// ins is added.
 func (b *Batch[In, Out]) Add(ins ...In) error {
 	if b.done != nil {
 		select {
@@ -159,9 +237,48 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		default:
 		}
 	}
-	err := b.add(ins)
-	b.Watch(b.done)
+	var err error
+	if b.cfg.maxPending > 0 && len(ins) > 0 {
+		err = b.addAsRoomComes(ins)
+	} else {
+		err = b.add(ins)
+	}
+	if err == nil {
+		b.Watch(b.done)
+	}
 	return err
+}
+
+// addAsRoomComes is add with MaxPending. Calls wait for room one after another.
+func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
+	if b.outer != nil {
+		defer b.Lend(b.outer)()
+	}
+	b.adder <- struct{}{}
+	defer func() { <-b.adder }()
+	for {
+		total, done, _ := b.Group.Progress()
+		n := min(b.cfg.maxPending-(total-done), len(ins))
+		if err := b.add(ins[:max(n, 0)]); err != nil {
+			return err
+		}
+		if ins = ins[max(n, 0):]; len(ins) == 0 {
+			return nil
+		}
+		b.Watch(b.done)
+		<-b.room
+	}
+}
+
+// makeRoom tells a call of Add that waits that there may be room.
+func (b *Batch[In, Out]) makeRoom() {
+	if b.room == nil {
+		return
+	}
+	select {
+	case b.room <- struct{}{}:
+	default:
+	}
 }
 
 // add accepts inputs: a few in what room the last chunk has, or else in a chunk of
@@ -190,6 +307,9 @@ func (b *Batch[In, Out]) add(ins []In) error {
 	default:
 		end = c.filled()
 		copy(c.ins[end:], ins)
+	}
+	if b.pool.tel != nil {
+		c.stamp(end, end+n, b.pool.sched.Since())
 	}
 	halt, err := b.Group.Add(n, func() {
 		b.left.Add(int64(n))
@@ -236,6 +356,16 @@ func newChunk[In, Out any](ins []In, room int) *chunk[In, Out] {
 	return c
 }
 
+// stamp notes when inputs were added.
+func (c *chunk[In, Out]) stamp(from, to int, now time.Duration) {
+	if c.added == nil {
+		c.added = make([]time.Duration, len(c.ins))
+	}
+	for i := from; i < to; i++ {
+		c.added[i] = now
+	}
+}
+
 // filled returns how many inputs of a chunk of a batch there are.
 func (c *chunk[In, Out]) filled() int { return int(c.one[0].end.Load()) }
 
@@ -246,6 +376,7 @@ func (b *Batch[In, Out]) Close() {
 	sealed := b.sealed.Swap(true)
 	b.adding.Unlock()
 	if !sealed {
+		b.makeRoom()
 		b.progressed()
 		b.ended(1)
 	}
@@ -308,6 +439,19 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 	return nil, guard.Ended(ctx).Err
 }
 
+// Done returns a channel that is closed when the batch is over: it is sealed, all
+// inputs have their outcomes, and the last call of OnProgress has returned. It does
+// not seal the batch. A job must not wait so for a batch of its own pool: that cannot
+// be recognised; see Wait.
+func (b *Batch[In, Out]) Done() <-chan struct{} {
+	b.awaitedEnd.Store(true)
+	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+		b.Close()
+	}
+	b.Watch(b.done)
+	return b.end()
+}
+
 // outputs returns the outputs of a batch that is over.
 func (b *Batch[In, Out]) outputs() []Out {
 	total, _, _ := b.Group.Progress()
@@ -327,20 +471,20 @@ func (b *Batch[In, Out]) failures() error {
 		if c.errs.Load() == nil && !halted {
 			continue
 		}
-		if halted {
-			common = b.haltErr()
+		if err := b.haltErr(); halted && err != ErrHalted { //nolint:errorlint // as below
+			common = err
 		}
 		for i := range c.filled() {
 			switch err := c.err(i); {
 			case err == nil:
-			case c.states[i].Load()&stopped != 0:
-				common = err
-			default:
+			case c.states[i].Load()&stopped == 0:
 				errs = append(errs, &ItemError{Index: c.first + i, Err: err})
+			case err != ErrHalted: //nolint:errorlint // just that: an error's own Is would be user code
+				common = err
 			}
 		}
 	}
-	if common != nil && common != ErrHalted { //nolint:errorlint // just that: an error's own Is would be user code
+	if common != nil {
 		errs = append(errs, common)
 	}
 	return errors.Join(errs...)
@@ -381,6 +525,8 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	switch {
 	case o.Kind == sched.Succeeded && b.cfg.stopOnSuccess:
 		return &sched.Outcome{Kind: sched.Canceled, Err: ErrHalted}
+	case o.Kind != sched.Succeeded && b.cfg.stopOnError && o.By == sched.ByCaller:
+		return endOfAll(o)
 	case o.Kind != sched.Succeeded && b.cfg.stopOnError:
 		e := &ItemError{Index: index, Err: o.Err}
 		if b.culprit.CompareAndSwap(nil, e) {
@@ -415,7 +561,7 @@ func (b *Batch[In, Out]) ended(n int) {
 // idle tells whether nothing is left to do, and nobody to tell.
 func (b *Batch[In, Out]) idle() bool {
 	left := b.left.Load()
-	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil
+	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil && !b.awaitedEnd.Load()
 }
 
 // halted hands out the outcomes of n inputs that nobody had claimed.

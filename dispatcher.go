@@ -39,8 +39,7 @@ func (p *Pool[In, Out]) dispatch() {
 		case sched.Exit:
 			return
 		case sched.End:
-			p.cancelCtx(ErrClosed)
-			close(p.done)
+			p.end()
 			return
 		}
 	}

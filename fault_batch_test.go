@@ -329,3 +329,24 @@ func TestAnItemThatRunsWhenItsBatchEndsHasItsHandlersOutcomeAlsoWithAJobTimeout(
 		require.EqualError(t, err, "context canceled", "what comes after the limit is dropped")
 	})
 }
+
+// A worker that saw the end of the context before the batch had heard of it took
+// that for the failure of its input: the others were halted for it, and Wait
+// returned neither outputs nor an error.
+func TestTheEndOfTheContextIsNoFailureThatStopsABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			time.Sleep(time.Minute + time.Millisecond)
+			return in, context.DeadlineExceeded
+		}, dispatch.WithWorkers(1))
+		deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		b := p.Batch(&lazyContext{Context: deadline}, dispatch.StopOnError())
+		require.NoError(t, b.Add(1, 2))
+		for r := range b.All() {
+			require.Equal(t, context.DeadlineExceeded, r.Err)
+		}
+		_, err := b.Wait(t.Context())
+		require.EqualError(t, err, context.DeadlineExceeded.Error())
+	})
+}

@@ -97,3 +97,21 @@ func TestAMapThatHasReturnedDoesNotReadItsInputs(t *testing.T) {
 		}
 	}
 }
+
+// The handler that Stop had interrupted was still at work when the context ended:
+// its input was said to have ended with ErrStopped, and had no outcome.
+func TestAMapWhoseContextEndsAfterStopSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var err error
+		go func() { _, err = p.Map(ctx, []int{1}) }()
+		require.Equal(t, []int{1}, h.entered())
+		require.Empty(t, p.Stop())
+		cancel(errCause)
+		synctest.Wait()
+		require.Equal(t, &dispatch.ItemError{Index: 0, Err: errCause}, err)
+		h.letAll()
+	})
+}

@@ -47,12 +47,31 @@ type job[In, Out any] struct {
 	in In // cleared when a handler takes it, or when none will
 }
 
-// Forget implements sched.Job.
-func (j *job[In, Out]) Forget() { j.in = *new(In) }
+// Withdrawn implements sched.Job.
+func (j *job[In, Out]) Withdrawn(keep bool) sched.Effect {
+	var told sched.Effect
+	if p := j.task.Scheduler().Owner().(*Pool[In, Out]); p.tel != nil {
+		told = &withdrawn[In, Out]{p, j, j.task.Context().Caller(), j.in}
+	}
+	if !keep {
+		j.in = *new(In)
+	}
+	return told
+}
 
 // newJob returns a job that is not accepted yet. Its context is part of it only
 // where that keeps nothing of the caller's alive: a future may be kept for long.
 func (p *Pool[In, Out]) newJob(ctx context.Context, in In) *job[In, Out] {
+	if p.tel != nil {
+		j := &struct {
+			job[In, Out]
+			extra sched.Extra
+		}{}
+		j.in = in
+		j.task.Init(p.sched, &j.job, new(sched.Context), ctx)
+		j.task.Timed(&j.extra)
+		return &j.job
+	}
 	if ctx == context.Background() {
 		j := &struct {
 			job[In, Out]

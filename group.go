@@ -3,6 +3,7 @@ package dispatch
 import (
 	"math"
 	"sync/atomic"
+	"time"
 
 	"example.com/dispatch/internal/sched"
 )
@@ -60,6 +61,9 @@ type chunk[In, Out any] struct {
 	outs   []Out
 	errs   atomic.Pointer[[]error] // of the inputs; made when the first of them fails
 	states []atomic.Uint32         // of the inputs, for owners that deliver; see Batch
+
+	added []time.Duration // of the inputs, with telemetry: when they were; nil: all at once
+	all   time.Duration   // ... then
 
 	first  int                            // the index of the first input
 	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
@@ -127,6 +131,14 @@ func (c *chunk[In, Out]) err(i int) error {
 		return (*errs)[i]
 	}
 	return nil
+}
+
+// addedAt tells when an input was added, with telemetry.
+func (c *chunk[In, Out]) addedAt(i int) time.Duration {
+	if c.added == nil {
+		return c.all
+	}
+	return c.added[i]
 }
 
 // chunks ranges over the chunks in order.
@@ -201,8 +213,29 @@ func (g *group[In, Out]) HaltAfter(r *sched.Run, o *sched.Outcome) *sched.Outcom
 	return g.owner.haltAfter(r.Typed.(*run[In, Out]).index(), o)
 }
 
+// Oldest implements sched.Source.
+func (g *group[In, Out]) Oldest() (oldest time.Duration) {
+	for c := g.claiming.Load(); c != nil && oldest == 0; c = c.after.Load() {
+		for i := range c.spans {
+			if next := int(c.spans[i].next.Load()); c.spans[i].left() > 0 && next < len(c.ins) {
+				return c.addedAt(next)
+			}
+		}
+	}
+	return oldest
+}
+
 // Halted implements sched.Source.
-func (g *group[In, Out]) Halted(_ sched.Outcome, n int) { g.owner.halted(n) }
+func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
+	if g.pool.tel != nil {
+		for _, s := range g.unclaimed {
+			for i := s.from; i < s.to; i++ {
+				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), &o)
+			}
+		}
+	}
+	g.owner.halted(n)
+}
 
 // PoolClosing implements sched.Source.
 func (g *group[In, Out]) PoolClosing() { g.owner.closing() }
@@ -214,6 +247,13 @@ func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
 	g.owner.progressed()
 	g.owner.deliver(r.chunk, r.i, true)
 	g.owner.ended(1)
+}
+
+// endOfAll is how a group that stops after a failure is halted where a worker is the
+// first to see that the caller's context is done: that is no failure of the input's.
+func endOfAll(o *sched.Outcome) *sched.Outcome {
+	end := *o
+	return &end
 }
 
 // inputOf returns the input that a run is at.
@@ -252,6 +292,9 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 	} else {
 		r = &run[In, Out]{g: g, span: int(g.begun.Add(1) - 1)}
 		r.Typed = r
+		if w.desk != nil {
+			w.desk.setLabels()
+		}
 		careful := g.careful || w.slot.Interrupts() || w.impl == nil
 		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.cfg.jobTimeout > 0
 		if !w.slot.BeginRun(&r.Run, careful) {
@@ -278,6 +321,10 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 	w.state = unwound
 	defer w.called()
 	g, t := r.g, &r.Task
+	var now time.Duration
+	if w.desk != nil {
+		now = g.pool.sched.Since()
+	}
 	for {
 		if g.watched || t.Resolved() {
 			// An input that Stop has met here is handled all the same: it is not
@@ -288,7 +335,11 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			}
 		}
 		c, i := r.chunk, r.i
-		out, err := w.impl.Process(&r.Context, c.ins[i])
+		if w.desk != nil {
+			w.turnTo(t, now)
+			w.start(&r.Context, c.ins[i])
+		}
+		out, err := w.process(&r.Context, c.ins[i])
 		if err != nil {
 			w.failWith(t, err)
 			break
@@ -301,6 +352,10 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 		}
 		if r.last && g.Left(1) == 0 {
 			g.Exhausted()
+		}
+		if w.desk != nil {
+			now = g.pool.sched.Since()
+			w.desk.end(now)
 		}
 		c.outs[i] = out
 		w.done++
@@ -320,6 +375,14 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	if r.Careful() && r.Refused() {
 		w.fail(r.Task.Outcome()) // it is given back
 	}
+	if w.desk != nil && w.state != telling {
+		o := w.outcome
+		if w.slot.IsStray() {
+			o = r.Task.Outcome()
+		}
+		w.tell(&r.Task, c.ins[i], o, true)
+	}
+	w.state = resting
 	out := w.out
 	o := w.takeOutcome()
 	halt := g.owner.haltAfter(r.index(), &o)

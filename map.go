@@ -42,6 +42,9 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
 	m.first = &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
+	if m.careful = len(p.cfg.hooks) > 0; p.tel != nil {
+		m.first.all = p.sched.Since()
+	}
 	m.first.divide(min(len(ins), p.sched.Limit(), maxSpans))
 	return m.await(caller)
 }
@@ -74,9 +77,9 @@ func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
 	select {
 	case <-w.Ch:
 	case <-caller.Done:
-		if m.abort() {
+		if gone, open := m.abort(); open {
 			// The waiter stays behind, for the last that ends to tell.
-			return nil, m.aborted()
+			return nil, m.aborted(gone)
 		}
 		<-w.Ch // all have their outcomes, and the token is on its way
 	}
@@ -91,21 +94,20 @@ func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
 
 // abort halts the map because its caller's context is done; false if all inputs
 // have their outcomes.
-func (m *mapCall[In, Out]) abort() (open bool) {
-	gone := sched.EndedWithoutReason()
-	defer func() { open = m.Group.Halt(gone) }() // also if the context ends the goroutine
-	gone = guard.Ended(m.Caller())
-	return open
+func (m *mapCall[In, Out]) abort() (gone error, open bool) {
+	o := sched.EndedWithoutReason()
+	defer func() { gone, open = o.Err, m.Group.Halt(o) }() // also if the context ends the goroutine
+	o = guard.Ended(m.Caller())
+	return gone, open
 }
 
-// aborted is the error of a map whose caller's context is done: that of an input
-// that has no outcome, unless another had failed before.
-func (m *mapCall[In, Out]) aborted() error {
-	o := m.HaltedWith()
-	if err := m.halting(o); err != nil {
+// aborted is the error of a map whose caller's context is done, for the reason gone:
+// that of an input that has no outcome, unless another had failed before.
+func (m *mapCall[In, Out]) aborted(gone error) error {
+	if err := m.halting(m.HaltedWith()); err != nil {
 		return err
 	}
-	return &ItemError{Index: max(m.First(), 0), Err: o.Err}
+	return &ItemError{Index: max(m.First(), 0), Err: gone}
 }
 
 // halting is the error of a map that was halted with o; nil if no input has failed.
@@ -137,6 +139,9 @@ func (m *mapCall[In, Out]) firstUnclaimed() int {
 func (m *mapCall[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	if o.Kind == sched.Succeeded {
 		return nil
+	}
+	if o.By == sched.ByCaller {
+		return endOfAll(o)
 	}
 	return &sched.Outcome{Kind: sched.Canceled, Err: &ItemError{Index: index, Err: o.Err}}
 }

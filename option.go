@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,12 @@ type config struct {
 	maxStrays    int          // 0: handlers are never written off
 	logger       *slog.Logger // nil: slog.Default() at the time of logging
 	panicHandler func(*PanicError)
+	maxBlocked   int
+	inline       bool
+	ctx          context.Context // of the pool's life; nil: it has none
+	telemetry    bool
+	label        any // a func(In) string; nil: none
+	hooks        []Hooks
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -45,6 +52,7 @@ func newConfig(opts []Option) (config, error) {
 		workers:     runtime.GOMAXPROCS(0),
 		idleTimeout: defaultIdleTimeout,
 		queue:       defaultQueue,
+		maxBlocked:  Unlimited,
 	}
 	for i, opt := range opts {
 		if opt == nil {
@@ -56,6 +64,15 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if c.minWorkers > c.workers {
 		return c, fmt.Errorf("dispatch: WithMinWorkers(%d) is above the limit of %d workers", c.minWorkers, c.workers)
+	}
+	if c.maxBlocked != Unlimited && c.overflow != Block {
+		return c, fmt.Errorf("dispatch: WithMaxBlocked(%d) is of use with WithOverflow(Block) only", c.maxBlocked)
+	}
+	if c.inline && c.maxStrays > 0 {
+		return c, errors.New("dispatch: WithInline cannot be combined with WithGrace: a caller's goroutine cannot be written off")
+	}
+	if c.inline && c.jobTimeout > 0 {
+		return c, errors.New("dispatch: WithInline cannot be combined with WithJobTimeout: a caller is answered when its handler returns")
 	}
 	return c, nil
 }
@@ -141,6 +158,53 @@ const (
 	// as it would on a worker. NewWorkers refuses this policy.
 	CallerRuns = Overflow(sched.CallerRuns)
 )
+
+// WithMaxBlocked sets how many submitters may wait for room under the policy Block:
+// further ones get ErrQueueFull. A job that waits for its own pool waits all the
+// same. The default is [Unlimited]. New refuses it with another policy.
+func WithMaxBlocked(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("dispatch: WithMaxBlocked(%d): must not be negative", n)
+		}
+		c.maxBlocked = n
+		return nil
+	}
+}
+
+// WithContext stops the pool when ctx is done, as Stop does: the outcome of what it
+// meets is an error that is both [ErrStopped] and the cause of ctx, for errors.Is,
+// and a call of Stop returns the inputs that never ran. The context of newWorker
+// descends from ctx; those of handlers descend from their callers'. With a ctx that
+// is done already, New returns a pool that has been stopped.
+func WithContext(ctx context.Context) Option {
+	return func(c *config) error {
+		if ctx == nil {
+			return errors.New("dispatch: WithContext(nil): the context must not be nil")
+		}
+		c.ctx = ctx
+		return nil
+	}
+}
+
+// WithInline has Process run its handler on the caller's goroutine if the job can
+// start at once: the pool is neither paused nor full, and nothing waits. A job that
+// calls Process of its own pool runs the inner one on its own goroutine too. It is
+// for short handlers that compute and are waited for: it saves the switches to a
+// worker and back, which cost more than they do.
+//
+// What changes for such a call: its caller is answered when the handler returns,
+// also where its context is done, or the pool stops, meanwhile, which the handler is
+// told through its context as ever; and runtime.Goexit in the handler ends the
+// caller's goroutine, as in a plain call. All else is the same: the limit, Stats,
+// panics, the end. ProcessTimed, Submit, Map, batches and streams run on workers.
+// New refuses it with WithGrace and WithJobTimeout, and NewWorkers refuses it.
+func WithInline() Option {
+	return func(c *config) error {
+		c.inline = true
+		return nil
+	}
+}
 
 // ErrQueueFull is returned for a job that was refused because the queue was
 // full. The job will not run.

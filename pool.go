@@ -26,11 +26,13 @@ import (
 type Pool[In, Out any] struct {
 	sched *sched.Scheduler
 	cfg   config
+	tel   *telemetry[In] // nil without WithTelemetry
 
 	newWorker func(context.Context) (Worker[In, Out], error)
 	handler   Worker[In, Out] // shared by all workers; nil where newWorker makes one for each
 	ctx       context.Context // of newWorker: done when the pool stops or ends
 	cancelCtx context.CancelCauseFunc
+	unwatch   func() bool   // ends the registration with the context of WithContext
 	done      chan struct{} // closed by the dispatcher when the pool has ended
 
 	// idleJobs are the jobs of Process that are not in use. They belong to the
@@ -60,8 +62,12 @@ func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out],
 	if err != nil {
 		return nil, err
 	}
-	p := newPool[In, Out](cfg)
+	p, err := newPool[In, Out](cfg)
+	if err != nil {
+		return nil, err
+	}
 	p.handler = handler
+	p.live(cfg.ctx)
 	return p, nil
 }
 
@@ -79,11 +85,18 @@ func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out
 	if err != nil {
 		return nil, err
 	}
-	if cfg.overflow == CallerRuns {
+	switch {
+	case cfg.overflow == CallerRuns:
 		return nil, errors.New("dispatch: NewWorkers: WithOverflow(CallerRuns) would need a worker beyond the limit")
+	case cfg.inline:
+		return nil, errors.New("dispatch: NewWorkers: WithInline would call a Worker on a goroutine that is not its own")
 	}
-	p := newPool[In, Out](cfg)
+	p, err := newPool[In, Out](cfg)
+	if err != nil {
+		return nil, err
+	}
 	p.newWorker = newWorker
+	p.live(cfg.ctx)
 	return p, nil
 }
 
@@ -96,24 +109,27 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-func newPool[In, Out any](cfg config) *Pool[In, Out] {
+func newPool[In, Out any](cfg config) (*Pool[In, Out], error) {
 	p := &Pool[In, Out]{cfg: cfg, done: make(chan struct{})}
 	p.sched = sched.New(sched.Config{
 		Limit:       min(cfg.workers, sched.Unlimited),
 		MinWorkers:  cfg.minWorkers,
 		Queue:       min(cfg.queue, sched.Unlimited),
-		MaxBlocked:  sched.Unlimited,
+		MaxBlocked:  min(cfg.maxBlocked, sched.Unlimited),
 		IdleTimeout: cfg.idleTimeout,
 		JobTimeout:  cfg.jobTimeout,
 		Grace:       cfg.grace,
 		MaxStrays:   cfg.maxStrays,
+		Timed:       cfg.telemetry,
+		Owner:       p,
 		Guard:       guard,
 		Timeout:     newTimeoutError,
 		Dispatch:    p.dispatch,
 		OnStop:      func(reason error) { p.cancelCtx(reason) },
 	})
-	p.ctx, p.cancelCtx = context.WithCancelCause(context.Background())
-	return p
+	var err error
+	p.tel, err = newTelemetry[In](&cfg, p.sched)
+	return p, err
 }
 
 // mustBeMade panics over a Pool that was not made by New or NewWorkers.
@@ -153,6 +169,10 @@ func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duratio
 	a := sched.Admission{Caller: caller, Ctx: ctx, Policy: sched.Policy(p.cfg.overflow), Waits: true}
 	if timeout != 0 {
 		a.Limit, a.Expired = timeout, c.start(c.task.Limit(timeout))
+	} else if p.cfg.inline {
+		if out, ok, err := p.processInline(c, &a); ok {
+			return out, err
+		}
 	}
 	err = p.sched.Accept(&c.task, &a)
 	if err == nil {
@@ -166,12 +186,54 @@ func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duratio
 	return out, err
 }
 
+// processInline runs a job on the caller's goroutine, if it can start at once.
+func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (out Out, ok bool, err error) {
+	if c.inline == nil {
+		c.inline = &worker[In, Out]{pool: p, impl: p.handler}
+		c.inline.slot.InitInline(p.sched)
+	}
+	w := c.inline
+	if !w.slot.Inline(&c.task, a) {
+		return out, false, nil
+	}
+	if p.tel != nil {
+		w.desk = p.tel.open(&w.slot)
+		defer p.tel.close(w.desk)
+	}
+	finished := false
+	defer func() {
+		if finished {
+			return
+		}
+		// runtime.Goexit ends the caller's goroutine, as in a plain call.
+		if w.state != judging && w.state != telling {
+			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+		}
+		w.finishInline(&c.job)
+	}()
+	w.exec(&c.task, &c.in)
+	w.judge(&c.task)
+	w.finishInline(&c.job)
+	finished = true
+	out, err = c.out, c.task.Err()
+	p.putJob(c)
+	return out, true, err
+}
+
+// finishInline is finishJob on the caller's goroutine.
+func (w *worker[In, Out]) finishInline(j *job[In, Out]) {
+	o, decided := w.settle(j)
+	w.slot.FinishInline(&o, decided)
+}
+
 // syncJob is a job of Process. It is used again: unlike a future's, nobody but its
 // worker and its caller knows of it.
 type syncJob[In, Out any] struct {
 	job[In, Out]
-	signal chan struct{} // one token: the outcome has come
-	timer  *time.Timer   // stopped, while the job is not in use
+	signal chan struct{}    // one token: the outcome has come
+	timer  *time.Timer      // stopped, while the job is not in use
+	extra  *sched.Extra     // with telemetry
+	inline *worker[In, Out] // runs it on its caller's goroutine; nil until one does
 }
 
 func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
@@ -184,6 +246,12 @@ func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
 		c.task.Init(p.sched, &c.job, handling, ctx)
 	}
 	c.task.Await(c.signal)
+	if p.tel != nil {
+		if c.extra == nil {
+			c.extra = new(sched.Extra)
+		}
+		c.task.Timed(c.extra)
+	}
 	return c
 }
 
@@ -280,6 +348,55 @@ func (p *Pool[In, Out]) Wait(ctx context.Context) error {
 	return guard.Ended(ctx).Err
 }
 
+// Drain takes no more jobs and runs all that was accepted, as Close does, and does
+// not wait for that. A job may call it. It resumes a pool that is paused. Receive
+// from Done to learn of the end.
+func (p *Pool[In, Out]) Drain() {
+	p.mustBeMade()
+	p.sched.Drain()
+}
+
+// Pause has no job start until Resume. Jobs are accepted up to what the workers and
+// the queue can take, and then as [Overflow] says; CallerRuns waits for room. What
+// runs goes on, and so does what it waits for on its own pool. A worker that had
+// turned to a job when Pause was called may still enter its handler, one job each.
+// Wait waits until the pool has been resumed. Pause does nothing on a pool that
+// takes no more, and Drain, Close, Shutdown and Stop end it.
+func (p *Pool[In, Out]) Pause() {
+	p.mustBeMade()
+	p.sched.Pause()
+}
+
+// Resume ends a Pause.
+func (p *Pool[In, Out]) Resume() {
+	p.mustBeMade()
+	p.sched.Resume()
+}
+
+// Prestart starts the workers that the minimum of [WithMinWorkers] is short of, has
+// them make their Workers, all at once, and waits until that is done. It returns the
+// first error of newWorker, or its *[PanicError] or [ErrGoexit]; a worker that could
+// not be made leaves, and the next call tries again. ctx ends the wait, and not the
+// making. Without a minimum there is nothing to be done. It returns ErrClosed on a
+// pool that takes no more.
+func (p *Pool[In, Out]) Prestart(ctx context.Context) error {
+	p.check(ctx, "Pool.Prestart")
+	caller := p.sched.Look(ctx)
+	making, err := p.sched.Prestart()
+	if making == nil {
+		return err
+	}
+	if caller.Err != nil {
+		return caller.Err
+	}
+	select {
+	case <-making.Done():
+		return making.Err()
+	case <-caller.Done:
+		return guard.Ended(ctx).Err
+	}
+}
+
 // Close takes no more jobs, runs all that was accepted, and waits until the
 // pool has ended: no goroutine, timer or registration of the pool is left. It
 // seals the pool's batches. Close always returns nil; it may be called repeatedly
@@ -337,7 +454,7 @@ func (p *Pool[In, Out]) Stop() (unrun []In) {
 	for _, t := range unstarted.Tasks {
 		j := t.Job().(*job[In, Out])
 		unrun = append(unrun, j.in)
-		j.Forget()
+		j.in = *new(In)
 	}
 	for _, r := range unstarted.Runs {
 		unrun = append(unrun, r.Group().Source().(*group[In, Out]).inputOf(r))

@@ -323,6 +323,7 @@ func (b *Batch[In, Out]) tell(about func(*indexReader) bool) {
 
 // progressed has onProgress told of what is new.
 func (b *Batch[In, Out]) progressed() {
+	b.makeRoom()
 	if b.cfg.onProgress == nil {
 		return
 	}

@@ -89,9 +89,10 @@ type Stats struct {
 func (p *Pool[In, Out]) Stats() Stats {
 	p.mustBeMade()
 	now := p.sched.Snapshot()
-	return Stats{
+	s := Stats{
 		Name:    p.cfg.name,
 		State:   State(now.State),
+		Paused:  now.Paused,
 		Workers: now.Workers,
 		Idle:    now.Idle,
 		Running: now.Running,
@@ -112,6 +113,10 @@ func (p *Pool[In, Out]) Stats() Stats {
 		Rejected:  now.Rejected,
 		GaveUp:    now.GaveUp,
 	}
+	if p.tel != nil {
+		p.tel.stats(&s, now.Oldest)
+	}
+	return s
 }
 
 // limitOf is a limit as it was given.

@@ -171,7 +171,7 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	}
 	s.outbox.wake = make(chan struct{}, 1)
 	s.pool, s.owner = p, s
-	s.watched, s.delivers = caller.Done != nil, true
+	s.watched, s.delivers, s.careful = caller.Done != nil, true, len(p.cfg.hooks) > 0
 	s.Init(p.sched, &s.group, ctx, sched.Unlimited)
 	if !s.KeepOpen(func() bool { return false }) {
 		s.closing()
@@ -191,6 +191,9 @@ func (s *stream[In, Out]) add(in In) bool {
 	}
 	i := c.filled()
 	c.ins[i] = in
+	if s.pool.tel != nil {
+		c.stamp(i, i+1, s.pool.sched.Since())
+	}
 	halted, err := s.Add(1, func() {
 		c.one[0].end.Store(int64(i) + 1)
 		switch {

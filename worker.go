@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"runtime/trace"
 
 	"example.com/dispatch/internal/sched"
 )
@@ -64,6 +65,11 @@ type worker[In, Out any] struct {
 	caught  *PanicError   // the panic of what is in hand, until it has been reported
 	stack   []byte        // of a handler that neither returned nor panicked with a value
 	state   workerState
+
+	// With telemetry.
+	desk    *desk
+	hooked  context.Context // what the hooks have made of the handler's context
+	decided bool            // the worker has decided the outcome, while it tells of it
 }
 
 // workerState says what a goroutine that ends is in the middle of.
@@ -73,6 +79,7 @@ const (
 	resting  workerState = iota // nothing of the user's that concerns a job
 	handling                    // user code is handling what is in hand
 	unwound                     // ... and neither returned nor panicked with a value
+	telling                     // the hooks are told of the outcome, which stands
 	judging                     // a context is asked whether the job was in time; the outcome is there
 	gone                        // the worker has left
 )
@@ -80,6 +87,9 @@ const (
 func (p *Pool[In, Out]) newPoolWorker() *worker[In, Out] {
 	w := &worker[In, Out]{pool: p, impl: p.handler}
 	w.slot.Init(p.sched)
+	if p.tel != nil {
+		w.desk = p.tel.open(&w.slot)
+	}
 	return w
 }
 
@@ -92,6 +102,9 @@ func (w *worker[In, Out]) loop() {
 			sched.Go(w.loop)
 		}
 	}()
+	if w.desk != nil {
+		w.desk.setLabels()
+	}
 	w.resume()
 	for {
 		w.slot.Await()
@@ -102,6 +115,8 @@ func (w *worker[In, Out]) loop() {
 			w.finishJob(j)
 		case work.Group != nil:
 			work.Group.Source().(*group[In, Out]).run(w)
+		case work.Making != nil:
+			w.prestart()
 		case work.Leave:
 			w.quit()
 			return
@@ -113,20 +128,40 @@ func (w *worker[In, Out]) loop() {
 // decided before, and takes what comes next into the hand.
 func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 	t := &j.task
-	if w.state != judging {
+	if w.state != judging && w.state != telling {
 		w.judge(t)
 	}
-	w.state = resting
-	o := &w.outcome
-	decided := t.Decide()
-	if decided {
-		j.in, j.out = *new(In), w.out
-	} else {
-		o = nil
+	o, decided := w.settle(j)
+	w.slot.FinishJob(&o, decided)
+}
+
+// settle decides the outcome of a job whose handler has returned, unless others
+// have, and ends its context: that can take long, so it comes before the worker is
+// free.
+func (w *worker[In, Out]) settle(j *job[In, Out]) (o sched.Outcome, decided bool) {
+	o = w.outcome
+	if w.state != telling {
+		w.state = resting
+		w.decided = j.task.Decide()
+		if w.decided {
+			j.task.Leave(&o)
+		} else {
+			j.task.Leave(nil)
+		}
+		if w.desk != nil {
+			told := o
+			if !w.decided {
+				told = j.task.Outcome()
+			}
+			w.tell(&j.task, j.in, told, w.decided)
+		}
 	}
-	t.Leave(o) // can be the user's code, so it comes before the worker is free
-	outcome := w.takeOutcome()
-	w.slot.FinishJob(&outcome, decided)
+	w.state = resting
+	if w.decided {
+		j.in, j.out = *new(In), w.out
+	}
+	w.takeOutcome()
+	return o, w.decided
 }
 
 // judge makes the end of the job's context the outcome, if that came before the
@@ -164,6 +199,10 @@ func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 		w.fail(o)
 		w.state = resting
 		return
+	}
+	if w.desk != nil {
+		w.desk.setLabels()
+		w.turnTo(t, w.pool.sched.Since())
 	}
 	if w.impl == nil {
 		w.slot.Turn()
@@ -203,13 +242,25 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 	if w.slot.Work.Task != nil {
 		*in = *new(In) // the future may outlive the handler by far
 	}
-	out, err := w.impl.Process(t.Context(), input)
+	var ctx context.Context = t.Context()
+	if w.desk != nil {
+		ctx = w.start(ctx, input)
+	}
+	out, err := w.process(ctx, input)
 	if err != nil {
 		w.failWith(t, err)
 	} else {
 		w.out = out
 	}
 	w.state = handling
+}
+
+// process calls the handler, as a region of the execution tracer if somebody looks.
+func (w *worker[In, Out]) process(ctx context.Context, in In) (Out, error) {
+	if w.desk != nil && trace.IsEnabled() {
+		defer trace.StartRegion(ctx, "dispatch "+w.pool.cfg.name).End()
+	}
+	return w.impl.Process(ctx, in)
 }
 
 // prepare does what comes before a job that can be interrupted or whose Worker
@@ -296,6 +347,21 @@ func (w *worker[In, Out]) construct() {
 	}
 }
 
+// prestart makes the Worker before there is a job for it.
+func (w *worker[In, Out]) prestart() {
+	w.state = handling
+	if w.impl == nil {
+		w.construct()
+	}
+	w.leaveUserCode()
+	w.finishPrestart()
+}
+
+func (w *worker[In, Out]) finishPrestart() {
+	o := w.takeOutcome()
+	w.slot.FinishMaking(o.Err)
+}
+
 // dismiss closes the Worker, if it is this worker's own.
 func (w *worker[In, Out]) dismiss() {
 	if w.pool.newWorker == nil || w.impl == nil {
@@ -317,6 +383,9 @@ func (w *worker[In, Out]) dismiss() {
 func (w *worker[In, Out]) quit() {
 	w.dismiss()
 	w.state = gone
+	if w.desk != nil {
+		w.pool.tel.close(w.desk)
+	}
 	w.slot.Quit()
 }
 
@@ -326,7 +395,7 @@ func (w *worker[In, Out]) resume() {
 	switch w.state {
 	case resting:
 		return // it is the first, or a hook has ended it; the hand holds what comes next
-	case judging: // the outcome stands
+	case judging, telling: // the outcome stands
 	default:
 		w.state, w.stack = resting, nil
 		if w.pool.newWorker != nil {
@@ -338,8 +407,12 @@ func (w *worker[In, Out]) resume() {
 			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
 		}
 	}
-	if t := w.slot.Work.Task; t != nil {
-		w.finishJob(t.Job().(*job[In, Out]))
+	switch work := &w.slot.Work; {
+	case work.Task != nil:
+		w.finishJob(work.Task.Job().(*job[In, Out]))
+		return
+	case work.Making != nil:
+		w.finishPrestart()
 		return
 	}
 	w.yieldToTimeout()

@@ -98,7 +98,7 @@ func (c *Context) shield() context.Context {
 	guard := c.task.s.cfg.Guard
 	var done <-chan struct{}
 	_ = guard.Call(func() { done = c.caller.Done() })
-	return guard.shielded(c.caller, done)
+	return guard.Shielded(c.caller, done)
 }
 
 // live returns the standard context, which it makes at first.

@@ -3,6 +3,7 @@ package sched
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
 // Group is items that several workers take: a batch, a Map, a stream. The typed
@@ -45,6 +46,9 @@ type Source interface {
 	// Halted tells those who wait that the group has been halted, and that so
 	// many items have their outcome.
 	Halted(o Outcome, items int)
+	// Oldest tells when that item was added that has waited longest, in a pool with
+	// telemetry; 0 if none waits.
+	Oldest() time.Duration
 	// HaltAfter returns how the group is to be halted after the outcome of the item
 	// of a run; nil if it is not. The mutex is held.
 	HaltAfter(r *Run, o *Outcome) *Outcome
@@ -131,6 +135,16 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 		s.useLoan(l.by)
 	}
 	return nil, nil
+}
+
+// Refuse ends a group that has just been made with n items, none of which is
+// accepted: publish makes them known to readers, with the mutex held.
+func (g *Group) Refuse(n int, o Outcome, publish func()) {
+	g.s.lock()
+	defer g.s.unlock()
+	publish()
+	g.total, g.counted, g.failed = n, n, n
+	g.halted = &o
 }
 
 // list has the group ask for slots, if it can use some. The mutex is held.
@@ -279,7 +293,7 @@ type haltedGroup struct {
 	n int
 }
 
-func (h *haltedGroup) perform() {
+func (h *haltedGroup) Perform() {
 	h.g.source.Halted(h.o, h.n)
 	h.g.s.EndBackground()
 }
@@ -430,7 +444,9 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 		g.halt(halt)
 	}
 	s.updatePreempt()
-	return more && !s.preempt.Load() && s.state <= Draining && r.claim(), false
+	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
+	g.exhaust()
+	return next, false
 }
 
 // EndRun ends the worker's run, whose context has ended, and has the worker take
@@ -479,7 +495,7 @@ type abandonedRun struct {
 	o Outcome
 }
 
-func (a *abandonedRun) perform() {
+func (a *abandonedRun) Perform() {
 	a.r.g.source.Abandoned(a.r, a.o)
 	a.r.g.s.EndBackground()
 }

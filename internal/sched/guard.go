@@ -95,9 +95,9 @@ func (g Guard) Apart(f func()) {
 	<-over
 }
 
-// shielded returns the user's context ctx as the context package may see it. done
+// Shielded returns the user's context ctx as the context package may see it. done
 // is its Done channel, which has been asked for before.
-func (g Guard) shielded(ctx context.Context, done <-chan struct{}) context.Context {
+func (g Guard) Shielded(ctx context.Context, done <-chan struct{}) context.Context {
 	c := shield{user: ctx, done: done, guard: g}
 	if registrar, ok := ctx.(afterFuncer); ok {
 		return registrarShield{c, registrar}

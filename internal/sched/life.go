@@ -1,5 +1,7 @@
 package sched
 
+import "time"
+
 // piece is how many jobs or groups one critical section deals with where all of
 // them are dealt with: nobody else waits long for the mutex.
 const piece = 128
@@ -203,6 +205,75 @@ func (s *Scheduler) Resize(n int) bool {
 	return true
 }
 
+// Pause has no job start until Resume. It does nothing on a pool that takes no more.
+func (s *Scheduler) Pause() {
+	s.lock()
+	s.paused = s.state == Running
+	s.unlock()
+}
+
+// Resume ends a Pause.
+func (s *Scheduler) Resume() {
+	s.lock()
+	s.paused = false
+	s.unlock()
+}
+
+// Making is workers that are made before there is a job for them.
+type Making struct {
+	left int // guarded by the scheduler's mutex, as is err
+	err  error
+	done chan struct{} // closed when all have been made, or have failed
+}
+
+// Done returns a channel that is closed when all have been made.
+func (m *Making) Done() <-chan struct{} { return m.done }
+
+// Prestart has workers made that the minimum is short of, all at once, and returns
+// what tells of their end: nil if it is short of none. Calls share one making.
+func (s *Scheduler) Prestart() (*Making, error) {
+	s.lock()
+	defer s.unlock()
+	if s.state != Running {
+		return nil, ErrClosed
+	}
+	if s.making != nil {
+		return s.making, nil
+	}
+	n := min(s.cfg.MinWorkers, s.limit) - (s.workforce - s.leaving)
+	if n <= 0 {
+		return nil, nil
+	}
+	s.making = &Making{left: n, done: make(chan struct{})}
+	for range n {
+		s.inUse++
+		s.ready.push(Work{Making: s.making})
+	}
+	return s.making, nil
+}
+
+// FinishMaking notes that the worker has been made, or has failed to be, and has it
+// take what comes next, or leave.
+func (w *Worker) FinishMaking(err error) {
+	s, m := w.s, w.Work.Making
+	s.lock()
+	defer s.unlock()
+	if err != nil {
+		w.broken = true
+		if m.err == nil {
+			m.err = err
+		}
+	}
+	if m.left--; m.left == 0 {
+		s.making = nil
+		s.after.add(closing(m.done))
+	}
+	s.next(w)
+}
+
+// Err returns the first error of a making that is done.
+func (m *Making) Err() error { return m.err }
+
 // Idle tells whether nothing is queued or running.
 func (s *Scheduler) Idle() bool {
 	s.lock()
@@ -253,11 +324,40 @@ func (s *Scheduler) TakeUnstarted() Unstarted {
 // Snapshot is what the scheduler counts, at one moment.
 type Snapshot struct {
 	State                       State
+	Paused                      bool
 	Workers, Idle, Strays       int
 	Running, Queued, Blocked    int
 	MaxRunning, MaxQueued       int
 	Submitted, Rejected, GaveUp uint64
 	Ended                       [Kinds]uint64
+	Oldest                      time.Duration // when what waits and came first was submitted; 0: nothing waits
+}
+
+// oldest tells when that was submitted that waits and came first. It looks at the
+// first of the groups, where they are many.
+func (s *Scheduler) oldest() (oldest time.Duration) {
+	note := func(added time.Duration) {
+		if added > 0 && (oldest == 0 || added < oldest) {
+			oldest = added
+		}
+	}
+	if s.queue.first != nil {
+		note(s.queue.first.Added())
+	}
+	for _, w := range s.ready.works[s.ready.head:] {
+		if w.Task != nil && w.Task.stage == granted {
+			note(w.Task.Added())
+			break
+		}
+	}
+	n := 0
+	for g := range s.open.all {
+		note(g.source.Oldest())
+		if n++; n == piece {
+			break
+		}
+	}
+	return oldest
 }
 
 // Snapshot counts. It waits for no job.
@@ -267,6 +367,7 @@ func (s *Scheduler) Snapshot() Snapshot {
 	s.closeIntake()
 	now := Snapshot{
 		State:      s.state,
+		Paused:     s.paused,
 		Workers:    s.workforce,
 		Idle:       len(s.idleSince),
 		Strays:     s.strays,
@@ -279,6 +380,9 @@ func (s *Scheduler) Snapshot() Snapshot {
 		Rejected:   s.rejected,
 		GaveUp:     s.gaveUp,
 		Ended:      s.ended,
+	}
+	if s.cfg.Timed {
+		now.Oldest = s.oldest()
 	}
 	for g := range s.busy.all {
 		_, handling, uncounted := g.live()

@@ -40,7 +40,7 @@ func (s *Scheduler) loan(c *Context) *loan {
 	if c.task.ctx != c {
 		return nil
 	}
-	return &c.task.rarities().loan
+	return &c.task.more().loan
 }
 
 // lend notes that the job of c waits for x, until endLoan.

@@ -19,9 +19,10 @@ import (
 
 // Work is what a worker is given to do. The zero work is nothing.
 type Work struct {
-	Task  *Task  // a single job
-	Group *Group // or items of a group
-	Leave bool   // or the end of the worker
+	Task   *Task   // a single job
+	Group  *Group  // or items of a group
+	Making *Making // or to be made before there is a job
+	Leave  bool    // or the end of the worker
 
 	overLimit bool     // it runs on top of the limit ...
 	lender    *Context // ... on the slot of this job, if it is not nil
@@ -111,25 +112,33 @@ func (s *Scheduler) dropExhausted() {
 	}
 }
 
-// waits tells whether something has been granted that no worker has yet. It takes
-// out what has been settled, and what other workers have claimed.
+// waits tells whether something has been granted that a worker is to turn to. It
+// takes out what has been settled, and what other workers have claimed. A pool that
+// is paused holds back what has a slot, and one that stops all of it.
 func (s *Scheduler) waits() bool {
+	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
-		if w := s.immediate.first(); w.Group != nil || w.Task.stage != withdrawn {
-			return true
+		w := s.immediate.first()
+		switch {
+		case w.Group != nil && w.Group.halted == nil, w.Group == nil && w.Task.stage != withdrawn:
+			return !stops
+		case w.Group != nil:
+			w.Group.lent--
 		}
-		s.giveUp(s.immediate.first())
+		s.giveUp(w)
 	}
 	for ; !s.ready.empty(); s.ready.pop() {
 		w := s.ready.first()
-		if w.Group == nil {
-			if w.Task.stage != withdrawn {
-				return true
-			}
+		switch {
+		case w.Making != nil:
+			return true
+		case w.Group == nil && w.Task.stage != withdrawn:
+			return !stops && !s.paused
+		case w.Group == nil:
 			continue
 		}
 		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
-			return true
+			return !stops && !s.paused
 		}
 	}
 	return false
@@ -365,8 +374,9 @@ func (s *Scheduler) needsDispatcher() bool {
 	return s.crowded() || !s.timed && s.aboveMinimum()
 }
 
-// crowded tells whether there are more workers than slots.
-func (s *Scheduler) crowded() bool { return len(s.idleSince)+s.inUse > s.limit }
+// crowded tells whether there are more workers than slots. Callers that run their
+// job themselves have a slot and no worker.
+func (s *Scheduler) crowded() bool { return len(s.idleSince)+s.inUse-s.callers > s.limit }
 
 func (s *Scheduler) aboveMinimum() bool {
 	return s.workforce-s.leaving > min(s.cfg.MinWorkers, s.limit)

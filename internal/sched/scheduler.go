@@ -37,7 +37,9 @@ type Config struct {
 	JobTimeout  time.Duration // 0: none
 	Grace       time.Duration // with MaxStrays
 	MaxStrays   int           // 0: handlers are never abandoned
+	Timed       bool          // tasks keep when they were submitted
 
+	Owner    any // the pool
 	Guard    Guard
 	Timeout  func(limit time.Duration, ran bool) error // the error of a timeout
 	Dispatch func()                                    // the loop of the dispatcher's goroutine
@@ -76,6 +78,7 @@ type Scheduler struct {
 	queued  int // single jobs that wait for a slot
 	granted int // single jobs that have a slot, or need none, and have no worker yet
 	running int // single jobs that a worker has
+	callers int // of inUse: callers that run their job themselves
 	itemsIn int // runs of groups: workers that have an item
 	coming  int // slots of groups whose worker has not come yet
 
@@ -113,6 +116,7 @@ type Scheduler struct {
 	wake        chan struct{} // one token for the dispatcher whenever asleep turns false
 
 	background int           // what the end of the pool waits for besides workers: hooks, ends of watches
+	making     *Making       // workers that are being made before there is a job
 	quiescent  chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
 	unstarted  Unstarted     // what Stop kept from running
 }
@@ -161,13 +165,15 @@ func (s *Scheduler) unlock() {
 // effects are what a critical section has decided and leaves to be done without
 // the mutex, in order.
 type effects struct {
-	first effect
-	more  []effect
+	first Effect
+	more  []Effect
 }
 
-type effect interface{ perform() }
+// Effect is something that a critical section has decided and that is performed
+// without the mutex.
+type Effect interface{ Perform() }
 
-func (e *effects) add(next effect) {
+func (e *effects) add(next Effect) {
 	if e.first == nil {
 		e.first = next
 	} else {
@@ -176,9 +182,9 @@ func (e *effects) add(next effect) {
 }
 
 func (e *effects) perform() {
-	e.first.perform()
+	e.first.Perform()
 	for _, next := range e.more {
-		next.perform()
+		next.Perform()
 	}
 }
 
@@ -186,17 +192,17 @@ func (e *effects) perform() {
 // the only one.
 type token chan struct{}
 
-func (c token) perform() { c <- struct{}{} }
+func (c token) Perform() { c <- struct{}{} }
 
 // closing closes a channel.
 type closing chan struct{}
 
-func (c closing) perform() { close(c) }
+func (c closing) Perform() { close(c) }
 
 // startDispatcher starts the dispatcher's goroutine.
 type startDispatcher Scheduler
 
-func (s *startDispatcher) perform() { Go(s.cfg.Dispatch) }
+func (s *startDispatcher) Perform() { Go(s.cfg.Dispatch) }
 
 // Go calls f on a goroutine of the pool's, which does not have the profiler labels
 // of whoever has started it.
@@ -213,6 +219,12 @@ func (s *Scheduler) Preempt() bool { return s.preempt.Load() }
 
 // Since is the time on the scheduler's clock.
 func (s *Scheduler) Since() time.Duration { return time.Since(s.epoch) }
+
+// Owner returns the pool.
+func (s *Scheduler) Owner() any { return s.cfg.Owner }
+
+// Time is a time on the scheduler's clock.
+func (s *Scheduler) Time(d time.Duration) time.Time { return s.epoch.Add(d) }
 
 // saturate returns t + d, or the end of time where that overflows.
 func saturate(t, d time.Duration) time.Duration {

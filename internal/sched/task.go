@@ -103,22 +103,25 @@ type Task struct {
 	stage     stage // of its slot
 
 	waiter     chan struct{} // gets one token when the outcome is decided
-	rare       *rarities
+	extra      *Extra
 	exec       *Execution // of the worker that runs it, in pools that interrupt
 	job        Job        // nil for the task of a run of a group
 	prev, next *Task      // in the queue
 }
 
-// rarities is what few tasks have.
-type rarities struct {
-	done chan struct{} // closed when the outcome is decided; Future.Done has asked
-	loan loan          // of its slot, while it waits for its own pool
+// Extra is what few tasks have, or those of a pool with telemetry.
+type Extra struct {
+	Added time.Duration // when the job was submitted, on the scheduler's clock; with telemetry
+	done  chan struct{} // closed when the outcome is decided; Future.Done has asked
+	loan  loan          // of its slot, while it waits for its own pool
 }
 
 // Job is the typed part of a job, as the scheduler sees it.
 type Job interface {
-	// Forget drops the input: no handler will get it. The mutex is held.
-	Forget()
+	// Withdrawn tells that no handler will get the input, which the job drops
+	// unless keep. The mutex is held. The effect that it returns, if any, counts
+	// as a background call, and ends it.
+	Withdrawn(keep bool) Effect
 }
 
 // Init makes a job of zero memory; ctx is new, and becomes its context.
@@ -140,8 +143,12 @@ func (t *Task) Reuse(ctx *Context, caller context.Context) {
 // Reusable tells whether nobody but the caller knows of the task: its worker has
 // decided the outcome, which the caller has waited for, and nobody else has asked.
 func (t *Task) Reusable() bool {
-	return t.phase.Load() == returned && !t.byOthers && t.rare == nil && !t.watching
+	return t.phase.Load() == returned && !t.byOthers && !t.watching &&
+		(t.extra == nil || t.extra.done == nil && !t.extra.loan.used && t.extra.loan.waits.empty())
 }
+
+// Scheduler returns the scheduler of the task.
+func (t *Task) Scheduler() *Scheduler { return t.s }
 
 // Job returns the typed part.
 func (t *Task) Job() Job { return t.job }
@@ -237,8 +244,8 @@ func (t *Task) write(o *Outcome, ran bool) {
 
 // tell wakes those who wait for the outcome. The mutex is held.
 func (t *Task) tell() {
-	if t.rare != nil && t.rare.done != nil {
-		t.s.after.add(closing(t.rare.done))
+	if t.extra != nil && t.extra.done != nil {
+		t.s.after.add(closing(t.extra.done))
 	}
 	if t.waiter != nil {
 		t.s.after.add(token(t.waiter))
@@ -313,17 +320,20 @@ func (s *Scheduler) withdraw(t *Task) {
 		s.inUse--
 	}
 	s.queue.remove(t)
-	if s.state == Stopping {
+	keep := s.state == Stopping
+	if keep {
 		s.unstarted.Tasks = append(s.unstarted.Tasks, t)
-	} else {
-		t.job.Forget()
+	}
+	if told := t.job.Withdrawn(keep); told != nil {
+		s.background++
+		s.after.add(told)
 	}
 }
 
 // endOfWatch is the effect that ends the watch of a settled task.
 type endOfWatch Task
 
-func (t *endOfWatch) perform() {
+func (t *endOfWatch) Perform() {
 	s := t.s
 	s.watches.remove((*Task)(t))
 	s.lock()
@@ -341,7 +351,7 @@ func (t *Task) dropContext() {
 }
 
 // perform ends the context of a task that others have settled.
-func (c *Context) perform() { c.end(c.task.Outcome()) }
+func (c *Context) Perform() { c.end(c.task.Outcome()) }
 
 // The methods of a member of a watch.
 
@@ -398,7 +408,7 @@ func (t *Task) Done() <-chan struct{} {
 
 // done is Done; the mutex is held.
 func (t *Task) done() chan struct{} {
-	r := t.rarities()
+	r := t.more()
 	if r.done == nil {
 		r.done = make(chan struct{})
 		if t.Resolved() {
@@ -408,12 +418,26 @@ func (t *Task) done() chan struct{} {
 	return r.done
 }
 
-func (t *Task) rarities() *rarities {
-	if t.rare == nil {
-		t.rare = new(rarities)
+// more returns what the task has beside itself.
+func (t *Task) more() *Extra {
+	if t.extra == nil {
+		t.extra = new(Extra)
 	}
-	return t.rare
+	return t.extra
 }
+
+// Timed has the task keep when it was submitted, in extra, which is new or was the
+// task's before.
+func (t *Task) Timed(extra *Extra) {
+	t.extra = extra
+	extra.Added = t.s.Since()
+}
+
+// Added tells when the job was submitted, in a pool with telemetry.
+func (t *Task) Added() time.Duration { return t.extra.Added }
+
+// Caller returns the caller's context.
+func (c *Context) Caller() context.Context { return c.caller }
 
 // Wait blocks until t is resolved, and returns nil, or until ctx is done, and
 // returns its cause. A job of the pool lends its slot to what it waits for.

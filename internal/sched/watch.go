@@ -60,7 +60,7 @@ func (w *watches) add(m member, done <-chan struct{}) {
 		return
 	}
 
-	stop := context.AfterFunc(w.guard.shielded(m.callerContext(), done), e.fire)
+	stop := context.AfterFunc(w.guard.Shielded(m.callerContext(), done), e.fire)
 	w.mu.Lock()
 	e.stop = stop
 	unused := e.forgetIfEmpty()

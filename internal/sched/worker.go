@@ -23,6 +23,10 @@ type Worker struct {
 	broken bool       // it can do no more, and leaves
 }
 
+// InitInline makes a worker of zero memory that runs jobs on their callers'
+// goroutines.
+func (w *Worker) InitInline(s *Scheduler) { w.s = s }
+
 // Init makes a worker of zero memory.
 func (w *Worker) Init(s *Scheduler) {
 	w.s, w.inbox = s, make(chan struct{}, 1)
@@ -79,8 +83,16 @@ func (w *Worker) Turn() {
 // If the worker has decided the outcome (see Task.Decide), that is o. The job is
 // not to be touched after it.
 func (w *Worker) FinishJob(o *Outcome, decided bool) {
-	s, t := w.s, w.Work.Task
+	s := w.s
 	s.lock()
+	w.endTask(o, decided)
+	s.next(w)
+	s.unlock()
+}
+
+// endTask ends the job in the worker's hand. The mutex is held.
+func (w *Worker) endTask(o *Outcome, decided bool) {
+	s, t := w.s, w.Work.Task
 	if decided {
 		t.write(o, true)
 		s.ended[o.Kind]++
@@ -92,8 +104,51 @@ func (w *Worker) FinishJob(o *Outcome, decided bool) {
 	s.queue.remove(t)
 	t.ctx = nil
 	t.phase.Store(returned)
-	s.next(w)
-	s.unlock()
+}
+
+// Inline has the caller of a job run it on its own goroutine, with the worker w, if
+// it need not wait: the slot of the job that calls is free, or one of the pool's is
+// and nothing else waits. Else it returns false.
+func (w *Worker) Inline(t *Task, a *Admission) bool {
+	s := w.s
+	s.lock()
+	defer s.unlock()
+	w.Work = Work{Task: t}
+	switch {
+	case s.state != Running:
+		return false
+	case a.Outer != nil:
+		if !s.borrow(a.Outer) {
+			return false
+		}
+		w.Work.overLimit, w.Work.lender = true, a.Outer
+		s.over++
+	case s.paused || s.inUse >= s.limit || s.queued+s.granted+s.coming > 0 || !s.immediate.empty() || !s.groups.empty() || !s.blocked.empty():
+		return false
+	default:
+		s.inUse++
+		s.callers++
+	}
+	t.stage = handed
+	t.overLimit = w.Work.overLimit
+	s.submitted++
+	s.running++
+	s.queue.push(t)
+	return true
+}
+
+// FinishInline is FinishJob for a caller that runs its job itself.
+func (w *Worker) FinishInline(o *Outcome, decided bool) {
+	s, t := w.s, w.Work.Task
+	s.lock()
+	defer s.unlock()
+	t.waiter = nil // it is the caller
+	w.endTask(o, decided)
+	if !w.Work.overLimit {
+		s.callers--
+	}
+	s.giveUp(&w.Work)
+	w.Work = Work{}
 }
 
 // Execution is what others may do to a worker while it runs something, in pools
@@ -261,7 +316,7 @@ type interruption struct {
 	generation uint64
 }
 
-func (i *interruption) perform() { Go(i.call) }
+func (i *interruption) Perform() { Go(i.call) }
 
 func (i *interruption) call() {
 	e := i.e
@@ -283,6 +338,16 @@ func (i *interruption) call() {
 // abandoned tells whether what the worker runs has been abandoned. The mutex is
 // held.
 func (w *Worker) abandoned() bool { return w.exec != nil && w.exec.stray }
+
+// IsStray tells whether what the worker runs has been abandoned.
+func (w *Worker) IsStray() bool {
+	if w.exec == nil {
+		return false
+	}
+	w.s.lock()
+	defer w.s.unlock()
+	return w.abandoned()
+}
 
 // abandon makes a stray of what the worker runs, which was interrupted and has not
 // returned within its grace: the slot goes to others, and the worker ends when its
