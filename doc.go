@@ -15,80 +15,118 @@
 //
 // # How a job meets a worker
 //
-//	Submit/Process ──► shared queue ─────┐
-//	                                     ├──► dispatcher ◄── worker channel (idle workers)
-//	Batch/Map ───────► list of batches ──┘        │
-//	                                              └──► worker's inbox ──► handler ──► future / batch
+//	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
+//	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
+//	Batch, Map ──────── group of items ──► takes turns with the queue ───────────────────┘
+//	                      the dispatcher pairs what has not met by itself: jobs and groups that
+//	                      wait with idle workers pulled from the worker channel; it starts and
+//	                      retires workers, and ends the pool
 //
-// The dispatcher is a goroutine that pairs what waits with an idle worker, and
-// starts a worker where none is idle and the limit allows it. It never holds a
-// job without a worker, so N workers and a queue of Q take exactly N+Q jobs. A
-// submitter that finds nothing waiting and a worker idle hands its job over
-// itself; a worker that finishes takes the next job itself. While every worker is
-// busy, submitters and workers keep out of each other's way: jobs are left at the
-// door of the queue, which has a mutex of its own, and a worker takes all that
-// have come when the queue has run dry. Jobs are taken in the order of their
-// submission, and take turns with the items of batches and Maps, which wait in
-// lists of their own and are claimed one by one without a mutex. A pool that is
-// idle for its idle timeout holds no goroutine at all, and New starts none.
+// A job is handed over: the submitter takes an idle worker from the worker
+// channel and puts the job into its hand. Or a worker follows on: it finishes a job
+// and takes the next one from the queue itself. Or the job is dispatched: the
+// dispatcher, a goroutine of the pool, pairs what is left with idle workers, and
+// starts a worker where none is idle and the limit allows one.
+//
+// The dispatcher never holds a job itself, so N workers and a queue of Q take
+// exactly N+Q jobs. A job that is accepted while fewer than N run has its slot from
+// that moment, whether or not a worker has been started for it. It is not
+// dropped, refused or held back by a Resize any more.
+//
+// Workers take jobs in the order of their submission. With one worker the handlers
+// are entered in that order too; with several, the Go scheduler decides whose
+// handler is entered first. The items of batches, Maps and streams wait in
+// their group, are claimed one by one, and take turns with the queue.
+//
+// New starts no goroutine. An open pool that has been idle for its idle timeout,
+// without a minimum of workers, holds none.
 //
 // # Choose by need
 //
-//   - One call, and wait for it: [Pool.Process]; with a limit of time: [Pool.ProcessTimed].
-//   - Start now, ask later: [Pool.Submit] and [Future]; without ever blocking: [Pool.TrySubmit].
+// One job:
+//
+//   - Run it and wait: [Pool.Process]; for so long at most: [Pool.ProcessTimed].
+//   - Start it now, ask later: [Pool.Submit] and [Future]; refuse where the queue is full: [Pool.TrySubmit].
+//   - Closures instead of inputs: New([Call][Out]); a handler without an output: New([Do](f)).
+//
+// Many:
+//
 //   - A slice into a slice, or the first error: [Pool.Map].
 //   - Results as they come, over a channel: [Pool.Batch] and [Batch.Results].
 //   - Results in the order of the inputs, each as soon as it can be given: [Batch.All].
-//   - All that worked, and all errors: [Batch.Wait].
-//   - The first error, or the first success, ends the rest: [StopOnError], [StopOnSuccess].
-//   - An input that is long or has no end: [Pool.Stream].
-//   - A connection or a buffer for each worker: [NewWorkers].
-//   - A full queue that refuses, drops or lets the caller wait for its job: [WithOverflow].
-//   - A limit on every run: [WithJobTimeout]; a way out where it is ignored: [WithGrace].
-//   - Until nothing is left to do: [Pool.Wait]; for good: [Pool.Close], [Pool.Shutdown], [Pool.Stop].
+//   - All outputs, and all errors: [Batch.Wait]. To select on the end: [Batch.Done].
+//   - A slice that is complete, as a batch: [Pool.BatchOf].
+//   - The first failure, or the first success, ends the rest: [StopOnError], [StopOnSuccess].
+//   - A share of the pool for one batch: [MaxRunning]; a producer that must not run ahead: [MaxPending].
+//   - An input that is long or has no end: [Pool.Stream]; one that comes over a channel: [Pool.StreamChan].
+//     [Unordered] yields outcomes as they come, [LookAhead] sets how far the stream runs ahead.
+//
+// Workers and limits:
+//
+//   - A connection or a buffer for each worker: [NewWorkers]; made before the first job: [WithMinWorkers] and [Pool.Prestart].
+//   - A full queue that refuses, drops or runs the job beside: [WithOverflow]; that blocks so many
+//     submitters and no more: [WithMaxBlocked].
+//   - A limit on every run: [WithJobTimeout]; a new worker where a handler ignores it: [WithGrace].
+//   - Short handlers, called and waited for, without a switch of goroutines: [WithInline].
+//
+// The pool's life:
+//
+//   - Wait until nothing is left to do: [Pool.Wait]. Start nothing for a while: [Pool.Pause], [Pool.Resume].
+//   - Take no more, and go on: [Pool.Drain]. Run all that was accepted, and wait: [Pool.Close]; within a budget:
+//     [Pool.Shutdown]. Stop now, and get back what never ran: [Pool.Stop]. Stop with a context: [WithContext].
+//
+// To see what it does: [Pool.Stats], and "Watching a pool" below.
 //
 // # Promises
 //
-// Each is kept by tests that carry its number.
+// Each is kept by tests that carry its number: go test -run 'TestG0?9' runs those of G9.
 //
 // G1, order of memory. In the terminology of [the Go memory model], the call
-// that submits a job synchronizes before the call of its handler, and the return
-// of the handler synchronizes before the return of every call that gives the
-// outcome it has made, before the closing of [Future.Done], before the receive
-// of its [Result], and before the return of Pool.Wait and Close. Where a cancel
-// or a timeout makes the outcome, the handler may return later; Pool.Wait
-// (strays aside) and Close wait for it all the same.
+// that submits a job synchronizes before the call of its handler. The return of
+// the handler synchronizes before the return of every call that gives the outcome
+// it has made, before the closing of [Future.Done], before the receive of its
+// [Result], and before the return of Pool.Wait and Close. Where a cancel or a
+// timeout makes the outcome, the handler may return later; Pool.Wait (strays
+// aside) and Close wait for it all the same.
 //
-// G2, exactly one outcome. Either a call returns an error and the job never
-// runs, or the job is accepted and reaches exactly one outcome, the same to
-// every reader for ever: its output, an error of the handler (or of newWorker or
-// Ready), a [*PanicError], [ErrGoexit], the cause of the caller's context,
-// context.Canceled, a [*TimeoutError], [ErrDropped] or [ErrStopped]. [Stats]
-// gives the sum.
+// G2, exactly one outcome. A call returns an error and the job never runs, or
+// the job is accepted and reaches exactly one outcome, the same to every reader for
+// ever: its output, an error of the handler (or of newWorker or Ready), a
+// [*PanicError], [ErrGoexit], the cause of the caller's context,
+// context.Canceled, a [*TimeoutError], [ErrDropped], [ErrHalted] or [ErrStopped].
+// While no handler runs past its job's outcome, [Stats] adds up: Submitted is the sum
+// of the outcomes, Queued and Running.
 //
 // G3, the handler's context carries the caller's values and deadline. It is done
 // when the caller's is, when the job is canceled or has timed out, when the pool
-// stops, and once the handler has returned. context.Cause says which. Items of a
-// batch or a Map that one worker handles in one go may share a context.
+// stops, and once the handler has returned. context.Cause says which. It is done
+// after the handler's return whenever Done is asked for, also by a goroutine that
+// outlives the handler. Items of a batch, a Map or a stream that one worker handles in
+// one go may share a context, which is done when the worker leaves them; with a
+// job timeout each has its own. Where one item's failure stops its siblings
+// (StopOnError, Map), that failure is their cause.
 //
 // G4, cancellation. A job whose context is done before it starts never runs. One
-// that waits in the queue is resolved at that moment, not when its turn comes.
-// The caller of one that runs is answered at once, and the handler is told; it
-// keeps its worker until it returns. An item of a batch or a Map that runs may
-// get its outcome when its handler returns.
+// that waits in the queue is resolved at that moment for every reader, not when its
+// turn comes. The caller of one that runs is answered at once, and the handler is
+// told; it keeps its worker until it returns. A running item of a batch, a Map or a
+// stream may get its outcome when its handler returns.
 //
 // G5, an interrupt, cancel or deadline of one job is never seen by another,
 // however close to the first one's end it comes.
 //
 // G6, timeouts are never early. A limit of zero or less is a timeout, and the
 // job does not run. The earliest of the caller's deadline, ProcessTimed and
-// WithJobTimeout decides, and the error tells which. What the handler returns
-// after that is dropped; it may still be running.
+// WithJobTimeout decides, and the error tells which. A context that names a
+// deadline and does not end at it puts a limit off by a millisecond at most. What
+// the handler returns after the timeout is dropped; it may still be running.
 //
 // G7, panics. A panic of the handler, of newWorker or of Ready is the outcome of
 // the job, with the stack of the goroutine that panicked; it is also logged, or
 // given to the function of [WithPanicHandler]. A panic of any other hook is
-// logged. The process and the worker live on.
+// logged. User code is more than handlers: a method of a context or of an error that
+// panics fails its own job at most, and a context that is done and whose Err is nil
+// ends its job with an error, never with success. The process and the worker live on.
 //
 // G8, a job that calls runtime.Goexit ends with ErrGoexit at once, and its
 // worker is replaced.
@@ -96,63 +134,127 @@
 // G9, nesting cannot deadlock. A job may wait for jobs of its own pool, with its
 // own context or one derived from it, at any depth, also through a second pool
 // and back, on a pool of one worker: by Process, ProcessTimed, Submit,
-// Future.Wait, Map, Stream, Batch.Wait, All and Results. While it waits, it lends
-// its place to what it waits for. A [Worker] is never entered again for that
-// while it is in Process.
+// Future.Wait, Map, Stream, StreamChan, Batch.Wait, All and Results. While it
+// waits, it lends its slot to what it waits for. A [Worker] is never entered again
+// while it is in Process. "Traps" names the waits that cannot be recognised.
 //
 // G10, strays. With WithGrace, a handler that has not returned some time after
 // its interrupt is written off, and a new worker takes its place; so many at a
-// time and no more. Without it the limit of workers holds strictly.
+// time and no more. An Interrupt method that hangs counts as its handler's time.
+// Without WithGrace the limit of workers holds strictly.
 //
 // G11, Close loses nothing. It runs all that was accepted. Stop gives back every
-// input that was accepted and never ran. Either may be called any number of
-// times, from any goroutines, with submitters racing: every submit is run or
-// refused.
+// input that was accepted before it and whose handler was not entered: single jobs
+// in the order of their submission, then items, also those that it meets in Ready or
+// in newWorker. (An item that a worker is just about to enter is entered, with its
+// context done.) Any number of goroutines may close and stop, any number of
+// times, while others submit: every submit is run or refused.
 //
 // G12, nothing is left once [Pool.Done] is closed: no goroutine, timer or
 // registration with a context. A future or a batch that nobody reads leaks
 // nothing and blocks no worker; a slow reader of Results stops nobody. There is
-// one exception: while a batch has more outcomes that are not read than its result
-// channel has room for, a goroutine holds them, until they are read or the batch
-// is canceled.
+// one exception: while a batch has more unread outcomes than its result channel has
+// room for, a goroutine holds them, until they are read or the batch is canceled.
 //
 // G13, Resize disturbs and loses no job. It works at once upwards, and downwards
 // as jobs end.
 //
 // G14, bounds. Never more handlers run at once than there are workers allowed;
-// strays, lent places and [CallerRuns] come on top. What waits has no goroutine.
+// strays, lent slots and [CallerRuns] come on top. However many jobs wait, and
+// whatever contexts they have, the pool has at most as many goroutines as workers
+// and a few more: jobs that share a context share one registration with it, and its
+// end starts one goroutine for all of them. (Where the context is not of the
+// standard library, the context package takes a goroutine for each such registration.)
 // The pool keeps no input or output alive after its delivery; a future keeps its
 // output, and a batch its inputs and outputs, for as long as they are in use.
 //
-// G15, observers (Stats, Done, Progress) wait for no job, and counters never
-// fall.
+// G15, Stats, Done and Progress never wait for a job; counters never decrease.
 //
 // G16, no lock is held while your code runs. There is no package-level
-// goroutine, channel, timer or pool, and time is monotonic: pools work inside
-// the bubbles of testing/synctest.
+// goroutine, channel, timer or pool, and time is monotonic: a pool that is made and
+// closed inside a bubble of testing/synctest works there.
+//
+// G17, nobody waits long for the pool itself. Add, Results, Cancel, Stop, Close
+// and Stats, and the end of a context that many share, hold the pool's mutex for
+// a bounded piece of work at a time: with ten million items waiting, no other call
+// waits longer than milliseconds. A worker counts as idle only when everything that
+// it has to do for its last job is done.
+//
+// # Watching a pool
+//
+// [Pool.Stats] is a snapshot that waits for no job: workers, what runs and waits,
+// blocked submitters, limits, and a counter for each outcome. Each answers a question:
+//
+//   - Is the pool saturated? Running is MaxRunning, and Queued, Blocked or OldestWait grow.
+//   - Does it refuse work? Rejected and Dropped grow.
+//   - How long do jobs wait and run? Wait and Run are histograms with quantiles.
+//   - Does a handler hang? LongestRun grows; [Pool.Running] says which job, and for how long.
+//   - What failed last, and why? [Pool.Failures] has the last eight of each outcome but success.
+//
+// Times, Running and Failures need [WithTelemetry], which reads the clock for each
+// job. No input is ever shown unless [WithLabel] says how to describe one. [WithHooks]
+// has the pool call functions before and after each job, for spans, log lines or
+// counters of your own.
+//
+// Package [example.com/dispatch/page] shows pools on a live web page. Module
+// example.com/dispatch/promdispatch exports them to Prometheus, and
+// example.com/dispatch/oteldispatch to OpenTelemetry.
+//
+// # Inline calls
+//
+// [WithInline] has Process run its handler on the caller's goroutine where nothing
+// waits and a slot is free. That saves two switches of goroutines: use it for short
+// handlers that compute, and are called and waited for. It changes three promises
+// for such calls. G4: a cancel, a deadline and Stop reach the running handler
+// through its context, but the caller is answered when the handler returns.
+// G6: ProcessTimed never runs inline; Process under context.WithTimeout does, and
+// returns when its handler does. G8: runtime.Goexit ends the caller's goroutine, and
+// the job counts as ErrGoexit, and so does each job that it was nested in.
+// Stats.Workers does not count callers.
 //
 // # What it cannot do
 //
 //   - A handler that ignores its context keeps its worker until it returns: nothing
 //     in Go ends a goroutine from outside. WithGrace bounds what that costs.
-//   - A job that waits for its own pool in a way that cannot be recognised may wait for
-//     ever: by a receive from [Future.Done], by [Pool.Close], with a context that does
-//     not descend from its own, or by Results or All of a batch made with such a one.
 //   - A job of a pool that is closing can submit nothing more to it: it gets [ErrClosed].
 //   - An In and an Out of 64 KiB and more together do not travel in a Go channel, as a
 //     Batch's results do. The compiler refuses a pool of them: use pointers.
-//   - With several workers jobs start in order, and end as they end. All, Map and Stream
-//     give the outcomes in order; for jobs that must run in order use one worker.
+//   - With several workers jobs end as they end. All, Map and Stream give the outcomes in
+//     order; for jobs that must run one after another use one worker.
+//
+// # Traps
+//
+//   - A caller that is answered by a cancel or a timeout does not end the handler, which
+//     may still use its input. Do not reuse a buffer that the input holds.
+//   - The handler's context ends with the handler. A job that submits follow-up jobs and
+//     returns gives them context.WithoutCancel of its context, or it cancels them. An output
+//     that was made with the context and needs it, an http.Response whose body is
+//     unread say, is of no use to the caller.
+//   - A job that waits for its own pool in a way that the pool cannot recognise may wait for
+//     ever: by a receive from [Future.Done] or [Batch.Done], by [Pool.Close], with a context
+//     that does not descend from its own, or by Results or All of a batch made with such a one.
+//   - Two pools whose jobs wait for each other, each with callers of its own, can deadlock:
+//     every worker of one waits for the other.
+//   - A hook must not wait for its own pool: a panic handler that calls Wait or Close, an
+//     OnProgress that waits for the end of its batch or its pool, a function of [Hooks] that
+//     waits for a job. The pool waits for the hook.
+//   - The Interrupt method of a [Worker] must not wait for Process, which waits for it to be over.
+//   - An item that adds to its own batch under [MaxPending] can wait for itself.
+//   - [Pool.Pause] does not wait: what a worker had taken before may still start, one job a worker at most.
+//   - [WithContext] ends the pool. Handlers' contexts do not descend from it: they carry the
+//     values of their callers' contexts.
+//   - A stream that was cut short says so by a Result with the Index -1. A loop that does not
+//     look at Err takes it for an output.
 //
 // # When not to use it
 //
 // A handful of unlike closures: golang.org/x/sync/errgroup, with SetLimit. One
 // thing beside the others: a go statement and a sync.WaitGroup. A limit around
 // code that stays where it is: golang.org/x/sync/semaphore. Jobs that must
-// survive the process: a job queue with storage. The pool has no priorities,
-// retries, rate limits or weights. A pool for each class of jobs serves for the
-// first; the others go into the handler, with golang.org/x/time/rate and
-// golang.org/x/sync/semaphore for the last two.
+// survive the process or run on other machines: package example.com/dispatch/fleet, or a
+// job queue with storage. The pool has no priorities, retries, rate limits or
+// weights. A pool for each class of jobs serves for the first; the others go into
+// the handler, with a library made for it.
 //
 // [the Go memory model]: https://go.dev/ref/mem
 package dispatch

@@ -36,7 +36,7 @@ type group[In, Out any] struct {
 // not block.
 type owner[In, Out any] interface {
 	// deliver hands out the outcome of an input, which is written. If keep, a worker
-	// may still read the input.
+	// or Stop may still read the input.
 	deliver(c *chunk[In, Out], i int, keep bool)
 	// write writes the outcome of an input that was not a plain success.
 	write(c *chunk[In, Out], i int, o *sched.Outcome)
@@ -69,6 +69,7 @@ type chunk[In, Out any] struct {
 	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
 	after  atomic.Pointer[chunk[In, Out]] // the next chunk
 	spans  []span                         // from which workers claim
+	whole  bool                           // no inputs will be added
 	one    [1]span
 }
 
@@ -80,8 +81,15 @@ type span struct {
 	_    [112]byte
 }
 
-// claim claims the next input of the span.
-func (s *span) claim() (i int, ok bool) {
+// claim claims the next input of the span, to which none will be added if whole.
+func (s *span) claim(whole bool) (i int, ok bool) {
+	if whole {
+		if s.next.Load() >= s.end.Load() {
+			return 0, false
+		}
+		next := s.next.Add(1) - 1
+		return int(next), next < s.end.Load()
+	}
 	for {
 		next := s.next.Load()
 		if next >= s.end.Load() {
@@ -98,7 +106,7 @@ func (s *span) claimRest() (from, to int) {
 	for {
 		next, end := s.next.Load(), s.end.Load()
 		if next >= end || s.next.CompareAndSwap(next, end) {
-			return int(next), int(end)
+			return int(min(next, end)), int(end)
 		}
 	}
 }
@@ -150,23 +158,34 @@ func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
 	}
 }
 
-// claim claims an input for r, from the span that r is at if there is one left, or
-// else from those that follow.
+// claim claims an input for r, from the span that r is at if there is one left.
 func (g *group[In, Out]) claim(r *run[In, Out]) bool {
+	if c := r.chunk; c != nil {
+		s := &c.spans[r.span]
+		if i, ok := s.claim(c.whole); ok {
+			r.i = i
+			r.last = i+1 == int(s.end.Load())
+			if g.noting {
+				r.At.Store(int64(c.first + i + 1))
+			}
+			return true
+		}
+	}
+	return g.claimElsewhere(r)
+}
+
+// claimElsewhere claims an input from any span of the chunks that have some left.
+func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 	for c := g.claiming.Load(); c != nil; c = g.claiming.Load() {
 		for range c.spans {
-			if r.span >= len(c.spans) {
+			if r.span++; r.span >= len(c.spans) {
 				r.span = 0
 			}
-			if i, ok := c.spans[r.span].claim(); ok {
-				r.chunk, r.i = c, i
-				r.last = i+1 == int(c.spans[r.span].end.Load())
-				if g.noting {
-					r.At.Store(int64(c.first + i + 1))
+			if c.spans[r.span].left() > 0 {
+				if r.chunk = c; g.claim(r) {
+					return true
 				}
-				return true
 			}
-			r.span++
 		}
 		next := c.after.Load()
 		if next == nil {
@@ -290,7 +309,7 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 	if begun := w.slot.Run(); begun != nil { // on a goroutine that has been ended
 		r = begun.Typed.(*run[In, Out])
 	} else {
-		r = &run[In, Out]{g: g, span: int(g.begun.Add(1) - 1)}
+		r = &run[In, Out]{g: g, span: int(g.begun.Add(1)) - 2}
 		r.Typed = r
 		if w.desk != nil {
 			w.desk.setLabels()
@@ -339,7 +358,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			w.turnTo(t, now)
 			w.start(&r.Context, c.ins[i])
 		}
-		out, err := w.process(&r.Context, c.ins[i])
+		out, err := w.impl.Process(&r.Context, c.ins[i])
 		if err != nil {
 			w.failWith(t, err)
 			break
@@ -372,7 +391,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	g := r.g
 	c, i, done := r.chunk, r.i, w.done
 	w.done = 0
-	if r.Careful() && r.Refused() {
+	refused := r.Careful() && r.Refused()
+	if refused {
 		w.fail(r.Task.Outcome()) // it is given back
 	}
 	if w.desk != nil && w.state != telling {
@@ -401,7 +421,7 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 		w.slot.EndRun()
 	}
 	if !abandoned && g.delivers {
-		g.owner.deliver(c, i, false)
+		g.owner.deliver(c, i, refused)
 	}
 	g.owner.ended(done)
 	return next
@@ -424,6 +444,7 @@ const maxSpans = 64
 func (c *chunk[In, Out]) divide(k int) {
 	n := len(c.ins)
 	length := (n + k - 1) / k
+	c.whole = true
 	if c.spans = c.one[:]; n > length {
 		c.spans = make([]span, (n+length-1)/length)
 	}

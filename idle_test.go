@@ -81,7 +81,7 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 				return 0, errUser
 			}
 			return in, nil
-		}, append(r.opts, dispatch.WithWorkers(2))...))
+		}, append(r.opts, dispatch.WithWorkers(3))...))
 		_, err := p.Process(t.Context(), 0)
 		require.NoError(t, err)
 		ctx.hold.Store(true)

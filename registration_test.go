@@ -45,20 +45,6 @@ func TestG14JobsThatShareAContextShareARegistration(t *testing.T) {
 	ctx.end()
 }
 
-// An Add that was refused had the batch listed and watched once more.
-func TestG12AnAddToASealedBatchLeavesNothingWithItsContext(t *testing.T) {
-	p := openPool(t, double)
-	ctx := newRegistrar(nil)
-	b := p.Batch(ctx)
-	_, err := b.Wait(t.Context())
-	require.NoError(t, err)
-	require.ErrorIs(t, b.Add(1), dispatch.ErrSealed)
-	require.ErrorIs(t, b.Add(), dispatch.ErrSealed)
-	require.Zero(t, ctx.registered.Load())
-	require.NoError(t, p.Close())
-	ctx.end()
-}
-
 // Without a method AfterFunc, each registration was a goroutine.
 func TestG14WhatWaitsHasNoGoroutineWhateverItsContext(t *testing.T) {
 	user := newUserContext(nil)

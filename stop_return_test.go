@@ -193,75 +193,51 @@ func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
 	}
 }
 
-// A worker that was written off while it was in Ready read the input of a Map
-// that had returned: the slice is the caller's again.
-func TestAMapThatHasReturnedReadsNoInputs(t *testing.T) {
-	for place, ready := range map[string]bool{"Ready": true, "newWorker": false} {
-		for how, cut := range map[string]func(p *dispatch.Pool[int, int]){
-			"Stop":      func(p *dispatch.Pool[int, int]) { p.Stop() },
-			"its limit": func(*dispatch.Pool[int, int]) {},
-		} {
-			if !ready && how == "its limit" {
-				continue // it counts from the run on
-			}
-			t.Run(how+" in "+place, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					gate := make(chan struct{})
-					wait := func(context.Context) error { <-gate; return nil }
-					var seen []int
-					w := &workerOf{process: func(_ context.Context, in int) (int, error) {
-						seen = append(seen, in)
-						return in, nil
-					}}
-					if ready {
-						w.ready = wait
-					}
-					p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {
-						if !ready {
-							_ = wait(ctx)
-						}
-						return w, nil
-					}, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Second, 1)))
-					ins := []int{1}
-					returned := make(chan error, 1)
-					go func() {
-						_, err := p.Map(context.Background(), ins)
-						returned <- err
-					}()
-					synctest.Wait()
-					cut(p)
-					select {
-					case err := <-returned:
-						require.Error(t, err)
-						ins[0] = 99
-					case <-time.After(3 * time.Hour):
-						// It waits for its worker: that is as well.
-					}
-					close(gate)
-					synctest.Wait()
-					require.NotContains(t, seen, 99)
-					requireSound(t, p)
-				})
-			})
+// A job that was canceled while Stop was on its way to it was given back, and its
+// outcome was not ErrStopped.
+func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
+	g := newGated()
+	p := openPool(t, g.handle, dispatch.WithWorkers(1))
+	dispatch.Must(p.Submit(t.Context(), 1))
+	<-g.entered
+	defer g.open()
+	waiting := dispatch.Must(p.Submit(t.Context(), 2))
+	canceled := false
+	ctx := newRegistrar(func(method string) {
+		if method == "stop" { // Stop seals the batch before it comes to the queue
+			canceled = waiting.Cancel()
 		}
-	}
+	})
+	_ = p.Batch(ctx).Results()
+	ctx.active.Store(true)
+	require.Empty(t, p.Stop())
+	require.True(t, canceled)
+	_, err := waiting.Wait(t.Context())
+	require.Equal(t, context.Canceled, err)
 }
 
-// The error of a Map without inputs blamed the first of them.
-func TestTheErrorOfAMapWithoutInputsNamesNoInput(t *testing.T) {
-	p := dispatch.Must(dispatch.New(untilDone))
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errUser)
-	for _, ins := range [][]int{nil, {}} {
-		outs, err := p.Map(ctx, ins)
-		var ierr *dispatch.ItemError
-		require.NotErrorAs(t, err, &ierr)
-		require.Empty(t, outs)
-		if err != nil {
-			require.Equal(t, errUser, err)
+// The stream had cleared the input before Stop read it.
+func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
+	inReady, yielded := make(chan bool), make(chan bool)
+	p := workers(&workerOf{process: double, ready: func(ctx context.Context) error {
+		inReady <- true
+		<-ctx.Done()
+		return nil
+	}}, dispatch.WithWorkers(1))
+	go func() {
+		defer close(yielded)
+		for r := range p.Stream(context.Background(), slices.Values([]int{7})) {
+			require.Equal(t, dispatch.Result[int, int]{In: 7, Err: dispatch.ErrStopped}, r)
 		}
-	}
+	}()
+	<-inReady
+	ctx := newRegistrar(func(method string) {
+		if method == "stop" { // Stop ends the batch after the stream
+			<-yielded
+		}
+	})
+	require.NoError(t, p.Batch(ctx).Add(8))
+	ctx.active.Store(true)
+	within(t, "Stop", func() { require.Equal(t, []int{7, 8}, p.Stop()) })
 	requireSound(t, p)
-	_, err := p.Map(context.Background(), nil)
-	require.Equal(t, dispatch.ErrClosed, err)
 }

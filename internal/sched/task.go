@@ -320,7 +320,7 @@ func (s *Scheduler) withdraw(t *Task) {
 		s.inUse--
 	}
 	s.queue.remove(t)
-	keep := s.state == Stopping
+	keep := t.by == ByPool // one that was canceled meanwhile has another outcome
 	if keep {
 		s.unstarted.Tasks = append(s.unstarted.Tasks, t)
 	}
