@@ -75,7 +75,7 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 // StreamChan is Stream for inputs that come through a channel, until that is
 // closed: it yields outcomes also while the channel has nothing to give. While the
 // channel is open a context that is done ends the stream, and so does a pool that
-// takes no more, at once.
+// takes no more, at once. A nil channel is one that gives nothing and stays open.
 func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...StreamOption) iter.Seq[Result[In, Out]] {
 	p.check(ctx, "Pool.StreamChan")
 	cfg := newStreamConfig(opts)
@@ -85,6 +85,10 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			return
 		}
 		defer s.end()
+		ins := ins
+		if ins == nil {
+			ins = make(chan In) // gives nothing either; wait takes nil for a source that is not to be read
+		}
 		for {
 			source := ins
 			if s.open == s.ahead {
