@@ -96,7 +96,7 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			}
 			switch {
 			case s.ready():
-				if !s.yieldNext() {
+				if !s.wait(nil) || !s.yieldNext() { // wait looks at the context
 					return
 				}
 			case s.closed():

@@ -265,7 +265,7 @@ func TestTheEndOfTheContextIsToldAtOnceAndOnce(t *testing.T) {
 				require.Len(t, h.entered(), 2, "what waited never runs")
 				h.letAll()
 				require.NoError(t, p.Wait(t.Context()))
-				require.Equal(t, uint64(4), p.Stats().Canceled)
+				require.Equal(t, uint64(4), p.Stats().TimedOut)
 			})
 		})
 	}
