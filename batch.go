@@ -251,9 +251,6 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 
 // addAsRoomComes is add with MaxPending. Calls wait for room one after another.
 func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
-	if b.outer != nil {
-		defer b.Lend(b.outer)()
-	}
 	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 	for {
@@ -266,8 +263,18 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 			return nil
 		}
 		b.Watch(b.done)
-		<-b.room
+		b.awaitRoom()
 	}
+}
+
+// awaitRoom waits until there may be room. The slot of the job that has made the
+// batch is lent meanwhile; a batch in which nothing is pending has room, and can be
+// lent nothing.
+func (b *Batch[In, Out]) awaitRoom() {
+	if b.outer != nil {
+		defer b.Lend(b.outer)()
+	}
+	<-b.room
 }
 
 // makeRoom tells a call of Add that waits that there may be room.

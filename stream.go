@@ -75,7 +75,7 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 // StreamChan is Stream for inputs that come through a channel, until that is
 // closed: it yields outcomes also while the channel has nothing to give. While the
 // channel is open a context that is done ends the stream, and so does a pool that
-// takes no more, at once.
+// takes no more, at once. A nil channel is one that gives nothing and stays open.
 func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...StreamOption) iter.Seq[Result[In, Out]] {
 	p.check(ctx, "Pool.StreamChan")
 	cfg := newStreamConfig(opts)
@@ -85,6 +85,10 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			return
 		}
 		defer s.end()
+		ins := ins
+		if ins == nil {
+			ins = make(chan In) // gives nothing either; wait takes nil for a source that is not to be read
+		}
 		for {
 			source := ins
 			if s.open == s.ahead {
@@ -92,7 +96,7 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			}
 			switch {
 			case s.ready():
-				if !s.yieldNext() {
+				if !s.wait(nil) || !s.yieldNext() { // wait looks at the context
 					return
 				}
 			case s.closed():
@@ -341,12 +345,21 @@ func (s *stream[In, Out]) abort() bool {
 	return false
 }
 
-// end cancels what has not been yielded.
+// end cancels what has not been yielded, with the cause of the context if that is
+// done.
 func (s *stream[In, Out]) end() {
-	if s.open > 0 {
-		s.Halt(sched.Outcome{Kind: sched.Canceled, Err: context.Canceled})
+	defer s.Forget(nil)
+	if s.open == 0 || s.HaltedWith() != nil {
+		return
 	}
-	s.Forget(nil)
+	left := sched.Outcome{Kind: sched.Canceled, Err: context.Canceled}
+	defer func() { s.Halt(left) }() // also if the context ends the goroutine
+	select {
+	case <-s.caller.Done:
+		left = sched.EndedWithoutReason()
+		left = guard.Ended(s.Caller())
+	default:
+	}
 }
 
 // closed tells whether the pool takes no more.

@@ -1,0 +1,753 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/dispatch"
+)
+
+type streamOf = iter.Seq[dispatch.Result[int, int]]
+
+// streams are the ways to stream inputs that give way one by one; taken notes each
+// as the stream takes it.
+var streams = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf{
+	"Stream": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
+		return p.Stream(ctx, counted(n, taken), opts...)
+	},
+	"Stream, unordered": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
+		return p.Stream(ctx, counted(n, taken), append(opts, dispatch.Unordered())...)
+	},
+	"StreamChan": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
+		return fed(ctx, p, n, taken, opts...)
+	},
+	"StreamChan, unordered": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
+		return fed(ctx, p, n, taken, append(opts, dispatch.Unordered())...)
+	},
+}
+
+// fed is a StreamChan whose source is fed while the loop runs, and no longer.
+func fed(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
+	return func(yield func(dispatch.Result[int, int]) bool) {
+		ins, left := make(chan int), make(chan struct{})
+		var feeder sync.WaitGroup
+		feeder.Go(func() {
+			defer close(ins)
+			for i := 0; i != n; i++ {
+				select {
+				case ins <- i:
+					taken.add(i)
+				case <-left:
+					return
+				}
+			}
+		})
+		defer feeder.Wait()
+		defer close(left)
+		p.StreamChan(ctx, ins, opts...)(yield)
+	}
+}
+
+func TestAStreamTakesExactlyAsManyInputsAheadAsItMay(t *testing.T) {
+	for name, stream := range streams {
+		for _, ahead := range []int{1, 2, 5, 70} {
+			t.Run(fmt.Sprint(name, " ", ahead), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHeld()
+					p := openPool(t, h.handle, dispatch.WithWorkers(3), dispatch.WithQueue(1), dispatch.WithOverflow(dispatch.Reject))
+					var taken notes[int]
+					n := 2*ahead + 3
+					yielded := 0
+					c := callingErr(func() error {
+						for r := range stream(t.Context(), p, n, &taken, dispatch.LookAhead(ahead)) {
+							require.NoError(t, r.Err)
+							time.Sleep(1) // until it has gone as far as it goes
+							// The one in the body counts.
+							require.LessOrEqual(t, len(taken.all())-yielded, ahead)
+							yielded++
+						}
+						return nil
+					})
+					require.Len(t, taken.all(), ahead, "with no outcome yet it has gone as far as it may")
+					h.letAll()
+					<-c.done
+					require.Equal(t, n, yielded)
+				})
+			})
+		}
+	}
+}
+
+func TestALookAheadOfOneTakesTheNextInputWhenTheBodyIsDone(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := openPool(t, double)
+				var taken notes[int]
+				i := 0
+				for r := range stream(t.Context(), p, 10, &taken, dispatch.LookAhead(1)) {
+					require.Equal(t, dispatch.Result[int, int]{Index: i, In: i, Out: 2 * i}, r)
+					i++
+					time.Sleep(time.Second)
+					synctest.Wait()
+					require.Len(t, taken.all(), i)
+				}
+				require.Equal(t, 10, i)
+			})
+		})
+	}
+}
+
+func TestTheDefaultLookAheadIsTwiceTheLimitWhenTheLoopStarts(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld()
+				p := openPool(t, h.handle, dispatch.WithWorkers(1))
+				var taken notes[int]
+				seq := stream(t.Context(), p, 50, &taken)
+				require.NoError(t, p.Resize(4))
+				c := callingErr(func() error {
+					for r := range seq {
+						require.NoError(t, r.Err)
+					}
+					return nil
+				})
+				require.Len(t, taken.all(), 8, "not that when it was made")
+				require.NoError(t, p.Resize(6))
+				synctest.Wait()
+				require.Len(t, taken.all(), 8, "nor a later one")
+				h.letAll()
+				require.NoError(t, c.requireReturn(t))
+			})
+		})
+	}
+}
+
+func TestAStreamRefusesWhatIsWrongAndANilOptionIsNone(t *testing.T) {
+	p := openPool(t, double)
+	for _, n := range []int{0, -3} {
+		require.PanicsWithValue(t, fmt.Sprintf("dispatch: LookAhead(%d): must be at least 1", n), func() { dispatch.LookAhead(n) })
+	}
+	var none context.Context
+	require.PanicsWithValue(t, "dispatch: nil context given to Pool.Stream", func() { p.Stream(none, slices.Values(upTo(1))) })
+	require.PanicsWithValue(t, "dispatch: nil context given to Pool.StreamChan", func() { p.StreamChan(none, nil) })
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			require.Len(t, collect(stream(t.Context(), p, 3, new(notes[int]), nil, dispatch.LookAhead(2), nil)), 3)
+		})
+	}
+}
+
+func TestAnUnorderedStreamYieldsOutcomesAsTheyCome(t *testing.T) {
+	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[time.Duration, time.Duration], ins []time.Duration) iter.Seq[dispatch.Result[time.Duration, time.Duration]]{
+		"Stream": func(ctx context.Context, p *dispatch.Pool[time.Duration, time.Duration], ins []time.Duration) iter.Seq[dispatch.Result[time.Duration, time.Duration]] {
+			return p.Stream(ctx, slices.Values(ins), dispatch.Unordered(), dispatch.LookAhead(10))
+		},
+		"StreamChan": func(ctx context.Context, p *dispatch.Pool[time.Duration, time.Duration], ins []time.Duration) iter.Seq[dispatch.Result[time.Duration, time.Duration]] {
+			ch := make(chan time.Duration, len(ins))
+			for _, in := range ins {
+				ch <- in
+			}
+			close(ch)
+			return p.StreamChan(ctx, ch, dispatch.Unordered(), dispatch.LookAhead(10))
+		},
+	}, func(t *testing.T, stream func(ctx context.Context, p *dispatch.Pool[time.Duration, time.Duration], ins []time.Duration) iter.Seq[dispatch.Result[time.Duration, time.Duration]]) {
+		p := openPool(t, nap, dispatch.WithWorkers(4))
+		ins := []time.Duration{4 * time.Second, time.Second, 3 * time.Second, 2 * time.Second}
+		start := time.Now()
+		var order []int
+		for r := range stream(t.Context(), p, ins) {
+			require.Equal(t, dispatch.Result[time.Duration, time.Duration]{Index: r.Index, In: ins[r.Index], Out: ins[r.Index]}, r)
+			require.Equal(t, r.In, time.Since(start), "as soon as it is there")
+			order = append(order, r.Index)
+		}
+		require.Equal(t, []int{1, 3, 2, 0}, order)
+	})
+}
+
+func TestAStreamKeepsTheOrderHoweverItsJobsEnd(t *testing.T) {
+	for _, ahead := range []int{1, 3, 64, 200} {
+		synctest.Test(t, func(t *testing.T) {
+			p := openPool(t, func(_ context.Context, in int) (int, error) {
+				time.Sleep(time.Duration(rand.IntN(100)))
+				return 2 * in, nil
+			}, dispatch.WithWorkers(8))
+			ins := make(chan int)
+			go func() {
+				defer close(ins)
+				for i := range 500 {
+					ins <- i
+				}
+			}()
+			i := 0
+			for r := range p.StreamChan(t.Context(), ins, dispatch.LookAhead(ahead)) {
+				require.Equal(t, dispatch.Result[int, int]{Index: i, In: i, Out: 2 * i}, r)
+				i++
+			}
+			require.Equal(t, 500, i)
+		})
+	}
+}
+
+func TestAStreamChanYieldsOutcomesWhileItsSourceIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double)
+		ins := make(chan int)
+		var outs notes[int]
+		c := callingErr(func() error {
+			for r := range p.StreamChan(t.Context(), ins) {
+				outs.add(r.Out)
+			}
+			return nil
+		})
+		for i := range 3 {
+			ins <- i
+			time.Sleep(time.Hour)
+			require.Len(t, outs.all(), i+1)
+		}
+		require.False(t, c.returned())
+		require.NoError(t, p.Wait(t.Context()), "a stream that has nothing to do does not keep the pool busy")
+		close(ins)
+		require.NoError(t, c.requireReturn(t))
+		require.Equal(t, []int{0, 2, 4}, outs.all())
+	})
+}
+
+func TestANilSourceWaitsForTheContextOrThePool(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		end  func(p *dispatch.Pool[int, int], cancel context.CancelCauseFunc)
+		want error
+	}{
+		"the context": {func(_ *dispatch.Pool[int, int], cancel context.CancelCauseFunc) { cancel(errCause) }, errCause},
+		"Close":       {func(p *dispatch.Pool[int, int], _ context.CancelCauseFunc) { _ = p.Close() }, dispatch.ErrClosed},
+		"Stop":        {func(p *dispatch.Pool[int, int], _ context.CancelCauseFunc) { p.Stop() }, dispatch.ErrClosed},
+	}, func(t *testing.T, r struct {
+		end  func(p *dispatch.Pool[int, int], cancel context.CancelCauseFunc)
+		want error
+	}) {
+		p := openPool(t, double)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		c := calling(func() ([]dispatch.Result[int, int], error) { return slices.Collect(p.StreamChan(ctx, nil)), nil })
+		time.Sleep(time.Hour)
+		require.False(t, c.returned())
+		r.end(p, cancel)
+		require.NoError(t, c.requireReturn(t))
+		require.Equal(t, []dispatch.Result[int, int]{{Index: -1, Err: r.want}}, c.out)
+	})
+}
+
+func TestTheEndOfTheContextIsToldAtOnceAndOnce(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld() // heeds no context
+				p := openPool(t, h.handle, dispatch.WithWorkers(2))
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errCause)
+				defer cancel()
+				c := calling(func() ([]dispatch.Result[int, int], error) {
+					return slices.Collect(stream(ctx, p, -1, new(notes[int]))), nil
+				})
+				require.NoError(t, c.requireReturnAfter(t, time.Minute))
+				require.Equal(t, []dispatch.Result[int, int]{{Index: -1, Err: errCause}}, c.out)
+				require.Len(t, h.entered(), 2, "what waited never runs")
+				h.letAll()
+				require.NoError(t, p.Wait(t.Context()))
+				require.Equal(t, uint64(4), p.Stats().TimedOut)
+			})
+		})
+	}
+}
+
+func TestAContextThatEndsInTheBodyIsWhatComesNext(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			p := openPool(t, double)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			var all []dispatch.Result[int, int]
+			for r := range stream(ctx, p, -1, new(notes[int])) {
+				all = append(all, r)
+				if len(all) == 3 {
+					require.NoError(t, p.Wait(t.Context())) // further outcomes are there
+					cancel(errCause)
+				}
+			}
+			require.Len(t, all, 4)
+			require.Equal(t, dispatch.Result[int, int]{Index: -1, Err: errCause}, all[3])
+		})
+	}
+}
+
+func TestAStreamWhoseContextIsDoneTakesNothing(t *testing.T) {
+	p := openPool(t, double)
+	want := []dispatch.Result[int, int]{{Index: -1, Err: errCause}}
+	var taken notes[int]
+	require.Equal(t, want, slices.Collect(p.Stream(canceledContext(t, errCause), counted(-1, &taken))))
+	require.Empty(t, taken.all())
+	ins := make(chan int, 1)
+	ins <- 1
+	require.Equal(t, want, slices.Collect(p.StreamChan(canceledContext(t, errCause), ins)))
+	require.Len(t, ins, 1)
+	require.Zero(t, p.Stats().Submitted)
+}
+
+func TestAClosingPoolRunsAllThatAStreamHasTaken(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld()
+				p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0))
+				c := calling(func() ([]dispatch.Result[int, int], error) {
+					return slices.Collect(stream(t.Context(), p, -1, new(notes[int]), dispatch.LookAhead(5))), nil
+				})
+				end := callingErr(p.Close)
+				h.letAll()
+				require.NoError(t, c.requireReturn(t))
+				require.NoError(t, end.requireReturn(t))
+				require.Equal(t, []int{0, 1, 2, 3, 4}, h.entered())
+				require.Len(t, c.out, 6)
+				for i, r := range c.out[:5] {
+					require.Equal(t, dispatch.Result[int, int]{Index: i, In: i, Out: i}, r)
+				}
+				require.Equal(t, dispatch.Result[int, int]{Index: -1, Err: dispatch.ErrClosed}, c.out[5])
+			})
+		})
+	}
+}
+
+func TestAfterAStopWhatAStreamHadTakenHasBeenStopped(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := openPool(t, func(ctx context.Context, in int) (int, error) {
+					<-ctx.Done()
+					return in, context.Cause(ctx)
+				}, dispatch.WithWorkers(1))
+				c := calling(func() ([]dispatch.Result[int, int], error) {
+					return slices.Collect(stream(t.Context(), p, -1, new(notes[int]), dispatch.LookAhead(4))), nil
+				})
+				require.Equal(t, []int{1, 2, 3}, p.Stop(), "what never ran is given back")
+				require.NoError(t, c.requireReturn(t))
+				require.Len(t, c.out, 5)
+				seen := map[int]bool{}
+				for _, r := range c.out[:4] {
+					seen[r.Index] = true
+					require.Equal(t, dispatch.ErrStopped, r.Err)
+					require.Equal(t, r.Index, r.In)
+				}
+				require.Len(t, seen, 4)
+				require.Equal(t, dispatch.Result[int, int]{Index: -1, Err: dispatch.ErrClosed}, c.out[4])
+			})
+		})
+	}
+}
+
+func TestAClosingPoolEndsAStreamPromptlyThoughItsSourceIsSilent(t *testing.T) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]){
+		"Close": func(p *dispatch.Pool[int, int]) { callingErr(p.Close) },
+		"Stop":  func(p *dispatch.Pool[int, int]) { p.Stop() },
+	}, func(t *testing.T, end func(p *dispatch.Pool[int, int])) {
+		p := openPool(t, nap2, dispatch.WithWorkers(1))
+		ins := make(chan int)
+		c := calling(func() ([]dispatch.Result[int, int], error) {
+			return slices.Collect(p.StreamChan(t.Context(), ins)), nil
+		})
+		ins <- 0
+		time.Sleep(time.Hour)
+		require.False(t, c.returned())
+		end(p)
+		require.NoError(t, c.requireReturn(t))
+		require.Equal(t, []dispatch.Result[int, int]{{}, {Index: -1, Err: dispatch.ErrClosed}}, c.out)
+	})
+}
+
+// nap2 takes as many seconds as its input says.
+func nap2(ctx context.Context, in int) (int, error) {
+	_, err := heedfulNap(ctx, time.Duration(in)*time.Second)
+	return in, err
+}
+
+func TestAStreamOnAClosedPoolTakesNothingAndSaysSo(t *testing.T) {
+	p := openPool(t, double)
+	require.NoError(t, p.Close())
+	ins := make(chan int, 1)
+	ins <- 1
+	want := []dispatch.Result[int, int]{{Index: -1, Err: dispatch.ErrClosed}}
+	require.Equal(t, want, slices.Collect(p.StreamChan(t.Context(), ins)))
+	require.Len(t, ins, 1)
+	require.Equal(t, want, slices.Collect(p.Stream(t.Context(), slices.Values(upTo(3)))))
+	require.Empty(t, slices.Collect(p.Stream(t.Context(), slices.Values(upTo(0)))), "nothing was refused")
+	require.Zero(t, p.Stats().Submitted)
+}
+
+func TestAfterTheLastOutcomeOfAFinishedStreamNothingChangesIt(t *testing.T) {
+	for what, end := range map[string]func(p *dispatch.Pool[int, int], cancel context.CancelCauseFunc){
+		"a cancel": func(_ *dispatch.Pool[int, int], cancel context.CancelCauseFunc) { cancel(errCause) },
+		"Close":    func(p *dispatch.Pool[int, int], _ context.CancelCauseFunc) { _ = p.Close() },
+		"Stop":     func(p *dispatch.Pool[int, int], _ context.CancelCauseFunc) { p.Stop() },
+	} {
+		for _, ahead := range []int{1, 3, 10} {
+			t.Run(fmt.Sprint(what, " ", ahead), func(t *testing.T) {
+				p := openPool(t, double)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				n := 0
+				for r := range p.Stream(ctx, slices.Values(upTo(3)), dispatch.LookAhead(ahead)) {
+					require.NoError(t, r.Err)
+					if n++; n == 3 {
+						end(p, cancel)
+						runtime.Gosched()
+					}
+				}
+				require.Equal(t, 3, n)
+			})
+		}
+		t.Run(what+", a channel that is closed", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld()
+				p := openPool(t, h.handle, dispatch.WithWorkers(4))
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				ins := make(chan int, 3)
+				for i := range 3 {
+					ins <- i
+				}
+				close(ins)
+				n := 0
+				c := callingErr(func() error {
+					for r := range p.StreamChan(ctx, ins) {
+						require.NoError(t, r.Err)
+						if n++; n == 3 {
+							end(p, cancel)
+							time.Sleep(1)
+						}
+					}
+					return nil
+				})
+				h.letAll()
+				<-c.done
+				require.Equal(t, 3, n)
+			})
+		})
+	}
+}
+
+func TestWhileItsSourceIsOpenAStreamMayHaveMoreSoTheCancelWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		ins := make(chan int, 1)
+		ins <- 7
+		var all []dispatch.Result[int, int]
+		for r := range p.StreamChan(ctx, ins) {
+			if all = append(all, r); len(all) == 1 {
+				cancel(errCause)
+			}
+		}
+		require.Equal(t, []dispatch.Result[int, int]{{In: 7, Out: 14}, {Index: -1, Err: errCause}}, all)
+	})
+}
+
+// leavings are the ways to leave a loop over a stream in its first step.
+var leavings = map[string]func(seq streamOf, inBody func()){
+	"break": func(seq streamOf, inBody func()) {
+		for range seq {
+			inBody()
+			break
+		}
+	},
+	"panic": func(seq streamOf, inBody func()) {
+		defer func() { _ = recover() }()
+		for range seq {
+			inBody()
+			panic("boo")
+		}
+	},
+	"Goexit": func(seq streamOf, inBody func()) {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range seq {
+				inBody()
+				runtime.Goexit()
+			}
+		})
+		wg.Wait()
+	},
+	"stop of a Pull": func(seq streamOf, inBody func()) {
+		next, stop := iter.Pull(seq)
+		_, _ = next()
+		inBody()
+		stop()
+	},
+}
+
+func TestWhatWasTakenAndNotYieldedIsCanceledWhenTheLoopIsLeft(t *testing.T) {
+	for name, stream := range streams {
+		for how, leave := range leavings {
+			for _, canceled := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, ", ", how, ", ctx done: ", canceled), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						var causes notes[error]
+						p := openPool(t, func(ctx context.Context, in int) (int, error) {
+							if in == 0 {
+								return 0, nil
+							}
+							<-ctx.Done()
+							causes.add(context.Cause(ctx))
+							return 0, ctx.Err()
+						}, dispatch.WithWorkers(3))
+						ctx, cancel := context.WithCancelCause(t.Context())
+						defer cancel(nil)
+						want := context.Canceled
+						var taken notes[int]
+						leave(stream(ctx, p, -1, &taken, dispatch.LookAhead(6)), func() {
+							synctest.Wait()
+							if canceled {
+								want = errCause
+								cancel(errCause)
+							}
+						})
+						require.NoError(t, p.Wait(t.Context()))
+						for _, cause := range causes.all() {
+							require.Equal(t, want, cause)
+						}
+						s := p.Stats()
+						require.Equal(t, uint64(len(taken.all())), s.Submitted)
+						require.Equal(t, s.Submitted-1, s.Canceled)
+					})
+				})
+			}
+		}
+	}
+}
+
+// Whoever leaves a stream in the moment in which its context ends left it to
+// chance whether handlers see the cause.
+func TestHandlersOfAStreamThatIsLeftSeeTheCauseOfItsContextAlways(t *testing.T) {
+	for range 200 {
+		var causes notes[error]
+		p := openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in > 0 {
+				<-ctx.Done()
+				causes.add(context.Cause(ctx))
+			}
+			return in, ctx.Err()
+		}, dispatch.WithWorkers(4))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		for range p.Stream(ctx, counted(-1, new(notes[int])), dispatch.Unordered()) {
+			cancel(errCause)
+			break
+		}
+		require.NoError(t, p.Wait(t.Context()))
+		for _, cause := range causes.all() {
+			require.Equal(t, errCause, cause)
+		}
+	}
+}
+
+func TestAFaultOfTheSourceCancelsWhatWasTaken(t *testing.T) {
+	inBubbles(t, map[string]func(){
+		"panic":  func() { panic("no more") },
+		"Goexit": runtime.Goexit,
+	}, func(t *testing.T, fault func()) {
+		p := openPool(t, heedfulNap, dispatch.WithWorkers(1))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() { _ = recover() }()
+			for r := range p.Stream(t.Context(), func(yield func(time.Duration) bool) {
+				yield(time.Hour)
+				yield(time.Hour)
+				fault()
+			}, dispatch.LookAhead(5)) {
+				t.Errorf("yielded %v", r)
+			}
+		})
+		wg.Wait()
+		synctest.Wait()
+		require.Equal(t, uint64(2), p.Stats().Canceled)
+	})
+}
+
+func TestNoPolicyForAFullQueueConcernsAStream(t *testing.T) {
+	for name, stream := range streams {
+		for _, policy := range []dispatch.Overflow{dispatch.Block, dispatch.Reject, dispatch.DropOldest, dispatch.CallerRuns} {
+			t.Run(fmt.Sprint(name, " ", policy), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHeld()
+					p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1), dispatch.WithOverflow(policy))
+					first := dispatch.Must(p.Submit(t.Context(), 100))
+					second := dispatch.Must(p.Submit(t.Context(), 101)) // the queue is full
+					c := calling(func() ([]dispatch.Result[int, int], error) {
+						return slices.Collect(stream(t.Context(), p, 8, new(notes[int]), dispatch.LookAhead(4))), nil
+					})
+					require.Equal(t, []int{100}, h.entered(), "nothing runs on top of the limit")
+					require.Equal(t, 5, p.Stats().Queued)
+					h.letAll()
+					require.NoError(t, c.requireReturn(t))
+					require.Len(t, c.out, 8)
+					for _, r := range c.out {
+						require.NoError(t, r.Err)
+					}
+					for _, f := range []*dispatch.Future[int]{first, second} {
+						_, err := f.Wait(t.Context())
+						require.NoError(t, err, "nor does a stream drop anything")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestTheInputsOfAStreamTakeTurnsWithSingleJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		c := calling(func() ([]yielded[int], error) {
+			return collect(p.Stream(t.Context(), slices.Values(upTo(4)), dispatch.LookAhead(4))), nil
+		})
+		for i := range 3 {
+			dispatch.Must(p.Submit(t.Context(), 100+i))
+		}
+		h.letAll()
+		require.NoError(t, c.requireReturn(t))
+		require.Equal(t, []int{0, 100, 1, 101, 2, 102, 3}, h.entered())
+	})
+}
+
+func TestAJobLimitAnswersAStreamWhenTheHandlerReturns(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		opts []dispatch.Option
+		want time.Duration
+	}{
+		"WithJobTimeout":           {[]dispatch.Option{dispatch.WithJobTimeout(time.Second)}, time.Minute},
+		"WithJobTimeout and grace": {[]dispatch.Option{dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Second, 1)}, 2 * time.Second},
+	}, func(t *testing.T, r struct {
+		opts []dispatch.Option
+		want time.Duration
+	}) {
+		p := openPool(t, nap, append(r.opts, dispatch.WithWorkers(1))...)
+		start := time.Now()
+		n := 0
+		for res := range p.Stream(t.Context(), slices.Values([]time.Duration{time.Minute})) {
+			n++
+			require.Equal(t, &dispatch.TimeoutError{Limit: time.Second, Ran: true}, res.Err)
+			require.Equal(t, r.want, time.Since(start))
+			require.Equal(t, time.Minute, res.In)
+		}
+		require.Equal(t, 1, n)
+	})
+}
+
+func TestG14AStreamKeepsNoInputAndNoOutputThatItHasYielded(t *testing.T) {
+	for name, opt := range map[string]dispatch.StreamOption{"ordered": nil, "unordered": dispatch.Unordered()} {
+		t.Run(name, func(t *testing.T) {
+			p := openPool(t, func(_ context.Context, in *payload) (*payload, error) { return new(payload), nil }, dispatch.WithWorkers(2))
+			var ins []weak.Pointer[payload]
+			var source iter.Seq[*payload] = func(yield func(*payload) bool) {
+				for range 200 {
+					in := new(payload)
+					ins = append(ins, weak.Make(in))
+					if !yield(in) {
+						return
+					}
+				}
+			}
+			next, stop := iter.Pull(p.Stream(t.Context(), source, opt))
+			defer stop()
+			outs := map[int]weak.Pointer[payload]{} // of what has been yielded
+			func() {
+				for range 95 {
+					r, ok := next()
+					require.True(t, ok)
+					outs[r.Index] = weak.Make(r.Out)
+				}
+			}()
+			_, _ = next() // so that nobody has the last one in hand
+			require.NoError(t, p.Wait(t.Context()))
+			for i, out := range outs {
+				requireCollected(t, ins[i], fmt.Sprint("input ", i))
+				requireCollected(t, out, fmt.Sprint("output ", i))
+			}
+		})
+	}
+}
+
+func TestAJobThatStreamsLendsItsPlaceOnlyWhileItWaits(t *testing.T) {
+	for name, stream := range streams {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p *dispatch.Pool[int, int]
+				var entered notes[int]
+				p = openPool(t, func(ctx context.Context, in int) (int, error) {
+					if in < 100 {
+						entered.add(in)
+						time.Sleep(time.Second)
+						return in, nil
+					}
+					done := 0
+					for r := range stream(ctx, p, 12, new(notes[int]), dispatch.LookAhead(6)) {
+						require.NoError(t, r.Err)
+						time.Sleep(time.Hour) // the place is taken
+						done++
+						// One more may have been entered before the loop had its outcome.
+						require.LessOrEqual(t, len(entered.all()), done+1)
+					}
+					return done, nil
+				}, dispatch.WithWorkers(1))
+				out, err := p.Process(t.Context(), 100)
+				require.NoError(t, err)
+				require.Equal(t, 12, out)
+			})
+		})
+	}
+}
+
+func TestAStreamMayBeUsedByManyLoopsAtOnce(t *testing.T) {
+	p := openPool(t, double, dispatch.WithWorkers(2))
+	seq := p.Stream(t.Context(), slices.Values(upTo(300)))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			i := 0
+			for r := range seq {
+				if r != (dispatch.Result[int, int]{Index: i, In: i, Out: 2 * i}) {
+					t.Errorf("%+v at %d", r, i)
+				}
+				i++
+			}
+			if i != 300 {
+				t.Errorf("%d outcomes", i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestG12AStreamThatIsLeftLeavesNothingWithItsContext(t *testing.T) {
+	for name, stream := range streams {
+		for how, leave := range leavings {
+			t.Run(name+", "+how, func(t *testing.T) {
+				ctx := newRegistrar(nil)
+				p := dispatch.Must(dispatch.New(untilDone))
+				leave(stream(ctx, p, -1, new(notes[int])), func() {})
+				require.NoError(t, p.Close())
+				require.Zero(t, ctx.registered.Load(), "registrations")
+			})
+		}
+	}
+}
