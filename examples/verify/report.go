@@ -9,14 +9,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vbauerster/mpb/v8/decor"
-
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/modcache"
+	"example.com/dispatch/examples/internal/words"
 )
 
 // A report counts results and remembers those that a person must hear of.
 type report struct {
-	total                        int // archives to check
+	total                        int // zips to check
 	good, bad, skipped, timedOut int
 	bytes                        int64 // of the zips among these four
 	remarks                      []remark
@@ -28,13 +28,13 @@ type remark struct {
 }
 
 // add counts r and reports whether it did: a result that is only the end of ctx
-// is an archive that was not done.
+// is a zip that was not done.
 func (rep *report) add(ctx context.Context, r result) bool {
 	verdict := ""
 	switch {
 	case r.Err == nil:
 		rep.good++
-	case errors.Is(r.Err, errNoHash):
+	case errors.Is(r.Err, modcache.ErrNoHash):
 		rep.skipped++
 		verdict = "skipped"
 	case errors.Is(r.Err, dispatch.ErrTimeout):
@@ -46,9 +46,9 @@ func (rep *report) add(ctx context.Context, r result) bool {
 		rep.bad++
 		verdict = "BAD"
 	}
-	rep.bytes += r.In.size
+	rep.bytes += r.In.Size
 	if verdict != "" {
-		rep.remarks = append(rep.remarks, remark{verdict, r.In.name, r.Err})
+		rep.remarks = append(rep.remarks, remark{verdict, r.In.Name, r.Err})
 	}
 	return true
 }
@@ -67,18 +67,6 @@ func (rep *report) print(w io.Writer, workers int, elapsed time.Duration) {
 		fmt.Fprintf(w, "%s: %s: %v\n", r.verdict, r.name, r.err)
 	}
 	fmt.Fprintf(w, "%d of %s done, %s, in %v on %s: %d good, %d bad, %d skipped, %d timed out\n",
-		rep.done(), plural(rep.total, "zip"), size(rep.bytes), elapsed.Round(time.Millisecond), plural(workers, "worker"),
+		rep.done(), words.Count(rep.total, "zip"), words.Bytes(rep.bytes), elapsed.Round(time.Millisecond), words.Count(workers, "worker"),
 		rep.good, rep.bad, rep.skipped, rep.timedOut)
-}
-
-// size prints a number of bytes as people read it: 103.4 MB.
-func size(bytes int64) string {
-	return fmt.Sprintf("% .1f", decor.SizeB1000(bytes))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
