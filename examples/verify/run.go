@@ -46,30 +46,27 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 // report is one pass over the zips with its report. When ctx ends before all are
 // done, the report is about those that are, and the error is the cause of ctx.
 func (c checker) report(ctx context.Context, workers int, zips []modcache.Zip, std cli.Streams) error {
-	rep := &report{total: len(zips)}
+	rep := &modcache.Report{Total: len(zips)}
 	elapsed, err := c.pass(ctx, "checked", workers, zips, rep, std)
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	rep.print(std.Out, workers, elapsed)
+	rep.Print(std.Out, words.Count(workers, "worker"), elapsed)
 	if err != nil {
 		return err
 	}
-	if n := rep.bad + rep.timedOut; n > 0 {
-		return fmt.Errorf("%d of %s bad or timed out", n, words.Count(rep.total, "zip"))
-	}
-	return nil
+	return rep.Err()
 }
 
 // compare makes two more passes and prints how much faster the second is, with
 // all workers, than the first, with one. The pass that checked the zips cannot be
 // one of the two: it met files that were not in memory yet.
 func (c checker) compare(ctx context.Context, workers int, zips []modcache.Zip, std cli.Streams) error {
-	one, err := c.pass(ctx, "with one worker", 1, zips, new(report), std)
+	one, err := c.pass(ctx, "with one worker", 1, zips, new(modcache.Report), std)
 	if err != nil {
 		return err
 	}
-	all, err := c.pass(ctx, "with all workers", workers, zips, new(report), std)
+	all, err := c.pass(ctx, "with all workers", workers, zips, new(modcache.Report), std)
 	if err != nil {
 		return err
 	}
@@ -80,17 +77,17 @@ func (c checker) compare(ctx context.Context, workers int, zips []modcache.Zip, 
 
 // pass checks every zip once, counts the results in rep and returns how long it
 // took. It returns the cause of ctx when that ended first.
-func (c checker) pass(ctx context.Context, label string, workers int, zips []modcache.Zip, rep *report, std cli.Streams) (time.Duration, error) {
+func (c checker) pass(ctx context.Context, label string, workers int, zips []modcache.Zip, rep *modcache.Report, std cli.Streams) (time.Duration, error) {
 	prog := progress.New(std.Err, progress.Work{Label: label, Noun: "zip", Files: len(zips), Bytes: modcache.Bytes(zips)})
 	defer prog.End()
 	start := time.Now()
 	err := c.all(ctx, workers, zips, func(r result) {
-		if rep.add(ctx, r) {
+		if rep.Add(ctx, r.In, r.Err) {
 			prog.Add(r.In.Size)
 		}
 	})
 	elapsed := time.Since(start)
-	if err == nil && rep.done() < len(zips) {
+	if err == nil && rep.Done() < len(zips) {
 		err = context.Cause(ctx)
 	}
 	return elapsed, err

@@ -43,14 +43,28 @@ func (c Cache) Add(escapedPath, version string) string {
 // AddFiles is Add with the content of the zip.
 func (c Cache) AddFiles(escapedPath, version string, files map[string]string) string {
 	c.t.Helper()
-	dir := filepath.Join(c.Dir, "cache", "download", filepath.FromSlash(escapedPath), "@v")
-	require.NoError(c.t, os.MkdirAll(dir, 0o755))
-	name := filepath.Join(dir, version+".zip")
+	name := c.place(escapedPath, version)
 	WriteZip(c.t, name, files)
 	hash, err := dirhash.HashZip(name, dirhash.Hash1)
 	require.NoError(c.t, err)
 	require.NoError(c.t, os.WriteFile(HashFile(name), []byte(hash), 0o644))
 	return name
+}
+
+// AddCopy adds a module whose zip is the same as one that there is.
+func (c Cache) AddCopy(zip, escapedPath, version string) {
+	c.t.Helper()
+	name := c.place(escapedPath, version)
+	require.NoError(c.t, os.Link(zip, name))
+	require.NoError(c.t, os.Link(HashFile(zip), HashFile(name)))
+}
+
+// place makes the folder of a module and returns where its zip belongs.
+func (c Cache) place(escapedPath, version string) string {
+	c.t.Helper()
+	dir := filepath.Join(c.Dir, "cache", "download", filepath.FromSlash(escapedPath), "@v")
+	require.NoError(c.t, os.MkdirAll(dir, 0o755))
+	return filepath.Join(dir, version+".zip")
 }
 
 // Zips returns what the programs find in the cache.
