@@ -118,7 +118,9 @@ func (t *tour) pass(ctx context.Context, label string) (*survey, time.Duration, 
 	defer prog.End()
 	start := time.Now()
 	batch := t.pool.Batch(ctx)
-	if err := batch.Add(t.files...); err != nil {
+	if err := batch.Add(t.files...); ctx.Err() != nil {
+		return nil, 0, context.Cause(ctx)
+	} else if err != nil {
 		return nil, 0, err
 	}
 	batch.Close()

@@ -33,7 +33,9 @@ func (c checker) all(ctx context.Context, workers int, zips []modcache.Zip, each
 	defer pool.Close()
 
 	batch := pool.Batch(ctx)
-	if err := batch.Add(zips...); err != nil {
+	if err := batch.Add(zips...); ctx.Err() != nil {
+		return context.Cause(ctx)
+	} else if err != nil {
 		return err
 	}
 	batch.Close()
