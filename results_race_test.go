@@ -196,19 +196,3 @@ func TestAMapThatHasReturnedRacesWithNobodyForItsInputs(t *testing.T) {
 	requireSound(t, p)
 	require.Zero(t, p.Stats().Failed)
 }
-
-// Results read where the first inputs are while Add wrote it.
-func TestResultsMayBeCalledWhileTheFirstInputsAreAdded(t *testing.T) {
-	p := openPool(t, double, dispatch.WithWorkers(2))
-	for range 200 {
-		b := p.Batch(t.Context())
-		added := make(chan error)
-		go func() {
-			added <- b.Add(1, 2, 3)
-			b.Close()
-		}()
-		results := b.Results()
-		require.NoError(t, <-added)
-		require.Len(t, indices(results), 3)
-	}
-}
