@@ -357,3 +357,22 @@ func TestTheIdleTimeoutCountsFromTheEndOfTheWork(t *testing.T) {
 	require.Equal(t, Exit, m.dispatch().Action)
 	require.Empty(t, m.workers)
 }
+
+func TestAWorkerThatHasLostItsSlotDoesNotComeOnTopOfMaxRunning(t *testing.T) {
+	m := newMachine(t, Config{Limit: 3})
+	g := m.newGroup(2, 2)
+	m.dispatch()
+	at := m.atGroup(g)
+	require.True(t, m.beginRun(at[0]))
+	require.True(t, m.nextItem(at[0])) // the last: the second worker has nothing to come for
+	require.Equal(t, 1, g.void)
+	require.NoError(t, g.add(2))
+	m.dispatch() // a third is granted a slot for them
+	at = m.atGroup(g)
+	require.Len(t, at, 3)
+	require.True(t, m.beginRun(at[2]))
+	require.False(t, m.beginRun(at[1]), "two are at it")
+	require.Equal(t, 2, g.active)
+	m.close()
+	require.Equal(t, []int{1, 1, 1, 1}, g.outcomes)
+}
