@@ -16,9 +16,8 @@ import (
 // happens depends on nothing but the order in which the test does it.
 type machine struct {
 	*Scheduler
-	t       testing.TB
-	workers []*Worker // those that live, strays included, in the order in which they were started
-	ended   bool      // the dispatcher has ended the pool
+	t    testing.TB
+	crew []*Worker // the workers that live, strays included, in the order in which they were started
 }
 
 var errTimeout = errors.New("timeout")
@@ -131,7 +130,7 @@ func (m *machine) grantedJobs() (ids []int) {
 // inHand returns the numbers of the jobs that workers have, in the order of the
 // workers.
 func (m *machine) inHand() (ids []int) {
-	for _, w := range m.workers {
+	for _, w := range m.crew {
 		if t := w.Work.Task; t != nil {
 			ids = append(ids, t.job.(*testJob).id)
 		}
@@ -141,7 +140,7 @@ func (m *machine) inHand() (ids []int) {
 
 // atGroup returns the workers that have g in hand.
 func (m *machine) atGroup(g *testGroup) (at []*Worker) {
-	for _, w := range m.workers {
+	for _, w := range m.crew {
 		if w.Work.Group == &g.Group {
 			at = append(at, w)
 		}
@@ -150,7 +149,7 @@ func (m *machine) atGroup(g *testGroup) (at []*Worker) {
 }
 
 // awake tells whether the dispatcher's goroutine has something to do.
-func (m *machine) awake() bool { return m.dispatching && !m.asleep && !m.ended }
+func (m *machine) awake() bool { return m.dispatching && !m.asleep && m.state != Ended }
 
 // decide is one step of the dispatcher.
 func (m *machine) decide() Decision {
@@ -158,14 +157,12 @@ func (m *machine) decide() Decision {
 	case <-m.wake:
 	default:
 	}
-	d := m.Decide(func() *Worker {
+	return m.Decide(func() *Worker {
 		w := new(Worker)
 		w.Init(m.Scheduler)
-		m.workers = append(m.workers, w)
+		m.crew = append(m.crew, w)
 		return w
 	})
-	m.ended = m.ended || d.Action == End
-	return d
 }
 
 // timer has the dispatcher's timer fire.
@@ -180,7 +177,7 @@ func (m *machine) timer() {
 func (m *machine) dispatch() (d Decision) {
 	m.t.Helper()
 	for {
-		for _, w := range slices.Clone(m.workers) {
+		for _, w := range slices.Clone(m.crew) {
 			m.look(w)
 			if w.Work.Leave {
 				m.quit(w)
@@ -204,13 +201,13 @@ func (m *machine) look(w *Worker) bool {
 
 func (m *machine) quit(w *Worker) {
 	w.Quit()
-	m.workers = slices.DeleteFunc(m.workers, func(x *Worker) bool { return x == w })
+	m.crew = slices.DeleteFunc(m.crew, func(x *Worker) bool { return x == w })
 }
 
 // worker returns the worker that has the job in hand.
 func (m *machine) worker(j *testJob) *Worker {
 	m.t.Helper()
-	for _, w := range m.workers {
+	for _, w := range m.crew {
 		if w.Work.Task == &j.Task {
 			require.True(m.t, m.look(w))
 			return w
@@ -256,13 +253,13 @@ func (m *machine) close() {
 	m.Drain()
 	for range 10_000 {
 		m.dispatch()
-		if m.ended {
-			require.Empty(m.t, m.workers)
+		if m.state == Ended {
+			require.Empty(m.t, m.crew)
 			require.NoError(m.t, m.Rest())
 			return
 		}
-		require.NotEmpty(m.t, m.workers, "the dispatcher sleeps, and no worker is left")
-		for _, w := range slices.Clone(m.workers) {
+		require.NotEmpty(m.t, m.crew, "the dispatcher sleeps, and no worker is left")
+		for _, w := range slices.Clone(m.crew) {
 			m.proceed(w, Outcome{})
 		}
 	}
@@ -313,9 +310,14 @@ type itemRun struct {
 
 func (m *machine) newGroup(most, items int) *testGroup {
 	m.t.Helper()
-	g := new(testGroup)
-	g.Init(m.Scheduler, g, context.Background(), most)
+	g := m.newGroupOf(most, context.Background())
 	require.NoError(m.t, g.add(items))
+	return g
+}
+
+func (m *machine) newGroupOf(most int, caller context.Context) *testGroup {
+	g := new(testGroup)
+	g.Init(m.Scheduler, g, caller, most)
 	return g
 }
 

@@ -36,7 +36,7 @@ func TestTheEndWaitsForWhatIsInTheBackground(t *testing.T) {
 	m.BeginBackground()
 	m.Drain()
 	m.dispatch()
-	require.False(t, m.ended)
+	require.Equal(t, Draining, m.state)
 	m.EndBackground()
 	require.Equal(t, End, m.dispatch().Action)
 }
@@ -171,7 +171,7 @@ func TestWhatFillLeavesIsDoneByTheDispatcher(t *testing.T) {
 	require.Len(t, m.grantedJobs(), 2*piece, "a piece, and a piece when the intake has been closed")
 	require.True(t, m.awake())
 	m.dispatch()
-	require.Len(t, m.workers, n, "as many as there are slots")
+	require.Len(t, m.crew, n, "as many as there are slots")
 	require.Equal(t, n, m.inUse)
 	require.Equal(t, []int{n + 1}, m.waiting())
 	m.close()
@@ -212,7 +212,30 @@ func TestABrokenWorkerLeavesAndAnotherTakesItsPlace(t *testing.T) {
 	for m.awake() {
 		m.decide()
 	}
-	require.Len(t, m.workers, 2, "closing what is left of it may take long")
+	require.Len(t, m.crew, 2, "closing what is left of it may take long")
 	require.NotSame(t, broken, m.worker(jobs[1]))
+	m.close()
+}
+
+func TestQuiescenceIsToldWhenWhatWasToRunOverTheLimitIsWithdrawn(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	first := m.submit(1)
+	m.dispatch()
+	require.True(t, first.Cancel()) // its worker is about to come back: no other is started
+	second := m.submit(2)
+	third, _, err := m.try(3, CallerRuns)
+	require.NoError(t, err)
+	over := make(chan struct{})
+	close(over)
+	require.False(t, m.Wait(over))
+	told := m.quiescent
+	require.True(t, second.Cancel())
+	require.True(t, third.Cancel())
+	require.False(t, m.awake())
+	select {
+	case <-told:
+	default:
+		require.Fail(t, "nothing is queued or running, and nobody says so")
+	}
 	m.close()
 }

@@ -150,8 +150,8 @@ func (s *Scheduler) unlock() {
 	s.updateIntake()
 	s.pair()
 	s.updatePreempt()
-	s.checkQuiescent()
 	s.checkDispatcher()
+	s.checkQuiescent() // last: the others take out what has been withdrawn
 	if s.after.first == nil {
 		s.mu.Unlock()
 		return
