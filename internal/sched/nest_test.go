@@ -1,0 +1,231 @@
+package sched
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// nestBlocked has a job that runs submit another, for which it waits.
+func (m *machine) nestBlocked(id int, outer *testJob) (*testJob, *blockedSubmitter) {
+	m.t.Helper()
+	j := m.newJob(id, context.Background())
+	b, err := m.admission(j, &Admission{Caller: Caller{Outer: &outer.ctx}, Waits: true})
+	require.NoError(m.t, err)
+	return j, b
+}
+
+// nest is nestBlocked for a job that is accepted at once.
+func (m *machine) nest(id int, outer *testJob) *testJob {
+	m.t.Helper()
+	j, b := m.nestBlocked(id, outer)
+	require.Nil(m.t, b)
+	return j
+}
+
+// startJob has a job accepted whose handler is entered, and returns it.
+func (m *machine) startJob() *testJob {
+	m.t.Helper()
+	outer := m.submit(1)
+	m.dispatch()
+	m.enter(outer)
+	return outer
+}
+
+func TestAJobLendsItsSlotToTheJobThatItWaitsFor(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	outer := m.startJob()
+	inner := m.nest(2, outer)
+	require.Equal(t, []int{2}, m.grantedJobs(), "though no slot is free and there is no queue")
+	require.Equal(t, 1, m.inUse)
+	require.Equal(t, 1, m.over)
+	m.dispatch()
+	m.run(inner)
+	require.False(t, outer.extra.loan.used)
+	require.Zero(t, m.over)
+	m.dispatch()
+	require.Len(t, m.crew, 1, "the worker that came for it leaves at once")
+	m.close()
+}
+
+func TestALoanRunsOneThingAtATime(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	outer := m.startJob()
+	first := m.nest(2, outer)
+	second, b := m.nestBlocked(3, outer)
+	require.NotNil(t, b, "from another goroutine of the job's: the slot is lent already")
+	m.dispatch()
+	require.Equal(t, []int{1, 2}, m.inHand())
+	m.run(first)
+	require.Len(t, b.ready, 1)
+	m.endLoan(b.loan)
+	m.dispatch()
+	require.Equal(t, []int{1, 3}, m.inHand())
+	m.run(second)
+	require.False(t, outer.extra.loan.used)
+	m.close()
+}
+
+func TestLoansNestAtAnyDepth(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	jobs := []*testJob{m.startJob()}
+	for depth := range 10 {
+		j := m.nest(depth+2, jobs[depth])
+		m.dispatch()
+		m.enter(j)
+		jobs = append(jobs, j)
+		require.Equal(t, 1, m.inUse)
+		require.Equal(t, depth+1, m.over)
+	}
+	for i := len(jobs) - 1; i >= 0; i-- {
+		require.True(t, m.finish(m.worker(jobs[i]), Outcome{}))
+	}
+	require.Zero(t, m.over)
+	m.close()
+}
+
+func TestAJobThatWaitsForAQueuedJobHasItBroughtForward(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 3})
+	outer := m.startJob()
+	m.submit(2)
+	queued := m.submit(3)
+	m.submit(4)
+	w := m.lend(&outer.ctx, &queued.Task)
+	require.Equal(t, []int{2, 4}, m.waiting())
+	require.Equal(t, []int{3}, m.grantedJobs())
+	m.requireCounts(3, 1, 1)
+	m.dispatch()
+	m.run(queued)
+	m.endLoan(w)
+	require.False(t, outer.extra.loan.used)
+	require.Equal(t, []int{2, 4}, m.waiting(), "the others do not come on the loan")
+	m.close()
+}
+
+func TestAJobThatWaitsForOneThatHasASlotLendsNothing(t *testing.T) {
+	m := newMachine(t, Config{Limit: 2})
+	outer := m.startJob()
+	other := m.submit(2)
+	w := m.lend(&outer.ctx, &other.Task)
+	require.False(t, outer.extra.loan.used)
+	require.Zero(t, m.over)
+	m.endLoan(w)
+	m.close()
+}
+
+func TestThingsThatAJobWaitsForTakeTurnsWithItsLoan(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 4})
+	outer := m.startJob()
+	a, b := m.newGroup(9, 3), m.newGroup(9, 3)
+	endA, endB := a.Lend(&outer.ctx), b.Lend(&outer.ctx)
+	order := ""
+	for range 6 {
+		m.dispatch()
+		for name, g := range map[string]*testGroup{"a": a, "b": b} {
+			for _, w := range m.atGroup(g) {
+				require.True(t, m.beginRun(w))
+				require.True(t, w.OverLimit())
+				order += name
+				m.finishItem(w, Outcome{}, true)
+			}
+		}
+	}
+	require.Equal(t, "aababb", order, "the first came when nothing else was waited for")
+	require.True(t, a.over())
+	require.True(t, b.over())
+	endA()
+	endB()
+	m.close()
+}
+
+func TestItemsThatAreAddedWhileAJobWaitsForTheGroupRunOnItsSlot(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	outer := m.startJob()
+	g := m.newGroup(9, 1)
+	end := g.Lend(&outer.ctx)
+	m.dispatch()
+	w := m.atGroup(g)[0]
+	require.True(t, m.beginRun(w))
+	m.finishItem(w, Outcome{}, true)
+	require.False(t, outer.extra.loan.used)
+	require.NoError(t, g.add(1))
+	require.True(t, outer.extra.loan.used)
+	end()
+	m.close()
+	require.True(t, g.over())
+}
+
+func TestALoanForAGroupThatIsHaltedIsGivenBack(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	outer := m.startJob()
+	g := m.newGroup(9, 2)
+	g.Lend(&outer.ctx)
+	require.Equal(t, 1, g.lent)
+	g.Halt(canceled)
+	m.dispatch()
+	require.Zero(t, g.lent)
+	require.Zero(t, m.over)
+	require.False(t, outer.extra.loan.used)
+	g.Forget(nil)
+	m.close()
+}
+
+func TestTheLoanOfAJobWhoseHandlerHasReturnedIsOver(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 1})
+	outer := m.startJob()
+	inner := m.nest(2, outer)
+	m.dispatch()
+	m.finish(m.worker(outer), Outcome{}) // it did not wait after all
+	require.Equal(t, 1, m.over, "the inner job has its slot until it ends")
+	require.Zero(t, m.inUse)
+	require.False(t, m.borrow(&outer.ctx))
+	w := m.lend(&outer.ctx, &inner.Task)
+	require.False(t, w.link.listed())
+	m.run(inner)
+	require.Zero(t, m.over)
+	m.close()
+}
+
+func TestALentSlotIsUsedInAPausedPool(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	outer := m.startJob()
+	m.Pause()
+	inner := m.nest(2, outer)
+	m.dispatch()
+	m.run(inner)
+	m.close()
+}
+
+func TestAnInlineJobTakesASlotOrTheOneThatIsLent(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 1})
+	var w Worker
+	w.InitInline(m.Scheduler)
+	j := m.newJob(1, context.Background())
+	require.True(t, w.Inline(&j.Task, &Admission{}))
+	m.requireCounts(0, 1, 1)
+
+	var second Worker
+	second.InitInline(m.Scheduler)
+	other := m.newJob(2, context.Background())
+	require.False(t, second.Inline(&other.Task, &Admission{}), "no slot is free")
+
+	require.True(t, j.Enter())
+	nested := m.newJob(3, context.Background())
+	require.True(t, second.Inline(&nested.Task, &Admission{Caller: Caller{Outer: &j.ctx}}))
+	m.requireCounts(0, 2, 1)
+	require.Equal(t, 1, m.over)
+	require.True(t, nested.Decide())
+	nested.Leave(&Outcome{})
+	second.FinishInline(&Outcome{}, true)
+	require.False(t, j.extra.loan.used)
+
+	m.submit(4)
+	require.Equal(t, []int{4}, m.waiting())
+	require.True(t, j.Decide())
+	j.Leave(&Outcome{})
+	w.FinishInline(&Outcome{}, true)
+	require.Equal(t, []int{4}, m.grantedJobs(), "its slot goes to what waits")
+	m.close()
+	require.EqualValues(t, 3, m.Snapshot().Ended[Succeeded])
+}
