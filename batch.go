@@ -347,7 +347,7 @@ func (b *Batch[In, Out]) link(c *chunk[In, Out]) {
 	}
 	c.first = b.total
 	if b.last == nil {
-		b.first = c
+		b.first.Store(c)
 		b.claiming.Store(c)
 	} else {
 		b.last.after.Store(c)

@@ -21,7 +21,7 @@ type group[In, Out any] struct {
 	delivers bool // the owner hands out each outcome
 	noting   bool // runs note which input they are at
 
-	first    *chunk[In, Out]
+	first    atomic.Pointer[chunk[In, Out]]
 	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
 	begun    atomic.Uint32                  // runs
 
@@ -151,7 +151,7 @@ func (c *chunk[In, Out]) addedAt(i int) time.Duration {
 
 // chunks ranges over the chunks in order.
 func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
-	for c := g.first; c != nil; c = c.after.Load() {
+	for c := g.first.Load(); c != nil; c = c.after.Load() {
 		if !yield(c) {
 			return
 		}

@@ -41,12 +41,13 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	m.owner, m.pool = m, p
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
-	m.first = &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
+	all := &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
 	if m.careful = len(p.cfg.hooks) > 0; p.tel != nil {
-		m.first.all = p.sched.Since()
+		all.all = p.sched.Since()
 	}
-	m.first.divide(min(len(ins), p.sched.Limit(), maxSpans))
-	return m.await(caller)
+	all.divide(min(len(ins), p.sched.Limit(), maxSpans))
+	m.first.Store(all)
+	return m.await(all, caller)
 }
 
 // mapCall is one call of Map: a group of one chunk, whose arrays are the caller's
@@ -58,14 +59,14 @@ type mapCall[In, Out any] struct {
 }
 
 // await runs the map.
-func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
+func (m *mapCall[In, Out]) await(all *chunk[In, Out], caller sched.Caller) ([]Out, error) {
 	s := m.pool.sched
 	w := s.GetWaiter()
 	m.signal = w.Ch
-	n := len(m.first.ins)
+	n := len(all.ins)
 	_, err := m.Add(n, func() {
 		m.left.Store(int64(n))
-		m.claiming.Store(m.first)
+		m.claiming.Store(all)
 	})
 	if err != nil {
 		s.PutWaiter(w)
@@ -89,7 +90,7 @@ func (m *mapCall[In, Out]) await(caller sched.Caller) ([]Out, error) {
 			return nil, err
 		}
 	}
-	return m.first.outs, nil
+	return all.outs, nil
 }
 
 // abort halts the map because its caller's context is done; false if all inputs

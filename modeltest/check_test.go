@@ -1,7 +1,6 @@
 package modeltest
 
 import (
-	"context"
 	"slices"
 
 	"example.com/dispatch"
@@ -123,7 +122,7 @@ func (w *world) checkPolling(j *job) {
 // checkHanded checks that the handler of j is told what concerns it, at once,
 // and nothing else.
 func (w *world) checkHanded(j *job) {
-	done, cause := j.handed.Err() != nil, context.Cause(j.handed)
+	done, cause := j.handed.over(), j.handed.cause()
 	if !j.running {
 		if !done && !j.item() {
 			w.failf("%v: its handler has returned, and its context is not done", j)
@@ -138,7 +137,7 @@ func (w *world) checkHanded(j *job) {
 		if d.told && !done {
 			w.failf("%v: %s has ended it, and its context is not done", j, d.why)
 		}
-		explained = explained || d.want(outcome{err: cause})
+		explained = explained || d.causes(cause)
 	}
 	if done && !explained {
 		w.failf("%v: its context is done with the cause %v, for no reason of its own\n%s", j, cause, w.list())
@@ -162,31 +161,10 @@ func (w *world) checkPlaces(stats dispatch.Stats) {
 		w.failf("%v: it waits, while %d handlers (%d of them strays) run on %d workers\n%s", waiting, running, stats.Strays, w.limit, w.list())
 	}
 	for _, j := range w.jobs {
-		switch {
-		case w.offQueueNow(j, free):
-			j.offQueue = true
-		case j.lending:
+		if j.lending {
 			w.checkServed(j)
 		}
 	}
-}
-
-// offQueueNow tells whether j is known to take no place in the queue: one that
-// was ended there may keep it until its turn comes.
-func (w *world) offQueueNow(j *job, free bool) bool {
-	if j.offQueue || free || j.starts > 0 || j.settled != 0 && j.outcome.err == dispatch.ErrDropped {
-		return true
-	}
-	if j.via == opStream {
-		return false // it may have waited for room while others came in
-	}
-	for _, later := range w.jobs {
-		queued := later.parent == nil && later.group == nil && (w.overflow != dispatch.CallerRuns || later.room == yes)
-		if queued && later.starts > 0 && later.asked > j.asked {
-			return true
-		}
-	}
-	return false
 }
 
 // checkServed checks that something runs on the place that j lends, if there is

@@ -20,6 +20,8 @@ type watched struct {
 	cancel context.CancelCauseFunc // nil for a handler's
 	doneAt int                     // the phase in which it was seen to be done; 0: not yet
 	users  []*job                  // what was submitted with it
+	user   *userContext            // what the pool is given in its place; nil: the context itself
+	silent bool                    // it cannot say why it is done, and neither can what is derived from it
 	foreign
 }
 
@@ -32,12 +34,15 @@ type foreign struct {
 }
 
 // newContext returns one of the kinds of context that a program knows: never
-// done, done already, with a deadline, or canceled by a later step.
+// done, done already, with a deadline, canceled by a later step, or a user's own.
 func (w *world) newContext(kind byte) *watched {
 	w.mu.Lock() // jobs call this too
 	value := len(w.contexts)
 	w.mu.Unlock()
 	c := &watched{Context: context.WithValue(context.Background(), valueKey{}, value)}
+	if kind >= firstUserContext {
+		return w.watch(w.withUser(c, kind-firstUserContext))
+	}
 	switch kind % 8 {
 	case 0, 1:
 		return w.watch(c) // background, with a value
@@ -53,15 +58,28 @@ func (w *world) newContext(kind byte) *watched {
 		c.Context, c.cancel = context.WithCancelCause(c.Context)
 	}
 	if kind%2 == 1 {
-		c.foreign = foreign{make(chan struct{}), new(atomic.Int64)}
-		context.AfterFunc(c.Context, func() { close(c.done) })
+		c.makeForeign()
 	}
 	return w.watch(c)
 }
 
-// plain is what to hand to the pool: the wrapper only where it does something.
+func (c *watched) makeForeign() {
+	c.foreign = foreign{make(chan struct{}), new(atomic.Int64)}
+	context.AfterFunc(c.Context, func() { close(c.done) })
+}
+
+// inherit returns a context that was derived from c, or that the pool has given
+// to a handler whose job was submitted with c.
+func (c *watched) inherit(ctx context.Context) *watched {
+	return &watched{Context: ctx, silent: c.silent}
+}
+
+// plain is what to hand to the pool: a wrapper only where it does something.
 func (c *watched) plain() context.Context {
-	if c.foreign.done != nil {
+	switch {
+	case c.user != nil:
+		return c.user.plain()
+	case c.foreign.done != nil:
 		return c
 	}
 	return c.Context
@@ -95,6 +113,52 @@ func (c *watched) Err() error {
 	return c.Context.Err()
 }
 
+// over tells whether c is done. The context of a handler asks the caller's, which
+// may panic over the question once it is done.
+func (c *watched) over() (over bool) {
+	defer func() { over = over || recover() != nil }()
+	return c.Err() != nil
+}
+
+// tells tells whether err is why the context is done.
+func (c *watched) tells(err error) (tells bool) {
+	switch {
+	case !c.over():
+		return false
+	case c.silent:
+		return givesNoReason(err) || c.user == nil && err == c.cause()
+	case c.user != nil:
+		return err == context.Cause(c.user)
+	}
+	return err == context.Cause(c)
+}
+
+// lies tells whether the context says that it is not done, while it is.
+func (c *watched) lies() bool { return c.user != nil && c.user.habit == lying }
+
+// cause is the cause that a handler's context gives, if it can.
+func (c *watched) cause() (cause error) {
+	defer func() {
+		if recover() != nil {
+			cause = errUserPanic
+		}
+	}()
+	return context.Cause(c)
+}
+
+// kind is how Stats counts what the end of c has ended.
+func (c *watched) kind() (k kind) {
+	defer func() {
+		if recover() != nil {
+			k = canceled
+		}
+	}()
+	if errors.Is(c.Err(), context.DeadlineExceeded) {
+		return timedOut
+	}
+	return canceled
+}
+
 // AfterFunc is what the context package calls for a context that is not its own.
 func (c *watched) AfterFunc(f func()) (stop func() bool) {
 	if c.foreign.done == nil {
@@ -126,7 +190,7 @@ func (c *watched) registrations() int {
 // doneAt is the phase in which c was done, which may be this one. The caller
 // holds mu.
 func (w *world) doneAt(c *watched) int {
-	if c.doneAt == 0 && c.Err() != nil {
+	if c.doneAt == 0 && c.over() {
 		c.doneAt = w.phase
 	}
 	return c.doneAt

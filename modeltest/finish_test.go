@@ -46,6 +46,7 @@ func (w *world) finish() {
 	w.checkTotals(stats)
 	w.checkOrder()
 	w.checkGivenBack()
+	w.checkWaits()
 	w.checkLeft()
 }
 
@@ -181,6 +182,7 @@ func (w *world) checkGivenBack() {
 	}
 	for _, j := range w.jobs {
 		unrun := j.settled != 0 && j.outcome.err == dispatch.ErrStopped && j.starts == 0 && j.accepted != 0
+		unrun = unrun || j.group != nil && j.group.stopped && j.starts == 0 && j.settled == 0
 		if unrun && !given[j.id] && !w.spent && j.ctx.doneAt == 0 {
 			w.failf("%v: Stop did not give it back\n%s", j, w.list())
 		}

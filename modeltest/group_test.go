@@ -19,6 +19,15 @@ type group struct {
 	stopOnError   bool // a map is one that stops on the first error
 	stopOnSuccess bool
 
+	ahead     int  // how many inputs a stream takes at most whose outcome the loop is not done with; 0: the default
+	unordered bool // a stream yields outcomes as they come
+	channel   bool // the inputs of a stream come through a channel
+	taken     int  // inputs that a stream has taken
+	done      int  // of these, how many have an outcome that the loop is done with
+	stopped   bool // a map said that Stop had ended it
+
+	waits []waited // what calls of Wait have returned
+
 	sealed   int // the phase in which the program sealed it
 	canceled int // the phase in which the program canceled it, or broke out of a loop over it
 	reading  bool
@@ -63,9 +72,6 @@ func ids(jobs []*job) []int {
 // returns, hence the span.
 func (g *group) tripped(w *world) (from, by int) {
 	from, by = never, never
-	if g.stopOnError && w.doneAt(g.ctx) != 0 {
-		from = g.ctx.doneAt // the first item that its end decides may come before the others
-	}
 	for _, j := range g.items {
 		limit := w.runLimit(j)
 		if j.ended != 0 && j.ended <= limit {
@@ -96,6 +102,20 @@ func (g *group) tripped(w *world) (from, by int) {
 		return 0, 0
 	}
 	return from, by
+}
+
+// haltedBy tells whether err is what the handler of j is told when another item has
+// stopped g: that item's failure, or just that it has succeeded.
+func (g *group) haltedBy(err error, j *job) bool {
+	if !g.stopOnError {
+		return err == dispatch.ErrHalted
+	}
+	e, ok := err.(*dispatch.ItemError)
+	if !ok || e.Index < 0 || e.Index >= len(g.items) || g.items[e.Index] == j {
+		return false
+	}
+	other := g.items[e.Index]
+	return other.settled == 0 || other.outcome.err == e.Err
 }
 
 // tell notes one item's outcome as a reader of g was told it.
@@ -152,6 +172,14 @@ func (w *world) batchDone(g *group) bool {
 		return false
 	}
 	return !slices.ContainsFunc(g.items, func(j *job) bool { return deadline(w.decisions(j)) > w.phase })
+}
+
+// streamDone tells whether a loop over a stream has nothing left to wait for: it
+// takes inputs for as long as it may, and there are always some.
+func (w *world) streamDone(g *group) bool {
+	return g.ctx.doneAt != 0 || !slices.ContainsFunc(g.items, func(j *job) bool {
+		return j.refused == nil && deadline(w.decisions(j)) > w.phase
+	})
 }
 
 // mapDone tells whether Map should have returned: at once if its context is

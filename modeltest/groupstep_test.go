@@ -19,8 +19,8 @@ func (w *world) groupStep(s step, b body) {
 		w.join(g, b, int(s.d)%7, nil)
 		w.start(&call{name: "Map", ready: func() bool { return w.mapDone(g) }}, func() { w.mapAll(g) })
 	case opStream:
-		g := w.newGroup(opStream, w.pick(s.a))
-		w.start(&call{name: "Stream"}, func() { w.stream(g, b, int(s.d)%7, 1+int(s.d)/7%8, nil) })
+		g := w.newStream(w.pick(s.a), int(s.d)/56+int(s.b)%7*5)
+		w.start(&call{name: "Stream", ready: func() bool { return w.streamDone(g) }}, func() { w.stream(g, b, int(s.d)%7, 1+int(s.d)/7%8, nil) })
 	}
 
 	g := w.aBatch(int(s.a))
@@ -61,7 +61,10 @@ func (w *world) newBatch(c *watched, how byte) *group {
 		g.stopOnSuccess = true
 		opts = append(opts, dispatch.StopOnSuccess())
 	}
-	g.batch = w.pool.Batch(c.plain(), opts...)
+	b := w.pool.Batch(c.plain(), opts...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g.batch = b
 	return g
 }
 
@@ -107,7 +110,7 @@ func (w *world) refuseItem(j *job, err error) {
 		w.failf("%v: refused, but it ran", j)
 	case w.closed != 0 && (errors.Is(err, dispatch.ErrClosed) || errors.Is(err, dispatch.ErrSealed)):
 	case errors.Is(err, dispatch.ErrSealed) && (g.sealed != 0 || g.canceled != 0 || from != 0):
-	case errors.Is(err, dispatch.ErrSealed) && g.ctx.Err() != nil:
+	case errors.Is(err, dispatch.ErrSealed) && g.ctx.over():
 	case g.ctx.tells(err):
 	default:
 		w.failf("%v: refused for no reason", j)
@@ -139,34 +142,17 @@ func (w *world) waitBatch(g *group, c *watched) {
 	if c.tells(err) {
 		return // the wait ended, not the batch
 	}
-	failures := map[int]error{}
-	for _, e := range split(err) {
-		var item *dispatch.ItemError
-		if !errors.As(e, &item) {
-			w.fail("group %d: Wait returned %v", g.id, e)
-			return
-		}
-		failures[item.Index] = item.Err
-	}
 	for i, out := range outs {
-		w.tell(g, i, outcome{out, failures[i]}, never)
+		if out != 0 { // no job answers 0
+			w.tell(g, i, outcome{out, nil}, never)
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	g.waits = append(g.waits, waited{outs, err})
 	if len(outs) != len(g.items) {
 		w.failf("group %d: Wait returned %d outcomes of %d", g.id, len(outs), len(g.items))
 	}
-}
-
-// split undoes errors.Join.
-func split(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err != nil {
-		return []error{err}
-	}
-	return nil
 }
 
 // readAll reads g through All, in input order, and breaks after n results.
@@ -203,7 +189,7 @@ func (w *world) readResults(g *group, n int) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if g.canceled == 0 && g.ctx.Err() == nil && got != len(g.items) {
+	if g.canceled == 0 && !g.ctx.over() && got != len(g.items) {
 		if from, _ := g.tripped(w); from == 0 && w.stopped == 0 {
 			w.failf("group %d: the channel gave %d results of %d", g.id, got, len(g.items))
 		}
@@ -222,6 +208,7 @@ func (w *world) mapAll(g *group) {
 		if len(outs) != len(g.items) {
 			w.fail("group %d: Map returned %d outputs of %d", g.id, len(outs), len(g.items))
 		}
+	case len(g.items) == 0 && g.ctx.tells(err):
 	case errors.As(err, &item) && g.ctx.tells(item.Err):
 	case errors.As(err, &item):
 		w.tell(g, item.Index, outcome{0, item.Err}, never)
@@ -234,90 +221,11 @@ func (w *world) mapAll(g *group) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	g.stopped = item != nil && item.Err == dispatch.ErrStopped
 	for _, j := range g.items {
 		j.over = true
-		if j.running && g.ctx.Err() == nil && w.stopped == 0 && !w.stray(j) {
+		if j.running && !g.ctx.over() && !w.stray(j) {
 			w.failf("%v: it runs, though its Map has returned", j)
 		}
-	}
-}
-
-// checkEndOfStream checks that a stream that says that the pool is closed has
-// given the outcomes of the jobs that had been accepted before.
-func (w *world) checkEndOfStream(g *group, next int, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, j := range g.items[next:] {
-		if j.starts > 0 && g.ctx.Err() == nil && w.stoppedAt() == 0 {
-			w.failf("%v: it ran, and its stream ended with %v before giving its outcome", j, err)
-		}
-	}
-}
-
-// endStream notes that g cancels what it has not yielded.
-func (w *world) endStream(g *group) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if g.canceled == 0 {
-		g.canceled = w.phase
-	}
-}
-
-// stream runs n jobs through Stream and breaks after some of them.
-func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
-	returned := false
-	ins := func(yield func(int) bool) {
-		for range n {
-			if returned {
-				w.fail("group %d: Stream asked for an input after it had returned", g.id)
-			}
-			j := w.join(g, b.sibling(len(g.items)), 1, parent)[0]
-			if parent != nil {
-				w.mu.Lock()
-				parent.waiting = append(parent.waiting, j)
-				w.mu.Unlock()
-			}
-			if !yield(j.id) {
-				return
-			}
-		}
-	}
-	next := 0
-	var last outcome
-	ended, twice := false, false // last says why it ends; so it did before
-	for v, err := range w.pool.Stream(g.ctx.plain(), ins) {
-		ends := g.ctx.tells(err) || errors.Is(err, dispatch.ErrClosed) && w.closedNow()
-		if ended {
-			// Stop may have ended the item before the context of the job that
-			// streams, with the same error: then that was the item's outcome.
-			// The context is done by now, so what comes next is the end.
-			if twice || !ends || !errors.Is(last.err, dispatch.ErrStopped) {
-				w.fail("group %d: Stream went on after it had said why it ends", g.id)
-			}
-			w.tell(g, next, last, never)
-			next++
-			twice = true
-		}
-		last = outcome{v, err}
-		if ended = ends; ended {
-			w.checkEndOfStream(g, next, err)
-			w.endStream(g)
-			continue
-		}
-		w.tell(g, next, outcome{v, err}, never)
-		if next++; next == breakAfter {
-			w.endStream(g) // before the loop breaks off
-			break
-		}
-	}
-	returned = true
-	w.endStream(g)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, j := range g.items {
-		j.over = true
-	}
-	if next != n && next != breakAfter && !ended && g.ctx.Err() == nil && w.closed == 0 {
-		w.failf("group %d: Stream gave %d results of %d", g.id, next, n)
 	}
 }

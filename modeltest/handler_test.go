@@ -16,7 +16,11 @@ func (w *world) handle(ctx context.Context, id int) (int, error) {
 	defer w.leave(j)
 
 	gaveUp := false
-	switch j.body.manner {
+	manner := j.body.manner
+	if manner == polls && j.ctx.silent {
+		manner = watches // to ask the context would be to panic
+	}
+	switch manner {
 	case sleeps:
 		time.Sleep(ticks(j.body.ticks))
 	case watches:
@@ -69,8 +73,8 @@ func (w *world) enter(ctx context.Context, id int) *job {
 	j.starts, j.order, j.running = j.starts+1, w.order, true
 	j.started, j.startTime = w.phase, w.now()
 	j.onLoan = j.parent != nil && (j.parent.lending || j.parent.lent == w.phase)
-	if j.body.manner != sleeps && j.body.manner != polls {
-		j.handed = &watched{Context: ctx}
+	if j.body.manner != sleeps && (j.body.manner != polls || j.ctx.silent) {
+		j.handed = j.ctx.inherit(ctx)
 		w.contexts = append(w.contexts, j.handed)
 	}
 
@@ -88,10 +92,11 @@ func (w *world) enter(ctx context.Context, id int) *job {
 	case ctx.Value(valueKey{}) != j.value:
 		w.failf("%v: its context carries %v, not %v", j, ctx.Value(valueKey{}), j.value)
 	}
-	if theirs, ok := j.ctx.Deadline(); ok && (!hasDeadline || deadline.After(theirs)) {
+	theirs, ok := j.ctx.plain().Deadline()
+	if ok && (!hasDeadline || deadline.After(theirs)) {
 		w.failf("%v: its context does not carry the caller's deadline", j)
 	}
-	if theirs, ok := j.ctx.Deadline(); hasDeadline && deadline.Before(w.ownDeadline(j)) && (!ok || deadline.Before(theirs)) {
+	if hasDeadline && deadline.Before(w.ownDeadline(j)) && (!ok || deadline.Before(theirs)) {
 		w.failf("%v: its context's deadline is too early", j)
 	}
 	w.checkLimit(j)
@@ -172,7 +177,7 @@ func (w *world) act(ctx context.Context, j *job) {
 	case 2:
 		w.resize(1 + seed/7%4)
 	case 3:
-		if err := w.pool.Wait(ctx); err != dispatch.ErrInsideJob && ctx.Err() == nil {
+		if err := w.pool.Wait(ctx); err != dispatch.ErrInsideJob && !j.handed.over() {
 			w.fail("%v: Wait inside a job returned %v", j, err)
 		}
 	case 4:

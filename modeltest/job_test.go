@@ -45,7 +45,6 @@ type job struct {
 	waiting    []*job   // for which jobs
 	interrupts int      // of its Worker, while it ran
 	onLoan     bool     // started while its parent waited
-	offQueue   bool     // it takes no place in the queue any more
 
 	// The outcome.
 	future     *dispatch.Future[int]
@@ -93,9 +92,9 @@ func (j *job) String() string {
 	return s
 }
 
-// item tells whether j is an item of a batch or a map, which may get its
-// outcome when its handler returns. Items of a stream are single jobs.
-func (j *job) item() bool { return j.group != nil && j.via != opStream }
+// item tells whether j is an item of a batch, a map or a stream, which gets its
+// outcome when its handler returns.
+func (j *job) item() bool { return j.group != nil }
 
 // followed and polled are how the model learns of a future's outcome; some
 // are not looked at before the end, but only where their end is no surprise.
@@ -141,7 +140,7 @@ func (w *world) refuse(j *job, err error) {
 		if j.via != opTrySubmit && w.overflow != dispatch.Reject && !(w.overflow == dispatch.DropOldest && w.queue == 0) {
 			w.failf("%v: refused against the policy", j)
 		}
-	case j.ctx.Err() != nil:
+	case j.ctx.over():
 		if !j.ctx.tells(err) {
 			w.failf("%v: refused with another error than the context's cause", j)
 		}
@@ -158,7 +157,7 @@ func (w *world) accept(j *job, f *dispatch.Future[int]) {
 	if w.closed != 0 && w.closed < j.asked {
 		w.failf("%v: accepted after the pool was closed in phase %d", j, w.closed)
 	}
-	if c := j.ctx; c.doneAt != 0 && c.doneAt < j.asked {
+	if c := j.ctx; c.doneAt != 0 && c.doneAt < j.asked && !c.lies() {
 		w.failf("%v: accepted though its context was done", j)
 	}
 	if j.room == no && (j.via == opTrySubmit || w.overflow == dispatch.Reject) {
@@ -192,8 +191,8 @@ func (w *world) pending(j *job) answerTo {
 		return no
 	case first(ds) <= w.phase || w.hidden(j) && j.group != nil || j.indirect:
 		return unknown
-	case j.via == opStream && w.closed != 0:
-		return unknown // it may not have been accepted before the end
+	case j.via == opStream && w.closed != 0 && j.accepted == 0:
+		return unknown // it may have been taken and refused
 	default:
 		return yes
 	}

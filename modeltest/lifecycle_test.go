@@ -58,6 +58,24 @@ func (w *world) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.givenBack = append(w.givenBack, unrun...)
+	w.checkUnrun(unrun)
+}
+
+// checkUnrun checks the order of what one call of Stop gave back: single jobs in
+// the order in which they were accepted, then items.
+func (w *world) checkUnrun(unrun []int) {
+	for i, id := range unrun {
+		j := w.jobs[id]
+		for _, before := range unrun[:i] {
+			b := w.jobs[before]
+			switch {
+			case b.group != nil && j.group == nil:
+				w.failf("Stop gave back an item before a single job:\n%v\n%v", b, j)
+			case b.group == nil && j.group == nil && j.accepted != 0 && j.accepted < b.asked:
+				w.failf("Stop gave back in the wrong order:\n%v\n%v", b, j)
+			}
+		}
+	}
 }
 
 // spend notes that a Shutdown has become Stop.

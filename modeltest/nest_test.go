@@ -15,7 +15,7 @@ func (w *world) nest(ctx context.Context, j *job) {
 	if seed%5 == 4 {
 		derived, cancel := context.WithTimeout(ctx, ticks(1+seed/5%4))
 		defer cancel()
-		c = w.watch(&watched{Context: derived})
+		c = w.watch(j.handed.inherit(derived))
 	}
 	fan := 1 + seed/16%3
 	switch seed % 9 {
@@ -35,7 +35,7 @@ func (w *world) nest(ctx context.Context, j *job) {
 		children := w.join(g, j.body.child(0), fan, j)
 		w.lend(j, children, func() { w.mapAll(g) })
 	case 5:
-		g := w.newGroup(opStream, c)
+		g := w.newStream(c, seed/9)
 		w.lend(j, nil, func() { w.stream(g, j.body.child(0), fan, fan+1, j) })
 	case 6:
 		child := w.newJob(opProcess, c, j.body.child(0), j)

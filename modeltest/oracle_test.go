@@ -37,40 +37,45 @@ type decision struct {
 	want func(o outcome) bool
 	ends bool // it ends a run from outside: the handler is to be told through its context
 	told bool // ... in phase from
+	only bool // ... and that is all: the outcome is the handler's
+
+	cause func(err error) bool // what the handler is told; nil: an error that want accepts
 
 	unseen bool // the model does not know whether it has happened, nor when
 }
 
-// decisions lists what has happened so far that may decide j's outcome. What
-// ends a running item of a batch may be told when its handler returns; its
-// decisions have a span.
+// decisions lists what has happened so far that may decide j's outcome. An item of
+// a group that runs gets its outcome when its handler returns, and it is what the
+// handler makes of it: what ends the group only tells the handler, unless that is
+// past its limit, has given up, or may be a stray.
 func (w *world) decisions(j *job) []decision {
 	var ds []decision
-	tell := func(from, by int, k kind, why string, want func(outcome) bool) {
+	limit := w.runLimit(j)
+	late := limit < j.ended // what the handler returns is dropped
+	atLimit := j.ended != 0 && limit <= j.ended
+	tell := func(from, by int, k kind, why string, want func(outcome) bool) *decision {
 		from = max(from, j.asked)
 		d := decision{from: from, by: max(from, by), kind: k, why: why, want: want, ends: true, told: from == by}
 		if j.item() && j.starts > 0 && j.started <= d.by {
-			if j.ended == 0 {
+			d.only = from != limit && !atLimit && !j.gaveUp && !w.pastGrace(j, from)
+			if d.by = max(d.by, j.ended); j.ended == 0 {
 				d.by = never
-			} else {
-				d.by = max(d.by, j.ended)
 			}
 		}
 		ds = append(ds, d)
+		return &ds[len(ds)-1]
 	}
 
-	late := false // past a limit: what the handler returns is dropped
 	if j.timed() {
-		if at := w.phaseOf(j.askedTime + j.limit); at != never {
+		if at := w.phaseOf(w.limitAt(j, j.askedTime+j.limit)); at != never {
 			tell(at, at, timedOut, "ProcessTimed", isTimeout(j.limit))
 		}
 	}
-	if at := w.runLimit(j); at != never {
-		tell(at, at, timedOut, "WithJobTimeout", isTimeout(ticks(w.jobTimeout)))
-		late = at < j.ended
+	if limit != never {
+		tell(limit, limit, timedOut, "WithJobTimeout", isTimeout(ticks(w.jobTimeout)))
 	}
 	if c := j.ctx; w.doneAt(c) != 0 {
-		tell(c.doneAt, c.doneAt, kindOf(c), "context", func(o outcome) bool { return c.tells(o.err) })
+		tell(c.doneAt, c.doneAt, c.kind(), "context", func(o outcome) bool { return c.tells(o.err) })
 	}
 	if j.canceledAt != 0 {
 		tell(j.canceledAt, j.canceledAt, canceled, "Cancel", isError(context.Canceled))
@@ -83,11 +88,16 @@ func (w *world) decisions(j *job) []decision {
 			tell(g.canceled, g.canceled, canceled, g.via.String(), isError(context.Canceled))
 		}
 		if from, by := g.tripped(w); from != 0 {
-			tell(from, by, canceled, "the batch's stop", isError(context.Canceled))
+			stop := tell(from, by, canceled, "the batch's stop", func(o outcome) bool { return o.err == dispatch.ErrHalted })
+			stop.cause = func(err error) bool { return g.haltedBy(err, j) }
 		}
 	}
-	if j.ended != 0 && !late && !j.gaveUp {
+	switch {
+	case j.ended == 0 || late:
+	case !j.gaveUp:
 		ds = append(ds, j.own())
+	case j.ctx.silent: // the pool may not know yet that the context is done, which nobody tells
+		ds = append(ds, decision{from: j.ended, by: j.ended, kind: failed, why: "handler", want: func(o outcome) bool { return givesNoReason(o.err) }})
 	}
 	if j.starts == 0 {
 		ds = w.withoutRun(j, ds)
@@ -101,7 +111,34 @@ func (w *world) runLimit(j *job) int {
 	if w.jobTimeout == 0 || j.starts == 0 {
 		return never
 	}
-	return w.phaseOf(j.startTime + ticks(w.jobTimeout))
+	return w.phaseOf(w.limitAt(j, j.startTime+ticks(w.jobTimeout)))
+}
+
+// limitAt is when a limit of j is over that ends at the time at: the deadline of the
+// caller's context goes first, also if the context does not end at it.
+func (w *world) limitAt(j *job, at time.Duration) time.Duration {
+	if theirs, ok := j.ctx.plain().Deadline(); ok && theirs.Sub(w.epoch) == at && at > j.askedTime {
+		return at + tick
+	}
+	return at
+}
+
+// pastGrace tells whether the handler of j may have been written off since something
+// ended it in phase from.
+func (w *world) pastGrace(j *job, from int) bool {
+	end := w.now()
+	if j.ended != 0 {
+		end = w.clock[j.ended]
+	}
+	return w.strays > 0 && end >= w.clock[max(from, j.started)]+ticks(w.grace)
+}
+
+// causes tells whether the decision explains the cause that a handler is told.
+func (d *decision) causes(err error) bool {
+	if d.cause != nil {
+		return d.cause(err)
+	}
+	return d.want(outcome{err: err})
 }
 
 // own is the decision of j's handler itself.
@@ -140,7 +177,7 @@ func (w *world) verdict(j *job) (decision, error) {
 	ds := w.decisions(j)
 	last := deadline(ds)
 	for _, d := range ds {
-		if d.from <= last && d.from <= j.settled && j.settled <= max(last, j.since) && d.want(j.outcome) {
+		if !d.only && d.from <= last && d.from <= j.settled && j.settled <= max(last, j.since) && d.want(j.outcome) {
 			return d, nil
 		}
 	}
@@ -157,7 +194,7 @@ func (w *world) possible(j *job) []decision {
 	last := deadline(ds)
 	n := 0
 	for _, d := range ds {
-		if d.from <= last {
+		if !d.only && d.from <= last {
 			ds[n] = d
 			n++
 		}
@@ -169,7 +206,9 @@ func (w *world) possible(j *job) []decision {
 func deadline(ds []decision) int {
 	last := never
 	for _, d := range ds {
-		last = min(last, d.by)
+		if !d.only {
+			last = min(last, d.by)
+		}
 	}
 	return last
 }
@@ -179,23 +218,11 @@ func deadline(ds []decision) int {
 func first(ds []decision) int {
 	at := never
 	for _, d := range ds {
-		if !d.unseen {
+		if !d.unseen && !d.only {
 			at = min(at, d.from)
 		}
 	}
 	return at
-}
-
-// tells tells whether err is why the context is done.
-func (c *watched) tells(err error) bool {
-	return c.Err() != nil && err == context.Cause(c)
-}
-
-func kindOf(c *watched) kind {
-	if errors.Is(c.Err(), context.DeadlineExceeded) {
-		return timedOut
-	}
-	return canceled
 }
 
 func isError(want error) func(outcome) bool {

@@ -14,8 +14,7 @@ func (w *world) roomNow() answerTo {
 
 // room tells whether the pool has a place free, once nothing moves: it takes
 // as many single jobs as there are idle workers, and a queue on top of that. A
-// job that was ended in the queue may keep its place there until its turn
-// comes, and a handler may run on a worker or on top of them.
+// handler may run on a worker or on top of them.
 func (w *world) room() answerTo {
 	if w.limit == dispatch.Unlimited {
 		return yes
@@ -29,7 +28,7 @@ func (w *world) room() answerTo {
 			if !extra {
 				running.least++
 			}
-		case j.item() || j.refused != nil || j.offQueue:
+		case j.item() || w.pending(j) == no:
 		case w.pending(j) == yes && j.counted():
 			queued.least++
 			queued.most++

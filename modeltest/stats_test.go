@@ -13,8 +13,7 @@ func (w *world) checkStats(s dispatch.Stats) {
 		switch {
 		case j.running:
 			running++
-			past = past || deadline(w.decisions(j)) <= w.phase || j.settled != 0
-			past = past || j.item() && first(w.decisions(j)) <= w.phase
+			past = past || !j.item() && (deadline(w.decisions(j)) <= w.phase || j.settled != 0)
 		case w.pending(j) == yes && j.counted():
 			queued++
 		case w.pending(j) != no:
@@ -94,7 +93,8 @@ func (w *world) checkTotals(s dispatch.Stats) {
 		default:
 			perhaps++ // Process, Map and Stream do not tell
 		}
-		if d, err := w.verdict(j); j.settled != 0 && err == nil && known && (j.via != opMap || d.kind == succeeded) {
+		vague := j.ctx.silent && j.settled != 0 && givesNoReason(j.outcome.err)
+		if d, err := w.verdict(j); !vague && j.settled != 0 && err == nil && known && (j.via != opMap || d.kind == succeeded) {
 			sure[d.kind]++
 			continue
 		}

@@ -111,11 +111,11 @@ func (f *forest) join(ctx context.Context, how int, children []node) (int, error
 		return total(outs), err
 	case 5:
 		total := 0
-		for n, err := range f.pool.Stream(ctx, slices.Values(children)) {
-			if err != nil {
-				return 0, err
+		for r := range f.pool.Stream(ctx, slices.Values(children)) {
+			if r.Err != nil {
+				return 0, r.Err
 			}
-			total += n
+			total += r.Out
 		}
 		return total, nil
 	}

@@ -3,6 +3,7 @@ package modeltest
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -125,9 +126,10 @@ func (p *pieces) run() {
 		adders.Wait() // readers seal
 	}
 	reports := make([]report, 5) // of two loops over All, two Waits, and the channel
+	var common [2]error          // of the Waits
 	for i := range 2 {
 		readers.Go(func() { reports[i] = p.readAll() })
-		readers.Go(func() { reports[2+i] = p.wait() })
+		readers.Go(func() { reports[2+i], common[i] = p.wait() })
 	}
 	if when == 2 {
 		results <- p.batch.Results()
@@ -141,7 +143,7 @@ func (p *pieces) run() {
 	close(p.over)
 	others.Wait()
 	require.NoError(p.t, p.pool.Close())
-	p.check(reports, when < 3)
+	p.check(reports, common, when < 3)
 	p.cancel(nil)
 }
 
@@ -239,24 +241,51 @@ func (p *pieces) readAll() report {
 	return r
 }
 
-// wait reports no inputs: Wait does not give them.
-func (p *pieces) wait() report {
+// wait reports no inputs, and no errors that items have in common: Wait does not
+// give them item by item. It returns the error that they have in common.
+func (p *pieces) wait() (r report, common error) {
 	outs, err := p.batch.Wait(context.Background())
-	r := report{}
+	r = report{}
 	for i, out := range outs {
 		r[i] = dispatch.Result[int, int]{Index: i, Out: out}
 	}
 	for _, e := range split(err) {
-		item, ok := errors.AsType[*dispatch.ItemError](e)
-		if !ok || item.Index >= len(outs) {
-			p.t.Errorf("Wait returned %v", e)
+		item, ok := e.(*dispatch.ItemError)
+		switch {
+		case !ok && common == nil:
+			common = e
+			continue
+		case !ok || item.Index >= len(outs):
+			p.t.Errorf("Wait returned %v", err)
 			continue
 		}
 		res := r[item.Index]
 		res.Err = item.Err
 		r[item.Index] = res
 	}
-	return r
+	return r, common
+}
+
+// checkCommon checks what Wait says of the items that have an error in common.
+func (p *pieces) checkCommon(all, waited report, common error) {
+	var shared error
+	for i, res := range all {
+		if own := res.Err == bodyError(res.In); res.Err == nil || own {
+			continue
+		}
+		if waited[i].Err != nil {
+			p.t.Errorf("item %d has failed, Wait said, and its outcome is %+v", i, res)
+		}
+		if res.Err != dispatch.ErrHalted {
+			shared = res.Err
+		}
+		res.Err = nil
+		all[i] = res
+	}
+	if shared != common {
+		p.t.Errorf("Wait returned the common error %v: expected %v", common, shared)
+	}
+	p.checkSame(all, waited)
 }
 
 func (p *pieces) receive(results <-chan dispatch.Result[int, int]) report {
@@ -268,7 +297,7 @@ func (p *pieces) receive(results <-chan dispatch.Result[int, int]) report {
 }
 
 // check holds the reports against each other and against what ran.
-func (p *pieces) check(reports []report, received bool) {
+func (p *pieces) check(reports []report, common [2]error, received bool) {
 	all := reports[0]
 	n, failures := 0, 0
 	for _, k := range p.added {
@@ -284,8 +313,11 @@ func (p *pieces) check(reports []report, received bool) {
 		p.checkItem(res)
 	}
 	p.checkInputs(inputs)
+	p.checkSame(all, reports[1])
+	for i, err := range common {
+		p.checkCommon(maps.Clone(all), reports[2+i], err)
+	}
 	for _, r := range reports[1:4] {
-		p.checkSame(all, r)
 		if len(r) != n || len(all) != n {
 			p.t.Errorf("%d and %d outcomes of %d items", len(all), len(r), n)
 		}
@@ -314,7 +346,9 @@ func (p *pieces) checkItem(res dispatch.Result[int, int]) {
 	case err == bodyError(res.In):
 		legal = ran && (p.middle == middleFailure || p.middle == middleSuccess)
 	case err == context.Canceled:
-		legal = p.middle == middleFailure || p.middle == middleSuccess || p.middle == middleCancel
+		legal = p.middle == middleCancel
+	case err == dispatch.ErrHalted:
+		legal = p.middle == middleFailure || p.middle == middleSuccess
 	case err == errCause:
 		legal = p.middle == middleContext
 	case err == dispatch.ErrStopped:

@@ -1,4 +1,4 @@
-// Thumbs makes thumbnails of the pictures in a folder.
+// Thumbs makes thumbnails of the pictures in a folder, and a page to look at them.
 //
 //	go run ./examples/thumbs                       # of samples that it draws itself
 //	go run ./examples/thumbs -in DIR -out DIR -size 200
@@ -7,69 +7,113 @@
 // every picture, without a lock, and hands in what it counted when the pool
 // closes it. A batch gives the results in the order of the names, whichever
 // worker is first, and a picture that cannot be read stops nobody.
+//
+// The exit status is
+//
+//	0         all thumbnails were made
+//	1         a picture failed, or a folder
+//	2         the command line is wrong
+//	130, 143  ended by Ctrl-C, by SIGTERM
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/words"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "thumbs:", err)
-		os.Exit(1)
-	}
+	cli.Main("thumbs", run)
+}
+
+const synopsis = `Usage: thumbs [-in DIR] [-out DIR] [-size PIXELS] [-workers N]
+
+Makes thumbnails of the .jpg, .jpeg and .png files in a folder, and an
+index.html to look at them.`
+
+// options is what the command line says.
+type options struct {
+	in, out       string
+	size, workers int
 }
 
 // run is the whole program.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
-	fs := flag.NewFlagSet("thumbs", flag.ContinueOnError)
-	in := fs.String("in", "", "the `folder` of the pictures (default: samples drawn on the spot)")
-	out := fs.String("out", "", "the `folder` for the thumbnails (default: one that is removed at the end)")
-	size := fs.Int("size", 160, "longest side of a thumbnail, in `pixels`")
-	workers := fs.Int("workers", runtime.GOMAXPROCS(0), "how `many` pictures are worked on at once")
-	if err := fs.Parse(args); err != nil {
+func run(ctx context.Context, args []string, std cli.Streams) error {
+	opts := options{size: 160, workers: runtime.GOMAXPROCS(0)}
+	flags := cli.NewFlags("thumbs", synopsis)
+	flags.Dir(&opts.in, "in", "the `folder` of the pictures (default: samples drawn on the spot)")
+	flags.StringVar(&opts.out, "out", "", "the `folder` for the thumbnails (default: a new one among the temporary files)")
+	flags.Count(&opts.size, 1, "size", "longest side of a thumbnail, in `pixels`")
+	flags.Count(&opts.workers, 1, "workers", "how `many` pictures are worked on at once; the default is one for each processor")
+	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
-	if *size < 1 {
-		return fmt.Errorf("invalid value %d for flag -size: must be 1 or more", *size)
+	if err := opts.makeFolders(); err != nil {
+		return err
 	}
-
-	scratch, err := os.MkdirTemp("", "thumbs")
+	pictures, err := findPictures(opts.in)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
-	if *in == "" {
-		*in = filepath.Join(scratch, "in")
-		if err := drawSamples(*in, 24); err != nil {
+	return makeThumbs(ctx, pictures, opts, std)
+}
+
+// makeFolders makes the folders that are not there, with samples where no pictures
+// are named. It refuses to write among the originals, and over a page that is not
+// its own.
+func (o *options) makeFolders() (err error) {
+	if o.out == "" {
+		o.out, err = os.MkdirTemp("", "thumbs-")
+	} else {
+		err = os.MkdirAll(o.out, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	if o.in == "" {
+		o.in = filepath.Join(o.out, "samples")
+		if err := drawSamples(o.in, 24); err != nil {
 			return err
 		}
 	}
-	if *out == "" {
-		*out = filepath.Join(scratch, "out")
-	}
-	if err := os.MkdirAll(*out, 0o755); err != nil {
-		return err
-	}
-	pictures, err := findPictures(*in)
+	same, err := sameFolder(o.in, o.out)
 	if err != nil {
 		return err
 	}
-	return makeThumbs(ctx, pictures, *out, *size, *workers, stdout)
+	if same {
+		return cli.Wrong("-in and -out are one folder, %q: the thumbnails need one of their own", o.out)
+	}
+	switch own, err := isOwnPage(o.out); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !own:
+		return cli.Wrong("-out %q has an %s that is not of this program", o.out, pageName)
+	}
+	return nil
+}
+
+func sameFolder(a, b string) (bool, error) {
+	infoA, err := os.Stat(a)
+	if err != nil {
+		return false, err
+	}
+	infoB, err := os.Stat(b)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(infoA, infoB), nil
 }
 
 // findPictures returns the paths of the pictures in dir, in the order of their names.
@@ -87,30 +131,39 @@ func findPictures(dir string) ([]string, error) {
 	return pictures, nil
 }
 
-// makeThumbs makes the thumbnails on a pool and says what became of each.
-func makeThumbs(ctx context.Context, pictures []string, out string, size, workers int, stdout io.Writer) error {
+// makeThumbs makes the thumbnails on a pool, says what became of each, and writes
+// the page.
+func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.Streams) error {
 	var work workReport
 	pool, err := dispatch.NewWorkers(func(context.Context) (dispatch.Worker[string, thumb], error) {
-		return newThumbnailer(out, size, &work), nil
-	}, dispatch.WithName("thumbs"), dispatch.WithWorkers(workers))
+		return newThumbnailer(opts.out, opts.size, &work), nil
+	},
+		dispatch.WithName("thumbs"),
+		dispatch.WithWorkers(opts.workers),
+	)
 	if err != nil {
 		return err
 	}
 	defer pool.Close() // for the way out by an error; a second Close does nothing
 
 	batch := pool.Batch(ctx)
-	if err := batch.Add(pictures...); err != nil {
+	if err := batch.Add(pictures...); ctx.Err() != nil {
+		return context.Cause(ctx)
+	} else if err != nil {
 		return err
 	}
+	var made []thumb
 	failed := 0
 	for r := range batch.All() {
 		name := filepath.Base(r.In)
-		if r.Err != nil {
+		switch {
+		case r.Err == nil:
+			made = append(made, r.Out)
+			fmt.Fprintf(std.Out, "%s: %v -> %v, %d bytes\n", name, r.Out.From, r.Out.To, r.Out.Bytes)
+		case ctx.Err() == nil || !errors.Is(r.Err, context.Cause(ctx)):
 			failed++
-			fmt.Fprintf(stdout, "%s: %v\n", name, r.Err)
-			continue
+			fmt.Fprintf(std.Out, "%s: %v\n", name, r.Err)
 		}
-		fmt.Fprintf(stdout, "%s: %v -> %v, %d bytes\n", name, r.Out.from, r.Out.to, r.Out.bytes)
 	}
 
 	// The workers hand in their counts when they are closed, so the report is
@@ -118,12 +171,17 @@ func makeThumbs(ctx context.Context, pictures []string, out string, size, worker
 	if err := pool.Close(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d thumbnails made, by each worker: %v\n", len(pictures)-failed, work.perWorker)
+	fmt.Fprintf(std.Out, "%s made, by each worker: %v\n", words.Count(len(made), "thumbnail"), work.perWorker)
+	page, err := writePage(opts.out, made)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(std.Out, "look at", page)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d pictures failed", failed, len(pictures))
+		return fmt.Errorf("%d of %s failed", failed, words.Count(len(pictures), "picture"))
 	}
 	return nil
 }

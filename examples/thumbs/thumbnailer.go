@@ -11,16 +11,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/image/draw"
 )
 
-// A thumb says what a thumbnail was made from.
+// A thumb is a thumbnail that was made.
 type thumb struct {
-	from, to image.Point
-	bytes    int
+	Original string // path of the picture
+	Name     string // of its file
+	From, To image.Point
+	Bytes    int
 }
 
 // A thumbnailer is a worker of the pool. Only one job at a time is in it, so
@@ -62,13 +63,13 @@ func (t *thumbnailer) Process(ctx context.Context, name string) (thumb, error) {
 	if err := jpeg.Encode(&t.encoded, scaled, nil); err != nil {
 		return thumb{}, err
 	}
-	base := filepath.Base(name)
-	target := filepath.Join(t.out, strings.TrimSuffix(base, filepath.Ext(base))+".jpg")
-	if err := os.WriteFile(target, t.encoded.Bytes(), 0o644); err != nil {
+	// The whole name, so that a.png and a.jpg do not meet.
+	target := filepath.Base(name) + ".jpg"
+	if err := os.WriteFile(filepath.Join(t.out, target), t.encoded.Bytes(), 0o644); err != nil {
 		return thumb{}, err
 	}
 	t.made++
-	return thumb{from: from, to: to, bytes: t.encoded.Len()}, nil
+	return thumb{Original: name, Name: target, From: from, To: to, Bytes: t.encoded.Len()}, nil
 }
 
 // Close is called once by the pool, after the worker's last job.

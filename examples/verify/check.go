@@ -2,46 +2,40 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"strings"
 	"time"
 
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/modcache"
 )
 
-// A result is an archive with its hash, or with the reason why it is not good.
-type result = dispatch.Result[archive, string]
+// A result is a zip with its hash, or with the reason why it is not good.
+type result = dispatch.Result[modcache.Zip, string]
 
-// errNoHash is the error of a zip that cannot be told good or bad, because
-// there is nothing to compare it with.
-var errNoHash = errors.New("no .ziphash file to compare with")
-
-// A checker compares archives with their stored hashes.
+// A checker checks zips on a pool.
 type checker struct {
-	hash    func(ctx context.Context, path string) (string, error)
-	timeout time.Duration // limit on one archive; zero for none
+	check   dispatch.Handler[modcache.Zip, string]
+	timeout time.Duration // limit on one zip; zero for none
 }
 
-// all checks the archives on a pool of its own and calls each with every result,
-// one call after another, in the order in which they are ready. When ctx ends,
-// the archives that are not done get its cause as their error. No goroutine is
-// left when all returns.
-func (c checker) all(ctx context.Context, workers int, archives []archive, each func(result)) error {
-	opts := []dispatch.Option{dispatch.WithName("verify"), dispatch.WithWorkers(workers)}
-	if c.timeout > 0 {
-		opts = append(opts, dispatch.WithJobTimeout(c.timeout))
-	}
-	pool, err := dispatch.New(c.one, opts...)
+// all checks the zips on a pool of its own and calls each with every result, one
+// call after another, in the order in which they are ready. When ctx ends, the
+// zips that are not done get its cause as their error. No goroutine is left when
+// all returns.
+func (c checker) all(ctx context.Context, workers int, zips []modcache.Zip, each func(result)) error {
+	pool, err := dispatch.New(c.check,
+		dispatch.WithName("verify"),
+		dispatch.WithWorkers(workers),
+		dispatch.WithJobTimeout(c.timeout),
+	)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 
 	batch := pool.Batch(ctx)
-	if err := batch.Add(archives...); err != nil {
+	if err := batch.Add(zips...); ctx.Err() != nil {
+		return context.Cause(ctx)
+	} else if err != nil {
 		return err
 	}
 	batch.Close()
@@ -49,38 +43,4 @@ func (c checker) all(ctx context.Context, workers int, archives []archive, each 
 		each(r)
 	}
 	return nil
-}
-
-// one is the pool's handler: it hashes an archive and returns the hash, with an
-// error unless it is the stored one.
-func (c checker) one(ctx context.Context, a archive) (string, error) {
-	want, err := storedHash(a)
-	if err != nil {
-		return "", err
-	}
-	got, err := c.hash(ctx, a.path)
-	if err != nil {
-		return "", err
-	}
-	if got != want {
-		return got, fmt.Errorf("its hash is %s, the stored one is %s", got, want)
-	}
-	return got, nil
-}
-
-// storedHash reads the hash that Go stored beside the zip. A .ziphash file with
-// anything else in it is damaged, which is not the same as missing.
-func storedHash(a archive) (string, error) {
-	data, err := os.ReadFile(a.hashFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", errNoHash
-	}
-	if err != nil {
-		return "", err
-	}
-	hash := strings.TrimSpace(string(data))
-	if !strings.HasPrefix(hash, "h1:") {
-		return "", errors.New("its .ziphash file holds no h1: hash")
-	}
-	return hash, nil
 }

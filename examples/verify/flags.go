@@ -1,14 +1,16 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"runtime"
-	"strconv"
 	"time"
+
+	"example.com/dispatch/examples/internal/cli"
 )
+
+const synopsis = `Usage: verify [-dir DIR] [-workers N] [-timeout TIME] [-compare]
+
+Checks that the Go module cache still holds what Go downloaded: every zip is
+hashed again and compared with its stored hash.`
 
 // options is what the command line says.
 type options struct {
@@ -18,44 +20,12 @@ type options struct {
 	compare bool          // measure the speed-up over one worker
 }
 
-// parseFlags reads the command line. When it returns an error it has already
-// told the user about it on stderr.
-func parseFlags(args []string, stderr io.Writer) (options, error) {
+func parseFlags(args []string, std cli.Streams) (options, error) {
 	opts := options{workers: runtime.GOMAXPROCS(0)}
-	fs := flag.NewFlagSet("verify", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Func("dir", "the module cache to check, a `folder` (default: what go env GOMODCACHE says)", func(s string) error {
-		if s == "" {
-			return errors.New("must name a folder")
-		}
-		opts.dir = s
-		return nil
-	})
-	fs.Func("workers", "how many zips are hashed at once, a `number` (default: one for each processor)", func(s string) error {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return errors.New("must be a whole number, 1 or more")
-		}
-		opts.workers = n
-		return nil
-	})
-	fs.Func("timeout", "limit on the hashing of one zip, a `duration` (default: none)", func(s string) error {
-		d, err := time.ParseDuration(s)
-		if err != nil || d <= 0 {
-			return errors.New("must be a duration above zero, such as 30s")
-		}
-		opts.timeout = d
-		return nil
-	})
+	fs := cli.NewFlags("verify", synopsis)
+	fs.Dir(&opts.dir, "dir", "the module cache to check, a `folder` (default: what go env GOMODCACHE says)")
+	fs.Count(&opts.workers, 1, "workers", "how `many` zips are hashed at once; the default is one for each processor")
+	fs.Time(&opts.timeout, "timeout", "limit on the hashing of one zip, a `duration` (default: none)")
 	fs.BoolVar(&opts.compare, "compare", false, "also measure the speed-up over one worker")
-	if err := fs.Parse(args); err != nil {
-		return options{}, err
-	}
-	if fs.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
-		fmt.Fprintln(stderr, "verify:", err)
-		fs.Usage()
-		return options{}, err
-	}
-	return opts, nil
+	return opts, fs.Parse(args, std)
 }

@@ -63,9 +63,9 @@ func TestEveryVerbOfAPoolWorksOverTheFleet(t *testing.T) {
 	require.Equal(t, 20, seen)
 
 	n := 0
-	for out, err := range p.Stream(ctx, slices.Values(many(20, task{}))) {
-		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(n, " by w"), out)
+	for r := range p.Stream(ctx, slices.Values(many(20, task{}))) {
+		require.NoError(t, r.Err)
+		require.Equal(t, fmt.Sprint(n, " by w"), r.Out)
 		n++
 	}
 	require.Equal(t, 20, n)

@@ -362,7 +362,7 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 		g.coming--
 	default: // it has lost its slot on its way
 		g.void--
-		if w.Work.slotless = !s.free(); !w.Work.slotless {
+		if w.Work.slotless = !s.free() || g.wants() <= 0; !w.Work.slotless {
 			s.inUse++
 		}
 	}

@@ -23,7 +23,6 @@ func (s *Scheduler) Halt(o Outcome) {
 	} else if !s.stop() {
 		return
 	}
-	s.cfg.OnStop(o.Err)
 	marker := &Task{stage: released}
 	s.lock()
 	s.queue.insert(marker, nil)
@@ -32,6 +31,7 @@ func (s *Scheduler) Halt(o Outcome) {
 	}
 	for s.haltGroups(&o) {
 	}
+	s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
 	s.EndBackground()
 }
 

@@ -43,7 +43,7 @@ type Config struct {
 	Guard    Guard
 	Timeout  func(limit time.Duration, ran bool) error // the error of a timeout
 	Dispatch func()                                    // the loop of the dispatcher's goroutine
-	OnStop   func(reason error)                        // called when the pool begins to stop
+	OnStop   func(reason error)                        // called when Stop has ended all that it has met
 }
 
 // Unlimited stands for no limit: more than there can ever be, and safe to add up,
@@ -150,8 +150,8 @@ func (s *Scheduler) unlock() {
 	s.updateIntake()
 	s.pair()
 	s.updatePreempt()
-	s.checkQuiescent()
 	s.checkDispatcher()
+	s.checkQuiescent() // last: the others take out what has been withdrawn
 	if s.after.first == nil {
 		s.mu.Unlock()
 		return

@@ -3,188 +3,265 @@ package main
 import "slices"
 
 // mutations are the faults that pools have had, put into this one.
-var mutations = slices.Concat(meeting, ending, running, sharing, lifecycle)
+var mutations = slices.Concat(meeting, room, ending, contexts, running, sharing, reading, streaming, lifecycle)
+
+const (
+	admission = "internal/sched/admission.go"
+	ctx       = "internal/sched/context.go"
+	guard     = "internal/sched/guard.go"
+	group     = "internal/sched/group.go"
+	life      = "internal/sched/life.go"
+	nest      = "internal/sched/nest.go"
+	next      = "internal/sched/next.go"
+	queue     = "internal/sched/queue.go"
+	scheduler = "internal/sched/scheduler.go"
+	task      = "internal/sched/task.go"
+	watch     = "internal/sched/watch.go"
+	worker    = "internal/sched/worker.go"
+)
 
 // meeting: how jobs and workers come together.
 var meeting = []mutation{
-	{"no wake-up for a queued job", "door.go", `		if p.queued > 0 {
-			p.poke()
-		}
-`, ``, "a job is queued while a worker could take it"},
-	{"nobody looks at the door", "dispatcher.go", `p.queued == 0 && p.door.unlocked {`, `false {`, "what was left at the door is run"},
-	{"the door stays open", "door.go", `	d.unlocked = stay && d.came > 0
-`, `	d.unlocked = true
-`, "a job is left at the door while a worker could take it"},
-	{"the door has too much room", "door.go", `	default:
-		d.mu.Lock()
-		d.room = p.room - p.queued
-`, `	default:
-		d.mu.Lock()
-		d.room = p.room
-`, "N workers and a queue of Q take N+Q jobs"},
-	{"Stats does not look at the door", "stats.go", `	defer p.mu.Unlock()
-	p.shutDoor()
-`, `	defer p.mu.Unlock()
-`, "Stats: what was accepted is submitted and queued"},
-	{"Close does not look at the door", "lifecycle.go", `	p.shutDoor()
-	p.state = Draining
-`, `	p.state = Draining
-`, "G11: a submit after Close is refused"},
-	{"Wait does not look at the door", "lifecycle.go", `	p.mu.Lock()
-	p.shutDoor()
-	if !p.unfinished() {`, `	p.mu.Lock()
-	if !p.unfinished() {`, "Wait returns when nothing is queued or running, and no later"},
-	{"a worker looks into its hand at once", "worker.go", `		if w.idle {
-			if !w.warm`, `		if w.idle && w.hand.job == nil {
-			if !w.warm`, "one token for each claim"},
-	{"the warm worker is in the channel too", "worker.go", `			if !w.warm {
-				w.pool.workers <- w
-			}
-`, `			w.pool.workers <- w
+	{"nobody calls the dispatcher", scheduler, `	s.checkDispatcher()
+	if s.after.first == nil {`, `	if s.after.first == nil {`, "a job is queued while a worker could take it"},
+	{"nothing is granted at unlock", scheduler, `	s.fill()
+	s.updateIntake()
+`, `	s.updateIntake()
+`, "what happens to a job does not depend on whether the dispatcher has run yet"},
+	{"nobody looks at the intake", next, `	if s.queued == 0 && s.intake.isOpen {`, `	if false {`, "what was left in the intake is run"},
+	{"the intake stays open", queue, `	i.isOpen = stay && came > 0
+`, `	i.isOpen = true
+`, "a job is left in the intake while a worker could take it"},
+	{"the intake does not close", next, `	case !wait && s.intake.isOpen:
+		s.closeIntake()
+		s.fill()
+`, `	case !wait && s.intake.isOpen:
+`, "a job is left in the intake while a worker could take it"},
+	{"Stats does not look at the intake", life, `	s.closeIntake()
+	now := Snapshot{`, `	now := Snapshot{`, "Stats: what was accepted is submitted and queued"},
+	{"the intake opens while Wait waits", next, ` && s.quiescent == nil && s.blocked.empty()
+`, ` && s.blocked.empty()
+`, "Wait waits for a job that came while it waited"},
+	{"the intake opens beside a group", next, `		s.itemsIn == 0 && s.coming == 0 && s.groups.empty() && s.quiescent`, `		s.quiescent`, "single jobs take turns with groups"},
+	{"a worker looks into its hand at once", worker, `	if w.parked {
+		<-w.inbox`, `	if w.parked && w.Work == (Work{}) {
+		<-w.inbox`, "one token for each claim"},
+	{"the last idle worker is in the channel too", next, `		s.lastIdle = w
+		return
+	}
+	s.stand(w)
+`, `		s.lastIdle = w
+	}
+	s.stand(w)
 `, "a worker has one job at a time"},
-	{"no wake-up by Resize", "lifecycle.go", `	p.checkCrowd()
-	p.poke()
-	p.mu.Unlock()
-	return nil
-`, `	p.checkCrowd()
-	p.mu.Unlock()
-	return nil
-`, "G13: more places are used at once"},
-	{"no room after a run", "worker.go", `	p.admit()
-	w.hand = work[In, Out]{}
-`, `	w.hand = work[In, Out]{}
-`, "blocked submitters wake when a job has ended"},
-	{"no room after a cancel", "future.go", `		p.queued--
-		p.admit()
+	{"one worker too many", next, `	return s.inUse < s.limit && !s.paused`, `	return s.inUse <= s.limit && !s.paused`, "G14: never more than N handlers"},
+	{"last in, first out", next, `		t := s.queue.first
+		s.queued--
+`, `		t := s.queue.first
+		for n := t; n != nil; n = n.next {
+			if n.stage == waiting {
+				t = n
+			}
+		}
+		s.queued--
+`, "jobs start in submit order"},
+	{"groups first", next, `		s.turn = false
+		s.grantGroup`, `		s.turn = true
+		s.grantGroup`, "a batch does not starve single jobs"},
+	{"single jobs first", next, `		s.turn = true
+		t := s.queue.first`, `		s.turn = false
+		t := s.queue.first`, "single jobs do not starve a batch"},
+	{"one group first", next, `	s.groups.remove(&g.link) // to the end, if it wants more
+	if g.wants() > 0 {
+		s.groups.push(&g.link, g)
 	}
-}
-`, `		p.queued--
+`, `	if g.wants() <= 0 {
+		s.groups.remove(&g.link)
 	}
-}
-`, "blocked submitters wake when a queued job was canceled"},
-	{"one place too many", "ledger.go", `l.queued < l.room+max(l.limit-l.active, 0)`, `l.queued <= l.room+max(l.limit-l.active, 0)`,
-		"N workers and a queue of Q take N+Q jobs"},
-	{"one place too few", "ledger.go", `l.queued < l.room+max(l.limit-l.active, 0)`, `l.queued+1 < l.room+max(l.limit-l.active, 0)`,
-		"nobody is refused while a place is free"},
-	{"handlers charged to the queue", "ledger.go", `l.queued < l.room+max(l.limit-l.active, 0)`, `l.queued+l.active < l.room+l.limit`,
-		"after a Resize downwards the queue is still there"},
-	{"one worker too many", "dispatcher.go", `p.active < p.limit && p.claim(w)`, `p.active <= p.limit && p.claim(w)`, "G14: never more than N handlers"},
-	{"last in, first out", "dispatcher.go", `j := p.queue.first.elem`, `j := p.queue.jobs.tail.elem`, "jobs start in submit order"},
-	{"the newest is dropped", "room.go", `		old := p.queue.first.elem
-		p.submitted++
-`, `		old := p.queue.jobs.tail.elem
-		p.submitted++
-`, "DropOldest drops the oldest"},
-	{"batches first", "dispatcher.go", `		p.turnSrc = false
-`, `		p.turnSrc = true
-`, "a batch does not starve single jobs"},
-	{"single jobs first", "dispatcher.go", `		p.turnSrc = true
-		w.job = j
-`, `		p.turnSrc = false
-		w.job = j
-`, "single jobs do not starve a batch"},
-	{"one batch first", "dispatcher.go", `			p.nextSrc++
-			return true
-`, `			return true
 `, "batches take turns"},
-	{"a Map does not give way", "map.go", `		ok := !m.pool.heed.Load()
-`, `		ok := true
-`, "a Map does not starve others, and hears of Resize"},
-	{"no theft between spans", "map.go", `	for range m.spans {
-		if index, ok = m.spans[s].claim(); ok {
-`, `	for range 1 {
-		if index, ok = m.spans[s].claim(); ok {
+	{"a group takes all that is free", next, `	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
+		n = `, `	if true {
+		n = `, "groups and single jobs take turns"},
+	{"a called worker does not call the next", group, `		w.called = false
+		s.called--
+`, `		w.called = false
 `, "no input waits while a worker is idle"},
-	{"a batch does not give way", "deliver.go", `if b.pool.heed.Load() || t.resolved() {`, `if t.resolved() {`,
-		"a batch does not starve others, and hears of Resize"},
-	{"a full channel holds a worker", "deliver.go", `	select {
-	case o.results <- it.result():
-		return true
-	default:
-		return false
-	}
-`, `	o.results <- it.result()
-	return true
-`,
-		"G12: a slow reader of Results stops nobody"},
-	{"workers never expire", "dispatcher.go", ` || !p.timed && p.aboveMinimum()`, ``, "an idle pool holds no goroutine"},
-	{"the minimum is not kept", "dispatcher.go", `	case !p.aboveMinimum():
+	{"a job does not overtake a crowd", next, `		(s.queued > 0 || !s.blocked.empty() ||`, `		(!s.blocked.empty() ||`, "a single job does not wait for a whole batch"},
+	{"a blocked submitter does not stop a crowd", next, `(s.queued > 0 || !s.blocked.empty() || s.inUse`, `(s.queued > 0 || s.inUse`, "a submitter that waits for room does not wait for a whole batch"},
+	{"a crowd does not hear of Resize", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.paused || s.othersWant())`, "G13: as jobs end downwards"},
+	{"a crowd does not hear of other groups", next, ` || s.paused || s.othersWant())`, ` || s.paused)`, "batches take turns"},
+	{"a worker does not give way", "group.go", `r.single || g.pool.sched.Preempt() || t.Resolved()`, `r.single || t.Resolved()`, "a batch does not starve others, and hears of Resize"},
+	{"a careful worker does not give way", group, `	return more && !s.preempt.Load() && s.state`, `	return more && s.state`, "a batch does not starve others, and hears of Resize"},
+	{"no theft between spans", "group.go", `		for range c.spans {
+			if r.span`, `		for range 1 {
+			if r.span`, "no input waits while a worker is idle"},
+	{"slots of an exhausted group are kept", group, `		g.s.inUse -= g.coming
+`, ``, "slots come back"},
+	{"an exhausted group keeps its slots", "group.go", `			g.Exhausted()
+`, ``, "no job waits while a slot is free"},
+	{"a worker keeps the slot of what was settled", next, `	case w.Task != nil && w.Task.stage == released:
+		s.returning--
+`, `	case w.Task != nil && w.Task.stage == released:
+		s.returning--
+		s.inUse--
+`, "a slot is given back once"},
+	{"workers never expire", next, `	return s.crowded() || !s.timed && s.aboveMinimum()
+`, `	return s.crowded()
+`, "an idle pool holds no goroutine"},
+	{"the minimum is not kept", next, `	case !s.aboveMinimum():
 		return false, 0
 `, ``, "WithMinWorkers"},
+	{"surplus workers stay", next, `	case s.state != Running || s.crowded():
+`, `	case s.state != Running:
+`, "G13: fewer workers as jobs end"},
+	{"a broken worker is counted on", next, `		w.Work.Leave = true
+		s.leaving++
+		return
+`, `		w.Work.Leave = true
+		return
+`, "a worker that is being closed is not among those kept"},
+}
+
+// room: who is let in.
+var room = []mutation{
+	{"one place too many", admission, `	return s.queued < s.room+`, `	return s.queued <= s.room+`, "N workers and a queue of Q take N+Q jobs"},
+	{"one place too few", admission, `	return s.queued < s.room+`, `	return s.queued+1 < s.room+`, "nobody is refused while a place is free"},
+	{"handlers charged to the queue", admission, `s.queued < s.room+max(s.limit-s.inUse, 0)`, `s.queued+s.inUse < s.room+s.limit`, "after a Resize downwards the queue is still there"},
+	{"the intake has too much room", next, `		s.intake.start(s.room - s.queued)
+`, `		s.intake.start(s.room - s.queued + 1)
+`, "N workers and a queue of Q take N+Q jobs"},
+	{"the intake opens on a queue that is over-full", next, `!s.intake.isOpen && s.queued < s.room:`, `!s.intake.isOpen && s.queued != s.room:`, "a queue that holds too many takes no more"},
+	{"the intake counts the room before the jobs that came", queue, `	i.came, i.room = 0, room-came
+`, `	i.came, i.room = 0, room
+`, "N workers and a queue of Q take N+Q jobs"},
+	{"blocked submitters are forgotten", next, `		if !s.blocked.empty() && s.hasCapacity() {
+			s.admitBlocked()
+		} else if`, `		if`, "blocked submitters wake when there is room"},
+	{"who comes later is let in first", admission, `	case s.hasCapacity() && s.blocked.empty():`, `	case s.hasCapacity():`, "submitters are let in in order"},
+	{"a blocked job that was canceled is run", admission, `	if b.task.Resolved() {
+		s.dismiss`, `	if false {
+		s.dismiss`, "a job whose context ends while it waits for room is not accepted"},
+	{"no second look after a wait for room", admission, `	if b.err == nil {
+		s.complete(b.task, gone)
+	}
+	return b.err
+`, `	if b.err == nil {
+		s.complete(b.task, gone)
+		return gone.Err
+	}
+	return b.err
+`, "G2: refused and run at the same time"},
+	{"room that came too late is not used up", admission, `	if b.err == nil {
+		s.complete(b.task, gone)
+	}
+`, ``, "G4: a job whose context is done does not run"},
+	{"the newest is dropped", admission, `		oldest := s.queue.first
+		s.enqueue(t) // first, so that nobody else takes the room that is made
+`, `		s.enqueue(t)
+		oldest := t
+`, "DropOldest drops the oldest"},
+	{"a job is dropped that has a slot", admission, `		oldest := s.queue.first
+		s`, `		oldest := s.queue.head
+		s`, "a job that has a slot is not dropped"},
+	{"CallerRuns does not wait", "pool.go", `	if a.Immediate {
+		_ = j.task.Wait(ctx)
+	}
+`, ``, "CallerRuns: the caller waits"},
+	{"a refused submit leaves its watch", "pool.go", `		j.task.Unwatch()
+		return nil, err
+`, `		return nil, err
+`, "a refused submit leaves no registration"},
+	{"refusals are not counted", admission, `	s.rejected++
+	return nil, ErrQueueFull
+}
+
+// hasCapacity`, `	return nil, ErrQueueFull
+}
+
+// hasCapacity`, "Stats.Rejected"},
+	{"a canceled job keeps its room", task, `	case waiting:
+		s.queued--
+	case granted:`, `	case waiting:
+		t.s.queued += 0
+	case granted:`, "blocked submitters wake when a queued job was canceled"},
+	{"a canceled job keeps its slot until its worker wakes", task, `	if t.stage == released || t.stage == withdrawn && !t.overLimit {`, `	if t.stage == withdrawn && !t.overLimit {`, "a slot is free when its job has been canceled"},
+	{"a canceled job that was granted keeps its slot", task, `	if t.stage == released || t.stage == withdrawn && !t.overLimit {`, `	if t.stage == released {`, "a slot is free when its job has been canceled"},
 }
 
 // ending: how one job gets its one outcome.
 var ending = []mutation{
-	{"outcome counted twice", "worker.go", `	if !t.resolved() {
-		j.in, j.out = *new(In), w.out
-`, `	if true {
-		j.in, j.out = *new(In), w.out
+	{"two decide an outcome", task, `	return t.phase.CompareAndSwap(running, completing) || t.phase.CompareAndSwap(accepted, completing)
+`, `	t.phase.Store(completing)
+	return true
 `, "G2: exactly one outcome"},
-	{"a token is left in a waiter", "future.go", `		if signal == w.ch && !mine {
-			<-w.ch // on its way
-		}
-`, ``, "the next wait of somebody else ends at once"},
-	{"no second look after a wait for room", "room.go", `	if waits {
-		return gone.err
+	{"outcome counted twice", worker, `	if decided {
+		t.write(o, true)
+`, `	s.ended[o.Kind]++
+	if decided {
+		s.ended[o.Kind]--
+		t.write(o, true)
+`, "G2: exactly one outcome"},
+	{"a settled job is entered", task, `func (t *Task) Enter() bool { return t.phase.CompareAndSwap(accepted, running) }`, `func (t *Task) Enter() bool { t.phase.CompareAndSwap(accepted, running); return true }`, "G4: done before the start, never runs"},
+	{"a token is left in a waiter", task, `	if mine && !t.waitNoMore(w.Ch) {
+		<-w.Ch // on its way
 	}
-`, `	if waits || true {
-		return gone.err
+`, `	if mine {
+		t.waitNoMore(w.Ch)
 	}
-`, "G2: refused and run at the same time"},
-	{"a done context starts a job", "context.go", `	return t.late() && (`, `	return false && (`, "G4: done before the start, never runs"},
-	{"a registration is kept by a queued job", "context.go", `		t.unwatch()
-		t.ledger.endErrand()
-`, `		t.ledger.endErrand()
-`, "G12: nothing stays registered with the caller's context"},
-	{"a registration is kept by a run", "context.go", `		std.cancel(t.cause())
+`, "the next wait of somebody else ends at once"},
+	{"a resolved future does not answer a done context", task, `	if t.Resolved() {
+		return nil
 	}
-	if t.unwatch != nil {
-		t.unwatch()
+	s := t.s
+`, `	s := t.s
+`, "a resolved future answers whatever ctx says"},
+	{"Done is not told", task, `	if t.rare != nil && t.rare.done != nil {
+		t.s.after.add(closing(t.rare.done))
 	}
-`, `		std.cancel(t.cause())
+`, ``, "Future.Done"},
+	{"a waiter is not told of a cancel", task, `	t.tell()
+	if t.exec != nil {`, `	if t.exec != nil {`, "G4: the caller gets its answer at once"},
+	{"an interrupt is not passed on", task, `	if t.exec != nil {
+		t.exec.interrupt(t)
 	}
-`, "G12: nothing stays registered with the caller's context"},
-	{"a settled job's context is not looked at again", "context.go", `	if t.resolved() {
-		std.cancel(t.cause())
-	}
-	return std
-`, `	return std
-`, "G3: the handler is told, however late it asks"},
-	{"the context does not say why", "context.go", `	if t.resolved() && (t.kind == canceled || t.kind == timedOut) {
-		return t.err
-	}
-	return nil
-`, `	return nil
-`, "G3: context.Cause says which"},
-	{"a timeout comes early", "pool.go", `w.start(timeout)`, `w.start(timeout-1)`, "G6: never early"},
+`, ``, "a Worker is interrupted"},
+	{"a job whose context is done starts", ctx, `	if c.caller != context.Background() && t.s.cfg.Guard.Err(c.caller) != nil {`, `	if false {`, "G4: done before the start, never runs"},
+	{"a late result is taken", ctx, `	if c.deadline != 0 && t.s.Since() >= c.deadline {`, `	if false {`, "G6: a late result is dropped"},
+	{"a late result of an item is taken", "worker.go", `r != nil && r.Task.Overran() {`, `false {`, "G6: a late result is dropped"},
+	{"an item gives way to the end of its batch", task, `	return t.Resolved() && t.ctx.deadline != 0 && t.s.Since() >= t.ctx.deadline
+`, `	return t.Resolved() && t.ctx.deadline != 0
+`, "an item that runs has its handler's outcome"},
+	{"a cause that the handler returns", ctx, ` || errors.Is(err, o.Err) {`, ` {`, "a handler that returns the cause of its context has not failed"},
+	{"a timeout comes early", task, `	return t.ctx.deadline - now
+`, `	return t.ctx.deadline - now - 1
+`, "G6: never early"},
+	{"a timeout does not say that the job ran", task, `		t.err = t.s.cfg.Timeout(o.Limit, ran)
+`, `		t.err = t.s.cfg.Timeout(o.Limit, false)
+`, "TimeoutError.Ran"},
 	{"a limit of zero is none", "timeout.go", `	if timeout <= 0 {
 `, `	if timeout < 0 {
 `, "G6: a limit of zero is a timeout"},
-	{"a deadline counts as canceled", "ledger.go", `		v.kind = timedOut
+	{"the tie of WithJobTimeout with ProcessTimed", worker, `t.ctx.deadline <= due`, `t.ctx.deadline < due`, "the limit of the call is told where both pass at once"},
+	{"a deadline of the caller's switches a limit off", ctx, `	return max(ours, saturate(theirs, slack))
+`, `	return 1 << 62
+`, "G6: a context that does not end at its deadline"},
+	{"a deadline counts as canceled", guard, `			o.Kind = TimedOut
+`, ``, "Stats: a caller's deadline counts as TimedOut"},
+	{"an input is kept by a canceled job", "future.go", `func (j *job[In, Out]) Forget() { j.in = *new(In) }`, `func (j *job[In, Out]) Forget() {}`, "G14: nothing keeps an input alive"},
+	{"an input is kept by a job that failed before its start", "worker.go", `		j.in, j.out = *new(In), w.out
+`, `		j.out = w.out
+`, "G14: nothing keeps an input alive"},
+	{"an input is kept by a running job", "worker.go", `		*in = *new(In) // the future may outlive the handler by far
+`, ``, "G14: nothing keeps an input alive"},
+	{"an output is kept by a job that is used again", "pool.go", `		c.out = *new(Out)
+		p.idleJobs.Put(c)
+`, `		p.idleJobs.Put(c)
+`, "G14: nothing keeps an output alive"},
+	{"a job that others have settled is used again", task, `	return t.phase.Load() == returned && !t.byOthers && t.rare == nil && !t.watching
+`, `	return true
+`, "G2: exactly one outcome"},
+	{"a future keeps its caller's context", task, `	if t.job != nil && (t.stage == waiting || t.stage == withdrawn) {
+		t.ctx = nil
 	}
-	return v
-`, `	}
-	return v
-`, "Stats: a caller's deadline counts as TimedOut"},
-	{"a late result is taken", "worker.go", `		w.fail(verdict{kind: t.kind, err: t.err})
-	}
-}
-`, `	}
-}
-`, "G6: a late result is dropped"},
-	{"a handler that asks late is told another reason", "context.go", `	if std == nil && t.claimed && !t.byCaller {
-`, `	if false {
-`, "G3: context.Cause says which"},
-	{"what waits is told last", "context.go", `	if waiter != nil {
-		waiter <- struct{}{} // has room: there is one token for each wait
-	}
-	if t.unwatch != nil {
-		t.unwatch()
-		t.ledger.endErrand()
-	}
-`, `	if t.unwatch != nil {
-		t.unwatch()
-		t.ledger.endErrand()
-	}
-`, "a waiter is told"},
+`, ``, "G14: a future keeps not its caller's context"},
 }

@@ -45,7 +45,7 @@ func run(ctx context.Context, only string, list bool, jobs int) error {
 	}
 	if list {
 		for _, m := range chosen {
-			fmt.Printf("%-32s  %-14s  %s\n", m.name, m.file, m.breaks)
+			fmt.Printf("%-60s  %-27s  %s\n", m.name, m.file, m.breaks)
 		}
 	}
 	source, err := snapshot(ctx)
@@ -59,7 +59,7 @@ func run(ctx context.Context, only string, list bool, jobs int) error {
 	if err := checkUnbroken(ctx, source); err != nil {
 		return err
 	}
-	fmt.Printf("%-32s  %-14s  %-8s  %6s  %s\n", "mutation", "file", "verdict", "time", "noticed by")
+	fmt.Printf("%-60s  %-27s  %-8s  %6s  %s\n", "mutation", "file", "verdict", "time", "noticed by")
 	return testAll(ctx, source, chosen, jobs)
 }
 
@@ -72,7 +72,7 @@ func checkList(source string, chosen []mutation) error {
 	bad := 0
 	for _, m := range chosen {
 		if _, err := m.edit(source); err != nil {
-			fmt.Printf("%-32s  %-14s  %-8s  %v\n", m.name, m.file, misfit, err)
+			fmt.Printf("%-60s  %-27s  %-8s  %v\n", m.name, m.file, misfit, err)
 			bad++
 		}
 	}
@@ -118,7 +118,7 @@ func testAll(ctx context.Context, source string, chosen []mutation, jobs int) er
 		if ctx.Err() != nil {
 			return ctx.Err() // what ended early tells nothing of the mutation
 		}
-		fmt.Printf("%-32s  %-14s  %-8s  %5.1fs  %s\n", m.name, m.file, r.verdict, r.took.Round(100*time.Millisecond).Seconds(), r.by)
+		fmt.Printf("%-60s  %-27s  %-8s  %5.1fs  %s\n", m.name, m.file, r.verdict, r.took.Round(100*time.Millisecond).Seconds(), r.by)
 		if r.verdict != killed {
 			bad++
 		}

@@ -75,9 +75,9 @@ var suites = []struct {
 	name, dir string
 	args      []string
 }{
-	{"pool", ".", []string{"-timeout=20s"}},
+	{"pool", ".", []string{"-timeout=60s"}},
 	{"modeltest", "modeltest", []string{"-short", "-timeout=30s"}},
-	{"modeltest", "modeltest", []string{"-timeout=90s"}},
+	{"modeltest", "modeltest", []string{"-timeout=3m"}},
 }
 
 // apply makes the edit.
@@ -116,7 +116,7 @@ func copyModule(dir, source string) error {
 		}
 		if d.IsDir() {
 			top, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
-			if top != "." && top != "modeltest" && top != "testdata" {
+			if top != "." && top != "internal" && top != "modeltest" && top != "testdata" {
 				return filepath.SkipDir
 			}
 			return os.MkdirAll(filepath.Join(dir, rel), 0o755)

@@ -154,8 +154,12 @@ func mapSome(_ context.Context, r *rig, random *rand.Rand) {
 
 func streamSome(_ context.Context, r *rig, random *rand.Rand) {
 	jobs, i, breakAt := newJobs(random, random.IntN(50)), 0, random.IntN(60)
-	for out, err := range r.pool.Stream(context.Background(), slices.Values(jobs)) {
-		r.judge(jobs[i], out, err)
+	for res := range r.pool.Stream(context.Background(), slices.Values(jobs)) {
+		if res.Index != i {
+			r.monitor.fault("%s: a stream yielded item %d after %d", r.name, res.Index, i)
+			return
+		}
+		r.judge(jobs[i], res.Out, res.Err)
 		if i++; i == breakAt {
 			return
 		}

@@ -1,4 +1,4 @@
-package main
+package modcache
 
 import (
 	"archive/zip"
@@ -6,9 +6,50 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"strings"
 
 	"golang.org/x/mod/sumdb/dirhash"
 )
+
+// ErrNoHash is the error of a zip that cannot be told good or bad, because there
+// is nothing to compare it with.
+var ErrNoHash = errors.New("no .ziphash file to compare with")
+
+// Check hashes a zip and returns the hash, with an error unless it is the stored
+// one. When ctx ends it returns the cause within one read.
+func Check(ctx context.Context, z Zip) (string, error) {
+	want, err := storedHash(z)
+	if err != nil {
+		return "", err
+	}
+	got, err := hashZip(ctx, z.Path)
+	if err != nil {
+		return "", err
+	}
+	if got != want {
+		return got, fmt.Errorf("its hash is %s, the stored one is %s", got, want)
+	}
+	return got, nil
+}
+
+// storedHash reads the hash that Go stored beside the zip. A .ziphash file with
+// anything else in it is damaged, which is not the same as missing.
+func storedHash(z Zip) (string, error) {
+	data, err := os.ReadFile(z.HashFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNoHash
+	}
+	if err != nil {
+		return "", err
+	}
+	hash := strings.TrimSpace(string(data))
+	if !strings.HasPrefix(hash, "h1:") {
+		return "", errors.New("its .ziphash file holds no h1: hash")
+	}
+	return hash, nil
+}
 
 // hashZip returns the hash that Go gives a module zip. Package dirhash does not
 // watch a context; the files it reads here do, so the hashing stops within one

@@ -1,4 +1,7 @@
-package main
+// Package modcache reads the Go module cache of a machine, and tells whether it
+// still holds what Go has downloaded: every module zip can be hashed again and
+// compared with the hash that Go stored beside it.
+package modcache
 
 import (
 	"cmp"
@@ -15,32 +18,36 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// An archive is one module zip of the cache.
-type archive struct {
-	name string // module@version, for people
-	path string // of the zip
-	size int64  // of the zip, in bytes
+// A Zip is one module zip of the cache.
+type Zip struct {
+	Name string // module@version, for people
+	Path string // of the file
+	Size int64  // of the file, in bytes
 }
 
-// hashFile names the file in which Go stored the archive's hash.
-func (a archive) hashFile() string {
-	return strings.TrimSuffix(a.path, ".zip") + ".ziphash"
+// HashFile names the file in which Go stored the zip's hash.
+func (z Zip) HashFile() string {
+	return strings.TrimSuffix(z.Path, ".zip") + ".ziphash"
 }
 
-// cacheDir asks Go where this machine's module cache is.
-func cacheDir(ctx context.Context) (string, error) {
+// Dir asks Go where this machine's module cache is.
+func Dir(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMODCACHE").Output()
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
 	if err != nil {
 		return "", fmt.Errorf("go env GOMODCACHE: %w (-dir names the cache without it)", err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
-// findArchives returns the module zips of the cache in dir, the largest first:
-// a large one begun last would keep one worker busy after the others have
-// nothing left to do. A cache that Go has not made yet is an empty one.
-func findArchives(ctx context.Context, dir string) ([]archive, error) {
-	var found []archive
+// Find returns the module zips of the cache in dir, the largest first: a large
+// one begun last would keep one worker busy after the others have nothing left to
+// do. A cache that Go has not made yet is an empty one. When ctx ends it returns
+// the cause.
+func Find(ctx context.Context, dir string) ([]Zip, error) {
+	var found []Zip
 	root := filepath.Join(dir, "cache", "download")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -60,16 +67,25 @@ func findArchives(ctx context.Context, dir string) ([]archive, error) {
 		if err != nil {
 			return err
 		}
-		found = append(found, archive{name: moduleName(root, path), path: path, size: info.Size()})
+		found = append(found, Zip{Name: moduleName(root, path), Path: path, Size: info.Size()})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(found, func(a, b archive) int {
-		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
+	slices.SortFunc(found, func(a, b Zip) int {
+		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Name, b.Name))
 	})
 	return found, nil
+}
+
+// Bytes is how much there is in zips.
+func Bytes(zips []Zip) int64 {
+	var total int64
+	for _, z := range zips {
+		total += z.Size
+	}
+	return total
 }
 
 // moduleName turns root/github.com/!burnt!sushi/toml/@v/v1.5.0.zip into

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Count is a flag for a whole number of at least least. What *n holds before is
+// its default.
+func (f *Flags) Count(n *int, least int, name, usage string) {
+	f.Var(&count{n, least}, name, usage)
+}
+
+type count struct {
+	n     *int
+	least int
+}
+
+func (c *count) String() string {
+	if c.n == nil {
+		return "" // of the zero value, which package flag makes to compare with
+	}
+	return strconv.Itoa(*c.n)
+}
+
+func (c *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < c.least {
+		return fmt.Errorf("must be a whole number, %d or more", c.least)
+	}
+	*c.n = n
+	return nil
+}
+
+// Time is a flag for a duration above zero. What *d holds before is its default;
+// zero is none.
+func (f *Flags) Time(d *time.Duration, name, usage string) {
+	f.Var(&span{d}, name, usage)
+}
+
+type span struct{ d *time.Duration }
+
+func (s *span) String() string {
+	if s.d == nil || *s.d == 0 {
+		return ""
+	}
+	return s.d.String()
+}
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return errors.New("must be a duration above zero, such as 30s")
+	}
+	*s.d = d
+	return nil
+}
+
+// Dir is a flag for a folder that is there.
+func (f *Flags) Dir(dir *string, name, usage string) {
+	f.Func(name, usage, func(s string) error {
+		info, err := os.Stat(s)
+		switch {
+		case s == "":
+			return errors.New("must name a folder")
+		case err != nil:
+			return err
+		case !info.IsDir():
+			return errors.New("not a folder")
+		}
+		*dir = s
+		return nil
+	})
+}
+
+// Address is a flag for an address to listen at, host:port.
+func (f *Flags) Address(addr *string, name, usage string) {
+	f.Func(name, usage, func(s string) error {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return errors.New("must be host:port, such as 127.0.0.1:8080")
+		}
+		*addr = s
+		return nil
+	})
+}

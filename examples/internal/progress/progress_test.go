@@ -1,0 +1,53 @@
+package progress
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vbauerster/mpb/v8"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestBarIsFullWhenAllIsDone(t *testing.T) {
+	var out bytes.Buffer
+	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(80))
+	b.Add(1000)
+	b.Add(2000)
+	b.End()
+	require.True(t, b.bar.Completed())
+	require.Contains(t, out.String(), "3.0 KB / 3.0 KB")
+}
+
+func TestBarOfWorkThatWasCutShortEnds(t *testing.T) {
+	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.WithOutput(new(bytes.Buffer)), mpb.WithAutoRefresh())
+	b.Add(1000)
+	b.End()
+	require.True(t, b.bar.Aborted())
+}
+
+func TestThereIsALineForEachTenth(t *testing.T) {
+	var out bytes.Buffer
+	p := New(&out, Work{Label: "checked", Noun: "zip", Files: 1234, Bytes: 1234})
+	for range 1234 {
+		p.Add(1)
+	}
+	p.End()
+	require.Len(t, strings.Split(strings.TrimSpace(out.String()), "\n"), 10)
+	require.True(t, strings.HasSuffix(out.String(), "checked: 1,234 of 1,234 zips\n"))
+}
+
+func TestFilesAreNoTerminals(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.False(t, isTerminal(f))
+	require.False(t, isTerminal(new(bytes.Buffer)))
+}

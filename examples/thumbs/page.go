@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// pageName is the page's name in the folder of the thumbnails.
+const pageName = "index.html"
+
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New(pageName).Parse(pageText))
+
+// mark is in every page of this program.
+const mark = `<meta name="generator" content="dispatch example thumbs">`
+
+// isOwnPage tells whether the page in dir is one of this program.
+func isOwnPage(dir string) (bool, error) {
+	text, err := os.ReadFile(filepath.Join(dir, pageName))
+	return bytes.Contains(text, []byte(mark)), err
+}
+
+// A shown is a thumbnail with its links as the page needs them.
+type shown struct {
+	thumb
+
+	Title, Src, Link string // Link leads to the original
+}
+
+// writePage writes a page that shows the thumbnails in dir, and returns where it
+// is. Each links to its original.
+func writePage(dir string, thumbs []thumb) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	all := make([]shown, len(thumbs))
+	for i, t := range thumbs {
+		original, err := filepath.Abs(t.Original)
+		if err != nil {
+			return "", err
+		}
+		if relative, err := filepath.Rel(dir, original); err == nil {
+			original = relative
+		}
+		all[i] = shown{thumb: t, Title: filepath.Base(t.Original), Src: link(t.Name), Link: link(original)}
+	}
+	var page bytes.Buffer
+	if err := pageTemplate.Execute(&page, all); err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, pageName)
+	return name, os.WriteFile(name, page.Bytes(), 0o644)
+}
+
+// link is a path as a page links to it.
+func link(path string) string {
+	return (&url.URL{Path: filepath.ToSlash(path)}).String()
+}

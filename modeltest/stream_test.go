@@ -1,0 +1,150 @@
+package modeltest
+
+import (
+	"iter"
+
+	"example.com/dispatch"
+)
+
+// newStream makes the group of a stream, which how describes.
+func (w *world) newStream(c *watched, how int) *group {
+	g := w.newGroup(opStream, c)
+	g.unordered = how%2 == 1
+	g.channel = how/2%2 == 1
+	g.ahead = how / 4 % 4 // 0: the default
+	return g
+}
+
+// streamOf starts the stream of g over the inputs that feed yields.
+func (w *world) streamOf(g *group, feed iter.Seq[int], over <-chan struct{}) iter.Seq[dispatch.Result[int, int]] {
+	var opts []dispatch.StreamOption
+	if g.unordered {
+		opts = append(opts, dispatch.Unordered())
+	}
+	if g.ahead > 0 {
+		opts = append(opts, dispatch.LookAhead(g.ahead))
+	}
+	if !g.channel {
+		return w.pool.Stream(g.ctx.plain(), feed, opts...)
+	}
+	ins := make(chan int)
+	go func() {
+		defer close(ins)
+		for id := range feed {
+			select {
+			case ins <- id:
+			case <-over:
+				return
+			}
+		}
+	}()
+	return w.pool.StreamChan(g.ctx.plain(), ins, opts...)
+}
+
+// stream runs n jobs through a stream and breaks after some of them.
+func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
+	over := make(chan struct{})
+	feed := func(yield func(int) bool) {
+		for range n {
+			select {
+			case <-over:
+				if !g.channel {
+					w.fail("group %d: Stream asked for an input after it had returned", g.id)
+				}
+				return
+			default:
+			}
+			j := w.join(g, b.sibling(len(g.items)), 1, parent)[0]
+			w.mu.Lock()
+			j.indirect = g.channel // the stream may not come for it
+			if parent != nil {
+				parent.waiting = append(parent.waiting, j)
+			}
+			if !g.channel {
+				w.take(g)
+			}
+			w.mu.Unlock()
+			if !yield(j.id) {
+				return
+			}
+			w.mu.Lock()
+			j.indirect = false
+			if g.channel {
+				w.take(g)
+			} else {
+				j.accepted = w.phase // the stream has come for the next, and is not about to end
+			}
+			w.mu.Unlock()
+		}
+	}
+	told, ended := map[int]bool{}, false
+	for r := range w.streamOf(g, feed, over) {
+		switch {
+		case ended:
+			w.fail("group %d: Stream went on after it had said why it ends", g.id)
+		case r.Index < 0:
+			ended = true
+			w.endOfStream(g, r, told)
+			continue
+		case told[r.Index] || !g.unordered && r.Index != len(told):
+			w.fail("group %d: Stream yielded item %d after %d others", g.id, r.Index, len(told))
+		}
+		told[r.Index] = true
+		w.result(g, r, never)
+		if len(told) == breakAfter {
+			break
+		}
+		w.mu.Lock()
+		g.done++
+		w.mu.Unlock()
+	}
+	close(over)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !ended && g.canceled == 0 {
+		g.canceled = w.phase // what was taken and not yielded
+	}
+	for _, j := range g.items {
+		j.over = true
+	}
+	if len(told) != n && len(told) != breakAfter && !ended {
+		w.failf("group %d: Stream gave %d results of %d, and did not say why", g.id, len(told), n)
+	}
+}
+
+// take notes that the stream has taken an input. The caller holds mu.
+func (w *world) take(g *group) {
+	if g.taken++; g.ahead > 0 && g.taken-g.done > g.ahead {
+		w.failf("group %d: a stream that looks %d ahead has taken %d inputs, and the loop is done with %d outcomes", g.id, g.ahead, g.taken, g.done)
+	}
+}
+
+// endOfStream checks the result that says why a stream has ended before its inputs
+// have. One of a pool that takes no more has told the outcomes of all that it had
+// accepted.
+func (w *world) endOfStream(g *group, r dispatch.Result[int, int], told map[int]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Index != -1 || r.In != 0 || r.Out != 0 {
+		w.failf("group %d: Stream ended with %+v", g.id, r)
+	}
+	if g.ctx.tells(r.Err) {
+		return
+	}
+	if r.Err != dispatch.ErrClosed || w.closed == 0 {
+		w.failf("group %d: Stream ended with %v", g.id, r.Err)
+	}
+	untold := 1 // one has been taken and refused
+	if g.channel {
+		untold++ // ... and one may stand at the channel
+	}
+	for i, j := range g.items {
+		if told[i] {
+			continue
+		}
+		if j.starts > 0 || j.accepted != 0 || i < len(g.items)-untold {
+			w.failf("%v: it was accepted, and its stream ended with %v before giving its outcome", j, r.Err)
+		}
+		j.refused = r.Err
+	}
+}
