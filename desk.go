@@ -78,8 +78,12 @@ func (t *telemetry[In]) close(d *desk) {
 }
 
 // setLabels has the goroutine of the worker carry its labels: a handler may have
-// left others.
-func (d *desk) setLabels() { pprof.SetGoroutineLabels(d.labels) }
+// left others. The goroutine of a caller that runs its job itself keeps its own.
+func (d *desk) setLabels() {
+	if d.labels != nil {
+		pprof.SetGoroutineLabels(d.labels)
+	}
+}
 
 // begin notes that the worker has turned to a job.
 func (d *desk) begin(index int, added, now time.Duration) {
@@ -231,6 +235,9 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 		now := tel.sched.Since()
 		j := tel.job(w.desk, w.desk.end(now), now)
 		j.Stray = w.slot.IsStray()
+		if !j.Ran {
+			j.Label = tel.labelOf(in)
+		}
 		if ctx == nil {
 			ctx = t.Context().Caller()
 		}

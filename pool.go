@@ -198,6 +198,7 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 	}
 	if p.tel != nil {
 		w.desk = p.tel.open(&w.slot)
+		w.desk.labels = nil
 		defer p.tel.close(w.desk)
 	}
 	finished := false

@@ -245,10 +245,8 @@ func (s *Scheduler) Prestart() (*Making, error) {
 		return nil, nil
 	}
 	s.making = &Making{left: n, done: make(chan struct{})}
-	for range n {
-		s.inUse++
-		s.ready.push(Work{Making: s.making})
-	}
+	s.unmade = n
+	s.inUse += n
 	return s.making, nil
 }
 

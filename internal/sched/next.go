@@ -130,8 +130,6 @@ func (s *Scheduler) waits() bool {
 	for ; !s.ready.empty(); s.ready.pop() {
 		w := s.ready.first()
 		switch {
-		case w.Making != nil:
-			return true
 		case w.Group == nil && w.Task.stage != withdrawn:
 			return !stops && !s.paused
 		case w.Group == nil:
@@ -296,6 +294,13 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 	if s.pair() || s.unfilled() {
 		return Decision{Action: Again}
 	}
+	if s.unmade > 0 {
+		s.unmade--
+		w := newWorker()
+		w.Work = Work{Making: s.making}
+		s.workforce++
+		return Decision{Action: Start, Worker: w}
+	}
 	if len(s.idleSince) == 0 && s.returning == 0 && s.waits() {
 		w := newWorker()
 		s.takeFirst(w)
@@ -362,7 +367,7 @@ func (s *Scheduler) checkDispatcher() {
 func (s *Scheduler) needsDispatcher() bool {
 	idle := len(s.idleSince)
 	switch {
-	case s.unfilled():
+	case s.unfilled() || s.unmade > 0:
 		return true
 	case s.waits():
 		return s.returning == 0 && (s.called == 0 || idle == 0)

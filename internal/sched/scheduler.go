@@ -116,6 +116,7 @@ type Scheduler struct {
 	wake        chan struct{} // one token for the dispatcher whenever asleep turns false
 
 	background int           // what the end of the pool waits for besides workers: hooks, ends of watches
+	unmade     int           // of making, how many workers the dispatcher is to start
 	making     *Making       // workers that are being made before there is a job
 	quiescent  chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
 	unstarted  Unstarted     // what Stop kept from running
