@@ -20,7 +20,9 @@ func (s *Scheduler) Halt(o Outcome) {
 	first := s.refuse(Stopping)
 	if first {
 		s.endRefusal()
-	} else if !s.stop() {
+	} else if s.stop() {
+		s.closeGroups() // those that Drain has not come to
+	} else {
 		return
 	}
 	marker := &Task{stage: released}
@@ -69,12 +71,17 @@ func (s *Scheduler) stop() bool {
 func (s *Scheduler) endRefusal() {
 	for s.refuseBlocked() {
 	}
+	s.closeGroups()
+	s.EndBackground()
+}
+
+// closeGroups tells the groups that the pool takes no more.
+func (s *Scheduler) closeGroups() {
 	for groups := s.nextOpen(); len(groups) > 0; groups = s.nextOpen() {
 		for _, g := range groups {
 			g.source.PoolClosing()
 		}
 	}
-	s.EndBackground()
 }
 
 // refuseBlocked refuses the jobs of some blocked submitters; false if there are no
