@@ -31,3 +31,23 @@ func TestG11StopEndsTheBatchesThatADrainHasNotComeTo(t *testing.T) {
 		stopWhileDraining(t, p)
 	}
 }
+
+func TestG11StopEndsWithSubmittersThatADrainHasNotRefused(t *testing.T) {
+	for range 3 {
+		p := openPool(t, double, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		p.Pause()
+		n := 5_000 / slow
+		returned := make(chan error, n)
+		for range n {
+			go func() {
+				_, err := p.Process(context.Background(), 1)
+				returned <- err // ErrClosed, or ErrStopped, or none: the Drain has ended the Pause
+			}()
+		}
+		eventually(t, "all but two are blocked", func() bool { return p.Stats().Blocked == n-2 })
+		stopWhileDraining(t, p)
+		for range n {
+			<-returned
+		}
+	}
+}

@@ -144,7 +144,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 
 // hasCapacity tells whether one more single job may be accepted.
 func (s *Scheduler) hasCapacity() bool {
-	return s.queued < s.room+max(s.limit-s.inUse, 0)
+	return s.state == Running && s.queued < s.room+max(s.limit-s.inUse, 0)
 }
 
 // enqueue accepts t, which gets a slot at once if one is free. The mutex is held.

@@ -176,10 +176,10 @@ func (g *Group) compensate(lender *Context) bool {
 
 // compensate accepts and runs the job of a blocked submitter.
 func (b *blockedSubmitter) compensate(lender *Context) bool {
-	if !b.link.listed() || !b.task.accept() {
+	s := b.task.s
+	if !b.link.listed() || s.state != Running || !b.task.accept() {
 		return false
 	}
-	s := b.task.s
 	s.dismiss(b, nil)
 	s.submitted++
 	s.startOverLimit(b.task, lender)
