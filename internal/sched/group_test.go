@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,25 +58,25 @@ func TestGroupsAndJobsTakeTurns(t *testing.T) {
 	}
 	require.True(t, m.finish(m.worker(first), Outcome{}))
 
-	order := ""
+	var order strings.Builder
 	for range 8 {
 		m.dispatch()
 		w := m.crew[0]
 		switch {
 		case w.Work.Group == &a.Group:
-			order += "a"
+			order.WriteString("a")
 		case w.Work.Group == &b.Group:
-			order += "b"
+			order.WriteString("b")
 		default:
-			order += "j"
+			order.WriteString("j")
 		}
 		if w.Work.Group != nil {
 			require.True(t, m.beginRun(w))
-			require.Equal(t, order != "jajbjajb", m.Preempt(), "something else waits, but for the last")
+			require.Equal(t, order.String() != "jajbjajb", m.Preempt(), "something else waits, but for the last")
 		}
 		m.proceed(w, Outcome{})
 	}
-	require.Equal(t, "jajbjajb", order)
+	require.Equal(t, "jajbjajb", order.String())
 	require.True(t, jobs[3].Resolved())
 	require.True(t, a.over())
 	require.True(t, b.over())

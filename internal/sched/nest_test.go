@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -119,19 +120,19 @@ func TestThingsThatAJobWaitsForTakeTurnsWithItsLoan(t *testing.T) {
 	outer := m.startJob()
 	a, b := m.newGroup(9, 3), m.newGroup(9, 3)
 	endA, endB := a.Lend(&outer.ctx), b.Lend(&outer.ctx)
-	order := ""
+	var order strings.Builder
 	for range 6 {
 		m.dispatch()
 		for name, g := range map[string]*testGroup{"a": a, "b": b} {
 			for _, w := range m.atGroup(g) {
 				require.True(t, m.beginRun(w))
 				require.True(t, w.OverLimit())
-				order += name
+				order.WriteString(name)
 				m.finishItem(w, Outcome{}, true)
 			}
 		}
 	}
-	require.Equal(t, "aababb", order, "the first came when nothing else was waited for")
+	require.Equal(t, "aababb", order.String(), "the first came when nothing else was waited for")
 	require.True(t, a.over())
 	require.True(t, b.over())
 	endA()
