@@ -52,6 +52,15 @@ func slowest[In, Out any](p *dispatch.Pool[In, Out], f func()) (d time.Duration)
 	return d
 }
 
+// requireClock skips a test of how long something takes under the race detector,
+// whose own time is in the way.
+func requireClock(t *testing.T) {
+	t.Helper()
+	if slow > 1 {
+		t.Skip("the race detector takes most of the time")
+	}
+}
+
 // requireNobodyWaits asserts that the slowest call is quick in one of five
 // attempts. Each prepares a pool, and returns what is to happen meanwhile, and
 // what comes after.
@@ -93,6 +102,7 @@ func (f flags) handle(ctx context.Context, in cargo) (int8, error) {
 }
 
 func TestG17NobodyWaitsWhileALargeBatchChanges(t *testing.T) {
+	requireClock(t)
 	bg := context.Background()
 	quick := make([]cargo, many)
 	mapIns := slices.Repeat([]cargo{{1}}, 2*many)
@@ -212,6 +222,7 @@ func TestG17NobodyWaitsWhileALargeBatchChanges(t *testing.T) {
 }
 
 func TestG17NobodyWaitsWhileManyQueuedJobsEnd(t *testing.T) {
+	requireClock(t)
 	const n = 200_000 / slow
 	bg := context.Background()
 	fill := func(t *testing.T, ctx context.Context) *dispatch.Pool[cargo, int8] {
@@ -243,6 +254,7 @@ func TestG17NobodyWaitsWhileManyQueuedJobsEnd(t *testing.T) {
 // Many small batches were quadratic: each emptied one was taken out of the front
 // of a slice, in one critical section.
 func TestG17NobodyWaitsForManySmallBatches(t *testing.T) {
+	requireClock(t)
 	const n = 40_000 / slow
 	bg := context.Background()
 	type pool = dispatch.Pool[cargo, int8]
@@ -312,6 +324,7 @@ func TestG17NobodyWaitsForManySmallBatches(t *testing.T) {
 }
 
 func TestG17NobodyWaitsForManyMaps(t *testing.T) {
+	requireClock(t)
 	const n = 20_000 / slow
 	for what, canceled := range map[string]bool{"they run": false, "they are canceled": true} {
 		t.Run(what, func(t *testing.T) {
@@ -348,6 +361,7 @@ func TestG17NobodyWaitsForManyMaps(t *testing.T) {
 // Stats, and each end of a job while somebody waits for the last, looked at every
 // batch that was open.
 func TestG17StatsCostsNoMoreWithManyBatches(t *testing.T) {
+	requireClock(t)
 	const n = 50_000 / slow
 	bg := context.Background()
 	f := flags{make(chan struct{})}
@@ -369,6 +383,7 @@ func TestG17StatsCostsNoMoreWithManyBatches(t *testing.T) {
 
 // Stream moved its look-ahead by one for each outcome.
 func TestG17AStreamThatIsFarAheadCostsNoMore(t *testing.T) {
+	requireClock(t)
 	const n = 150_000 / slow
 	f := flags{make(chan struct{})}
 	p := dispatch.Must(dispatch.New(f.handle, dispatch.WithWorkers(n), dispatch.WithQueue(dispatch.Unlimited)))
@@ -396,6 +411,7 @@ func TestG17AStreamThatIsFarAheadCostsNoMore(t *testing.T) {
 
 // A job that waits for many others at once looked at all of them, for each.
 func TestG17AJobMayWaitForManyAtOnce(t *testing.T) {
+	requireClock(t)
 	const n = 50_000 / slow
 	var p *dispatch.Pool[int, int]
 	p = dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
@@ -412,12 +428,13 @@ func TestG17AJobMayWaitForManyAtOnce(t *testing.T) {
 	begin := time.Now()
 	_, err := p.Process(context.Background(), 1)
 	require.NoError(t, err)
-	require.Less(t, time.Since(begin), 2*time.Second)
+	require.Less(t, time.Since(begin), 5*time.Second)
 	require.NoError(t, p.Close())
 }
 
 // Who waits for room is let in one by one, and refused one by one.
 func TestG17NobodyWaitsForManyThatWaitForRoom(t *testing.T) {
+	requireClock(t)
 	const n = 50_000 / slow
 	for what, end := range map[string]func(p *dispatch.Pool[cargo, int8]){
 		"Stop":   func(p *dispatch.Pool[cargo, int8]) { p.Stop() },

@@ -95,13 +95,11 @@ func (c *census) rings(m *machine) {
 		}
 	}
 	for _, w := range m.ready.works[m.ready.head:] {
-		switch {
-		case w.Group != nil:
+		if w.Group != nil {
 			c.group(w.Group).ToCome += w.count
-		case w.Making != nil:
-			c.InUse++
 		}
 	}
+	c.InUse += m.unmade
 }
 
 func (c *census) worker(w *Worker) {
