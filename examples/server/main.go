@@ -2,69 +2,88 @@
 // workers.
 //
 //	go run ./examples/server                        # a show: it calls itself, then ends
-//	go run ./examples/server -addr localhost:8080   # serves /tile?x=-0.5&y=0&zoom=1&depth=1000 until Ctrl-C
+//	go run ./examples/server -addr localhost:8080   # serves until Ctrl-C; open http://localhost:8080/
 //
 // It shows how a service protects itself from more work than it can do: a few
 // requests run, a few more wait, and all others are turned away at once with
-// 503 (Reject); a request that takes too long, waiting included, gets 504
-// (ProcessTimed); a client that goes away takes its work with it; and at the
-// end the accepted requests are answered before the program stops (Shutdown).
+// 503 (Reject) and told when to come again; a request that takes too long,
+// waiting included, gets 504 (ProcessTimed); a client that goes away takes its
+// work with it; and at the end, by Ctrl-C or SIGTERM, the accepted requests are
+// answered before the program stops (Shutdown).
+//
+// It serves
+//
+//	/                                      a picture to zoom into: each tile is a job
+//	/tile?x=-0.5&y=0&zoom=1&depth=1000     a tile
+//	/debug/dispatch/                       the live page of the pool
+//
+// The exit status is
+//
+//	0         the show is over, or the server was ended and all accepted requests were answered
+//	1         something failed
+//	2         the command line is wrong
+//	130, 143  the show was ended by Ctrl-C, by SIGTERM
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"runtime"
 	"time"
+
+	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/live"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the clients
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "server:", err)
-		os.Exit(1)
-	}
+	cli.Main("server", run)
 }
 
+const synopsis = `Usage: server [-addr ADDRESS] [-workers N] [-queue N] [-limit TIME]
+
+Draws tiles of the Mandelbrot set over HTTP, on a bounded number of workers.
+Without -addr it calls itself, shows what comes of it, and ends.`
+
 // run is the whole program.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
-	fs := flag.NewFlagSet("server", flag.ContinueOnError)
-	addr := fs.String("addr", "", "serve at this `address` until an interrupt (default: call itself and end)")
-	workers := fs.Int("workers", runtime.GOMAXPROCS(0), "how `many` tiles are drawn at once")
-	queue := fs.Int("queue", 4, "how `many` requests may wait")
-	limit := fs.Duration("limit", 300*time.Millisecond, "longest `time` for a request, waiting included")
-	if err := fs.Parse(args); err != nil {
+func run(ctx context.Context, args []string, std cli.Streams) error {
+	var addr string
+	workers, queue, limit := runtime.GOMAXPROCS(0), 4, 300*time.Millisecond
+	flags := cli.NewFlags("server", synopsis)
+	flags.Address(&addr, "addr", "serve at this `address` until Ctrl-C")
+	flags.Count(&workers, 1, "workers", "how `many` tiles are drawn at once; the default is one for each processor")
+	flags.Count(&queue, 0, "queue", "how `many` requests may wait")
+	flags.Time(&limit, "limit", "longest `time` for a request, waiting included")
+	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
-	svc, err := newService(drawTile, *workers, *queue, *limit)
+	svc, err := newService(drawTile, workers, queue, limit)
 	if err != nil {
 		return err
 	}
 	defer svc.stop()
-	if *addr == "" {
-		return show(ctx, svc, stdout)
+	if addr == "" {
+		return show(ctx, svc, std.Out)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "serving http://%v/tile\n", l.Addr())
-	return serve(ctx, l, svc, svc)
+	fmt.Fprintf(std.Out, "serving http://%v/\n", l.Addr())
+	err = serve(ctx, l, svc, svc)
+	fmt.Fprintln(std.Out, svc.summary())
+	return err
 }
 
-// serve serves h at l until ctx ends. Then it takes no more requests, answers
-// those that it has taken, and shuts svc down.
-func serve(ctx context.Context, l net.Listener, h http.Handler, svc *service) error {
+// serve serves tiles at l, and the pages about them, until ctx ends. Then it takes
+// no more requests, answers those that it has taken, and shuts svc down.
+func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /tile", h)
+	mux.Handle("GET /tile", tiles)
+	mux.HandleFunc("GET /{$}", serveIndex)
+	mux.Handle("/debug/dispatch/", live.Page(svc.pool))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"html"
 	"image/png"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/cli"
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +63,7 @@ func TestTileIsDrawn(t *testing.T) {
 
 func TestWrongRequestIsRefused(t *testing.T) {
 	svc := newTestService(t, drawTile)
-	for _, query := range []string{"depth=0", "depth=1000001", "depth=deep", "x=left", "zoom="} {
+	for _, query := range []string{"depth=0", "depth=1000001", "depth=deep", "x=left", "zoom=", "zoom=0", "zoom=-1", "y=NaN", "x=Inf"} {
 		require.Equal(t, http.StatusBadRequest, request(t.Context(), svc, query).Code, query)
 	}
 	require.Zero(t, svc.pool.Stats().Submitted)
@@ -126,7 +131,46 @@ func TestHandlersErrorIsAServerError(t *testing.T) {
 func TestShutDownServiceRefuses(t *testing.T) {
 	svc := newTestService(t, drawTile)
 	require.NoError(t, svc.shutdown(t.Context()))
-	require.Equal(t, http.StatusServiceUnavailable, request(t.Context(), svc, "").Code)
+	rec := request(t.Context(), svc, "")
+	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	require.Equal(t, "5", rec.Header().Get("Retry-After"))
+}
+
+func TestTheIndexShowsTilesThatCanBeAskedFor(t *testing.T) {
+	for _, query := range []string{"", "?x=0.3&y=-0.02&zoom=1e6"} {
+		rec := httptest.NewRecorder()
+		serveIndex(rec, httptest.NewRequest(http.MethodGet, "/"+query, http.NoBody))
+		require.Equal(t, http.StatusOK, rec.Code)
+		tiles := regexp.MustCompile(`data-src="tile\?([^"]+)"`).FindAllStringSubmatch(rec.Body.String(), -1)
+		require.Len(t, tiles, columns*rows)
+		svc := newTestService(t, drawTile)
+		seen := make(map[string]bool)
+		for _, tile := range tiles {
+			seen[tile[1]] = true
+		}
+		require.Len(t, seen, columns*rows, "they are different ones")
+		require.Equal(t, http.StatusOK, request(t.Context(), svc, html.UnescapeString(tiles[0][1])).Code)
+	}
+	rec := httptest.NewRecorder()
+	serveIndex(rec, httptest.NewRequest(http.MethodGet, "/?zoom=none", http.NoBody))
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+}
+
+func TestTilesOfThePictureLieSideBySide(t *testing.T) {
+	links := newIndexView(tile{x: 1, y: 2, zoom: 3, depth: 9}).Tiles
+	require.Equal(t, "tile?depth=9&x=-0.5&y=1&zoom=3", links[0].Src)
+	require.Equal(t, "tile?depth=9&x=0.5&y=1&zoom=3", links[1].Src)
+	require.Equal(t, "tile?depth=9&x=2.5&y=3&zoom=3", links[len(links)-1].Src)
+	require.Equal(t, "?depth=9&x=-0.5&y=1&zoom=6", links[0].In)
+}
+
+func TestClientsAreToldToComeAgainWhenTheWorkThereIsWillBeDone(t *testing.T) {
+	require.Equal(t, 1, retryAfter(dispatch.Stats{MaxRunning: 2}))
+	// Three tiles of 2 s each, on two workers and on four.
+	var times dispatch.Histogram
+	require.NoError(t, json.Unmarshal([]byte(`{"count":4,"sum":8,"buckets":{"4":4}}`), &times))
+	require.Equal(t, 3, retryAfter(dispatch.Stats{MaxRunning: 2, Running: 2, Queued: 1, Run: times}))
+	require.Equal(t, 2, retryAfter(dispatch.Stats{MaxRunning: 4, Running: 2, Queued: 1, Run: times}))
 }
 
 func TestRequestUnderWayIsAnsweredAtTheShutdown(t *testing.T) {
@@ -153,15 +197,57 @@ func TestRequestUnderWayIsAnsweredAtTheShutdown(t *testing.T) {
 	<-svc.pool.Done()
 }
 
+// serverArgs runs the program as main does.
+func serverArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = cli.Run(ctx, "server", run, args, cli.Streams{Out: &out, Err: &errs})
+	return status, out.String(), errs.String()
+}
+
 func TestShowEndsByItself(t *testing.T) {
-	var stdout bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-workers", "2", "-limit", "250ms"}, &stdout))
+	status, stdout, stderr := serverArgs(t.Context(), "-workers", "2", "-limit", "250ms")
+	require.Equal(t, cli.Good, status, stderr)
 	require.Regexp(t, `one that takes too long: 1 x 504 Gateway Timeout
 one that makes no sense: 1 x 400 Bad Request
-under way at the shutdown: 2 x `, stdout.String())
+under way at the shutdown: (2 x .*|1 x .*, 1 x .*)
+at the end: \d+ drawn, `, stdout)
+}
+
+func TestShowThatIsInterruptedEnds(t *testing.T) {
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(cli.Signal{Signal: os.Interrupt})
+	status, _, _ := serverArgs(ctx)
+	require.Equal(t, 130, status)
+}
+
+func TestTheServerDrainsAndEndsWell(t *testing.T) {
+	svc := newTestService(t, drawTile)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, l, svc, svc) }()
+	url := "http://" + l.Addr().String()
+	for path, want := range map[string]string{"/": "200 OK", "/debug/dispatch/": "200 OK", "/tile": "200 OK", "/none": "404 Not Found"} {
+		require.Equal(t, statuses{want: 1}, get(t.Context(), 1, url+path), path)
+	}
+	interrupt(cli.Signal{Signal: os.Interrupt})
+	require.NoError(t, <-served)
+	require.Equal(t, "at the end: 1 drawn, 0 turned away, 0 too slow, 0 given up by their clients", svc.summary())
 }
 
 func TestWrongFlags(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), []string{"-workers", "0"}, new(bytes.Buffer)), "0")
-	require.Error(t, run(t.Context(), []string{"-addr", "nowhere:at:all"}, new(bytes.Buffer)))
+	for _, args := range []string{"-workers=0", "-queue=-1", "-limit=0s", "-addr=8080", "extra"} {
+		status, stdout, stderr := serverArgs(t.Context(), args)
+		require.Equal(t, cli.Usage, status)
+		require.Empty(t, stdout)
+		require.NotEmpty(t, stderr)
+	}
+	status, stdout, _ := serverArgs(t.Context(), "-help")
+	require.Equal(t, cli.Good, status)
+	require.Contains(t, stdout, "Usage: server ")
+
+	status, _, stderr := serverArgs(t.Context(), "-addr", "nowhere.invalid:1")
+	require.Equal(t, cli.Failed, status)
+	require.Contains(t, stderr, "server: listen tcp: ")
 }

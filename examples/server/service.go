@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -43,7 +44,7 @@ func (s *service) stop() {
 // ServeHTTP answers one request. Its context is the job's: a client that goes
 // away cancels the drawing, or its wait for it.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, err := parseTile(r)
+	t, err := parseTile(r, wholeSet)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -54,9 +55,10 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "image/png")
 		_, _ = w.Write(picture) // an error means that the client is gone
 	case errors.Is(err, dispatch.ErrQueueFull):
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(s.pool.Stats())))
 		http.Error(w, "busy, try again", http.StatusServiceUnavailable)
 	case errors.Is(err, dispatch.ErrClosed), errors.Is(err, dispatch.ErrStopped):
+		w.Header().Set("Retry-After", strconv.Itoa(restartTime))
 		http.Error(w, "shutting down", http.StatusServiceUnavailable)
 	case errors.Is(err, dispatch.ErrTimeout):
 		http.Error(w, fmt.Sprintf("not drawn within %v", s.limit), http.StatusGatewayTimeout)
@@ -67,20 +69,40 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// restartTime is in how many seconds a client finds another server, or this one
+// again.
+const restartTime = 5
+
+// retryAfter reckons in how many seconds, at least one, what is there will have
+// been drawn, if tiles go on to take as long as they did.
+func retryAfter(stats dispatch.Stats) int {
+	work := stats.Run.Mean() * time.Duration(stats.Running+stats.Queued)
+	return max(1, int(math.Ceil(work.Seconds()/float64(stats.MaxRunning))))
+}
+
+// summary tells what the service has done.
+func (s *service) summary() string {
+	stats := s.pool.Stats()
+	return fmt.Sprintf("at the end: %d drawn, %d turned away, %d too slow, %d given up by their clients",
+		stats.Succeeded, stats.Rejected, stats.TimedOut, stats.Canceled)
+}
+
 // parseTile reads the tile that a request asks for; what it does not say is as
-// in wholeSet.
-func parseTile(r *http.Request) (tile, error) {
-	t := wholeSet
+// in t.
+func parseTile(r *http.Request, t tile) (tile, error) {
 	query := r.URL.Query()
 	for name, value := range map[string]*float64{"x": &t.x, "y": &t.y, "zoom": &t.zoom} {
 		if !query.Has(name) {
 			continue
 		}
 		f, err := strconv.ParseFloat(query.Get(name), 64)
-		if err != nil {
-			return tile{}, fmt.Errorf("%s: %w", name, err)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return tile{}, fmt.Errorf("%s: %q is not a number", name, query.Get(name))
 		}
 		*value = f
+	}
+	if t.zoom <= 0 {
+		return tile{}, fmt.Errorf("zoom: %v is not above 0", t.zoom)
 	}
 	if query.Has("depth") {
 		depth, err := strconv.Atoi(query.Get("depth"))

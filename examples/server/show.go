@@ -50,8 +50,10 @@ func show(ctx context.Context, svc *service, stdout io.Writer) error {
 	if err := <-served; err != nil {
 		return err
 	}
-	stats := svc.pool.Stats()
-	fmt.Fprintf(stdout, "at the end: %d drawn, %d turned away, %d too slow\n", stats.Succeeded, stats.Rejected, stats.TimedOut)
+	fmt.Fprintln(stdout, svc.summary())
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 )
 
 // A tile is a square part of the complex plane.
@@ -20,21 +21,25 @@ const (
 	maxDepth = 1_000_000 // some milliseconds for one pixel
 )
 
+// width is how wide the tile is.
+func (t tile) width() float64 { return 3 / t.zoom }
+
 var wholeSet = tile{x: -0.5, y: 0, zoom: 1, depth: 500}
 
 // drawTile is the pool's handler: it draws the Mandelbrot set in t as a PNG. It
 // looks at ctx before every pixel, so it ends within milliseconds of it.
 func drawTile(ctx context.Context, t tile) ([]byte, error) {
-	picture := image.NewGray(image.Rect(0, 0, tileSize, tileSize))
-	step := 3 / t.zoom / tileSize
+	picture := image.NewPaletted(image.Rect(0, 0, tileSize, tileSize), palette)
+	step := t.width() / tileSize
 	for row := range tileSize {
 		for col := range tileSize {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			c := complex(t.x+float64(col-tileSize/2)*step, t.y+float64(row-tileSize/2)*step)
-			n := escape(c, t.depth)
-			picture.SetGray(col, row, color.Gray{Y: uint8(255 - 255*n/t.depth)})
+			if n := escape(c, t.depth); n < t.depth {
+				picture.SetColorIndex(col, row, uint8(1+n%(len(palette)-1)))
+			}
 		}
 	}
 	var buf bytes.Buffer
@@ -43,6 +48,19 @@ func drawTile(ctx context.Context, t tile) ([]byte, error) {
 	}
 	return buf.Bytes(), nil
 }
+
+// palette is black for what is in the set, and goes round the colours for what is
+// outside.
+var palette = func() color.Palette {
+	colours := color.Palette{color.Black}
+	shade := func(i int, phase float64) uint8 {
+		return uint8(127.5 - 127.5*math.Cos(2*math.Pi*(float64(i)/64+phase)))
+	}
+	for i := range 64 {
+		colours = append(colours, color.RGBA{R: shade(i, 0.1), G: shade(i, 0.05), B: shade(i, 0.3), A: 255})
+	}
+	return colours
+}()
 
 // escape returns after how many iterations c is known to lie outside the set,
 // or depth.

@@ -4,22 +4,25 @@
 //	go run ./examples/wordcount -top 20 FILE...    # of these
 //	cat FILE | go run ./examples/wordcount -       # of the standard input
 //
-// It shows a stream: lines are read from an iterator only as fast as the pool
+// It shows a stream: blocks of lines come over a channel only as fast as the pool
 // counts them, and the counts come back in the order of the input, so a text of
-// any length is worked through in bounded memory.
+// any length is worked through in bounded memory. A Ctrl-C ends it at once, also
+// while the standard input says nothing.
+//
+// The exit status is
+//
+//	0         all was counted
+//	1         a file could not be read
+//	2         the command line is wrong
+//	130, 143  ended by Ctrl-C, by SIGTERM
 package main
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,27 +30,27 @@ import (
 	"unicode"
 
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/words"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "wordcount:", err)
-		os.Exit(1)
-	}
+	cli.Main("wordcount", run)
 }
 
+const synopsis = `Usage: wordcount [-top N] [-workers N] [FILE...]
+
+Prints the most frequent words of the files; - is the standard input. Without
+any it counts the .go and .md files of this folder and below.`
+
 // run is the whole program.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	flags := flag.NewFlagSet("wordcount", flag.ContinueOnError)
-	top := flags.Int("top", 10, "how `many` words to print")
-	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "how `many` blocks of lines are counted at once")
-	if err := flags.Parse(args); err != nil {
+func run(ctx context.Context, args []string, std cli.Streams) error {
+	top, workers := 10, runtime.GOMAXPROCS(0)
+	flags := cli.NewFlags("wordcount", synopsis)
+	flags.Count(&top, 1, "top", "how `many` words to print")
+	flags.Count(&workers, 1, "workers", "how `many` blocks of lines are counted at once; the default is one for each processor")
+	if err := flags.ParseWithArgs(args, std); err != nil {
 		return err
-	}
-	if *top < 1 {
-		return fmt.Errorf("invalid value %d for flag -top: must be 1 or more", *top)
 	}
 	files := flags.Args()
 	if len(files) == 0 {
@@ -56,14 +59,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 			return err
 		}
 	}
-	words, err := count(ctx, &source{files: files, stdin: stdin}, *workers)
+	found, err := count(ctx, &source{files: files, stdin: std.In}, workers)
 	if err != nil {
 		return err
 	}
-	for _, word := range mostFrequent(words, *top) {
-		fmt.Fprintf(stdout, "%7d %s\n", words[word], word)
+	for _, word := range mostFrequent(found, top) {
+		fmt.Fprintf(std.Out, "%7d %s\n", found[word], word)
 	}
-	fmt.Fprintf(stdout, "%d different words in %d files\n", len(words), len(files))
+	fmt.Fprintf(std.Out, "%s in %s\n", words.Count(len(found), "different word"), words.Count(len(files), "file"))
 	return nil
 }
 
@@ -85,15 +88,21 @@ func findTexts(dir string) ([]string, error) {
 	return files, err
 }
 
-// count counts the words of src on a pool. The first error ends it.
+// count counts the words of src on a pool. The first error ends it, and so does
+// the end of ctx, whatever src is waiting for.
 func count(ctx context.Context, src *source, workers int) (map[string]int, error) {
-	pool, err := dispatch.New(countBlock, dispatch.WithName("wordcount"), dispatch.WithWorkers(workers))
+	pool, err := dispatch.New(countBlock,
+		dispatch.WithName("wordcount"),
+		dispatch.WithWorkers(workers),
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer pool.Close()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
 	total := make(map[string]int)
-	for r := range pool.Stream(ctx, src.blocks) {
+	for r := range pool.StreamChan(ctx, src.start(reading)) {
 		if r.Err != nil {
 			return nil, r.Err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,25 @@ type source struct {
 	files []string
 	stdin io.Reader
 	err   error // why blocks ended before the last line, or nil
+}
+
+// start reads on a goroutine of its own, and returns the channel that the blocks
+// come over. It is closed after the last one, when err is final. The goroutine
+// ends with ctx, but for a read that does not return: one of a terminal at which
+// nobody types, say. That ends with the program.
+func (s *source) start(ctx context.Context) <-chan []string {
+	blocks := make(chan []string)
+	go func() {
+		defer close(blocks)
+		for block := range s.blocks {
+			select {
+			case blocks <- block:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return blocks
 }
 
 // blocks yields the lines of all files in order, blockLines at a time. A block

@@ -3,30 +3,40 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"example.com/dispatch/examples/internal/cli"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// wordcountArgs runs the program as main does.
+func wordcountArgs(ctx context.Context, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = cli.Run(ctx, "wordcount", run, args, cli.Streams{In: stdin, Out: &out, Err: &errs})
+	return status, out.String(), errs.String()
+}
+
 func TestWordsOfTheStandardInputAreCounted(t *testing.T) {
-	var stdout bytes.Buffer
 	stdin := strings.NewReader("One fish, two fish.\nRed fish, blue fish:\nblue, red and red\n")
-	require.NoError(t, run(t.Context(), []string{"-top", "3", "-"}, stdin, &stdout))
+	status, stdout, stderr := wordcountArgs(t.Context(), stdin, "-top", "3", "-")
+	require.Equal(t, cli.Good, status, stderr)
 	require.Equal(t, ""+
 		"      4 fish\n"+
 		"      3 red\n"+
 		"      2 blue\n"+
-		"6 different words in 1 files\n", stdout.String())
+		"6 different words in 1 file\n", stdout)
 }
 
 func TestLongTextIsCountedWholeByAnyNumberOfWorkers(t *testing.T) {
@@ -43,32 +53,60 @@ func TestOwnTextsAreFound(t *testing.T) {
 	files, err := findTexts(".")
 	require.NoError(t, err)
 	require.Equal(t, []string{"main.go", "source.go", "wordcount_test.go"}, files)
-	var stdout bytes.Buffer
-	require.NoError(t, run(t.Context(), nil, nil, &stdout))
-	require.Contains(t, stdout.String(), "different words in 3 files\n")
+	status, stdout, stderr := wordcountArgs(t.Context(), nil)
+	require.Equal(t, cli.Good, status, stderr)
+	require.Contains(t, stdout, "different words in 3 files\n")
 }
 
 func TestUnreadableFileEndsTheCount(t *testing.T) {
-	err := run(t.Context(), []string{"main.go", "missing.txt"}, nil, new(bytes.Buffer))
-	require.ErrorIs(t, err, os.ErrNotExist)
-	require.ErrorContains(t, err, "missing.txt")
+	status, stdout, stderr := wordcountArgs(t.Context(), nil, "main.go", "missing.txt")
+	require.Equal(t, cli.Failed, status)
+	require.Empty(t, stdout)
+	require.Regexp(t, `^wordcount: missing.txt: open missing.txt: .*\n$`, stderr)
 
 	endless := strings.NewReader(strings.Repeat("x", 2<<20))
-	err = run(t.Context(), []string{"-"}, endless, new(bytes.Buffer))
-	require.ErrorContains(t, err, "token too long")
+	status, _, stderr = wordcountArgs(t.Context(), endless, "-")
+	require.Equal(t, cli.Failed, status)
+	require.Equal(t, "wordcount: -: bufio.Scanner: token too long\n", stderr)
 }
 
-func TestInterruptEndsTheCount(t *testing.T) {
+func TestAnInterruptEndsTheCount(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	enough := errors.New("enough")
-	interrupt(enough)
-	require.ErrorIs(t, run(ctx, []string{"main.go"}, nil, new(bytes.Buffer)), enough)
+	interrupt(cli.Signal{Signal: os.Interrupt})
+	status, stdout, stderr := wordcountArgs(ctx, nil, "main.go")
+	require.Equal(t, 130, status)
+	require.Empty(t, stdout)
+	require.Equal(t, "wordcount: interrupted\n", stderr)
+}
+
+func TestAnInterruptEndsTheCountWhileTheInputSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, interrupt := context.WithCancelCause(t.Context())
+		stdin, typing := io.Pipe()
+		defer typing.Close() // ends the read that nobody waits for
+		over := make(chan int, 1)
+		go func() {
+			status, _, _ := wordcountArgs(ctx, stdin, "-")
+			over <- status
+		}()
+		synctest.Wait()
+		require.Empty(t, over)
+		interrupt(cli.Signal{Signal: os.Interrupt})
+		synctest.Wait()
+		require.Equal(t, 130, <-over)
+	})
 }
 
 func TestWrongFlags(t *testing.T) {
-	err := run(t.Context(), []string{"-top", "0"}, nil, new(bytes.Buffer))
-	require.ErrorContains(t, err, "invalid value 0 for flag -top")
-	require.Error(t, run(t.Context(), []string{"-workers", "0", "main.go"}, nil, new(bytes.Buffer)))
+	for _, flag := range []string{"-top=0", "-workers=0", "-workers=many"} {
+		status, stdout, stderr := wordcountArgs(t.Context(), nil, flag, "main.go")
+		require.Equal(t, cli.Usage, status)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "invalid value")
+	}
+	status, stdout, _ := wordcountArgs(t.Context(), nil, "-help")
+	require.Equal(t, cli.Good, status)
+	require.Contains(t, stdout, "Usage: wordcount ")
 }
 
 func TestBlocksHoldEveryLineInOrder(t *testing.T) {
