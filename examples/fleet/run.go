@@ -96,6 +96,7 @@ func (r *fleetRun) run(ctx context.Context, o orders) error {
 	window := 2 * r.workers * r.places
 	pool, err := dispatch.New(client.Call,
 		dispatch.WithName("fleet"),
+		dispatch.WithTelemetry(),
 		dispatch.WithWorkers(window),
 	)
 	if err != nil {

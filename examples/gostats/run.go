@@ -68,6 +68,7 @@ func newTour(opts options, files []file, std cli.Streams) (*tour, error) {
 		return newSourceParser(opts.dir, opts.top), nil
 	},
 		dispatch.WithName("gostats"),
+		dispatch.WithTelemetry(),
 		dispatch.WithWorkers(opts.workers),
 	)
 	return &tour{options: opts, std: std, files: files, pool: pool}, err

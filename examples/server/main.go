@@ -35,7 +35,7 @@ import (
 	"time"
 
 	"example.com/dispatch/examples/internal/cli"
-	"example.com/dispatch/examples/internal/live"
+	"example.com/dispatch/page"
 )
 
 func main() {
@@ -83,7 +83,7 @@ func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service
 	mux := http.NewServeMux()
 	mux.Handle("GET /tile", tiles)
 	mux.HandleFunc("GET /{$}", serveIndex)
-	mux.Handle("/debug/dispatch/", live.Page(svc.pool))
+	mux.Handle("/debug/dispatch/", page.New(svc.pool))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

@@ -21,6 +21,7 @@ type service struct {
 func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit time.Duration) (*service, error) {
 	pool, err := dispatch.New(draw,
 		dispatch.WithName("tiles"),
+		dispatch.WithTelemetry(),
 		dispatch.WithWorkers(workers),
 		dispatch.WithQueue(queue),
 		dispatch.WithOverflow(dispatch.Reject),

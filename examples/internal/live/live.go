@@ -8,14 +8,8 @@ import (
 	"net/http"
 	"time"
 
-	"example.com/dispatch"
 	"example.com/dispatch/page"
 )
-
-// Pool is what is shown of a pool: every *[dispatch.Pool], whatever its types.
-type Pool interface {
-	Stats() dispatch.Stats
-}
 
 // A Server serves the page until Close.
 type Server struct {
@@ -26,14 +20,14 @@ type Server struct {
 }
 
 // Serve shows pools on a page at addr. It returns once the page can be opened.
-func Serve(ctx context.Context, addr string, pools ...Pool) (*Server, error) {
+func Serve(ctx context.Context, addr string, pools ...page.Pool) (*Server, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		URL:    "http://" + l.Addr().String() + "/",
-		server: &http.Server{Handler: Page(pools...), ReadHeaderTimeout: 10 * time.Second},
+		server: &http.Server{Handler: page.New(pools...), ReadHeaderTimeout: 10 * time.Second},
 		served: make(chan error, 1),
 	}
 	go func() { s.served <- s.server.Serve(l) }()
@@ -48,22 +42,3 @@ func (s *Server) Close() error {
 	}
 	return err
 }
-
-// Page is the page alone, for a server of one's own.
-func Page(pools ...Pool) *page.Page {
-	p := page.New()
-	for _, pool := range pools {
-		if full, ok := pool.(page.Pool); ok {
-			p.Add(full)
-		} else {
-			p.Add(counts{pool})
-		}
-	}
-	return p
-}
-
-// counts is a pool of which no more is known than its Stats.
-type counts struct{ Pool }
-
-func (counts) Running() []dispatch.Job  { return nil }
-func (counts) Failures() []dispatch.Job { return nil }
