@@ -241,3 +241,23 @@ func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
 	within(t, "Stop", func() { require.Equal(t, []int{7, 8}, p.Stop()) })
 	requireSound(t, p)
 }
+
+func TestStopStartsNothingWhileItIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1))
+		defer h.letAll()
+		dispatch.Must(p.Submit(t.Context(), 1))
+		require.Equal(t, []int{1}, h.entered())
+		dispatch.Must(p.Submit(t.Context(), 2))
+		ctx := newRegistrar(func(method string) {
+			if method == "stop" { // Stop seals the batch before it comes to the queue
+				h.let(1)
+				synctest.Wait()
+			}
+		})
+		_ = p.Batch(ctx).Results()
+		ctx.active.Store(true)
+		require.Equal(t, []int{2}, p.Stop())
+	})
+}

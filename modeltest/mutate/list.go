@@ -130,7 +130,6 @@ var room = []mutation{
 	{"the intake has too much room", next, `		s.intake.start(s.room - s.queued)
 `, `		s.intake.start(s.room - s.queued + 1)
 `, "N workers and a queue of Q take N+Q jobs"},
-	{"the intake opens on a queue that is over-full", next, `!s.intake.isOpen && s.queued < s.room:`, `!s.intake.isOpen && s.queued != s.room:`, "a queue that holds too many takes no more"},
 	{"the intake counts the room before the jobs that came", queue, `	i.came, i.room = 0, room-came
 `, `	i.came, i.room = 0, room
 `, "N workers and a queue of Q take N+Q jobs"},

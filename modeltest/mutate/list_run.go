@@ -52,13 +52,6 @@ var contexts = []mutation{
 			return c.live()
 		}
 `, "G12: nothing stays registered with the caller's context"},
-	{"a context that was made meanwhile is not ended", ctx, `		std.cancel(nil)
-		std = c.std.Load()
-	}
-	switch {`, `		std.cancel(nil)
-		return
-	}
-	switch {`, "G3: the handler is told, however late it asks"},
 	{"the context does not say why", ctx, `		std = c.canceled(o.Err, o.Kind == TimedOut)
 `, `		std = c.canceled(nil, o.Kind == TimedOut)
 `, "G3: context.Cause says which"},
@@ -140,11 +133,8 @@ var running = []mutation{
 `, `	text = fmt.Sprint(value)
 `, "G7: the String of a panic's value"},
 	{"an interrupt for whatever runs", worker, `	if e.generation != i.generation || !e.entered {`, `	if !e.entered {`, "G5: interrupts stay with their job"},
-	{"an interrupt for what has not been entered", worker, `	if e.interruptHook != nil && e.entered && !e.interrupted {`, `	if e.interruptHook != nil && !e.interrupted {`, "Interrupt is begun only while Process runs"},
 	{"an interrupt outlives its job", worker, `		<-interrupts
 `, ``, "G5: over before the worker's next call"},
-	{"an interrupt comes twice", worker, `		e.interrupted = true
-		e.s.background++`, `		e.s.background++`, "Interrupt is called at most once for a job"},
 	{"a timer for whatever runs", worker, `t != nil && e.due != 0 && now >= e.due {`, `t != nil {`, "G5: a limit of job A is never seen by job B"},
 	{"no interrupt", worker, `		e.s.after.add(&interruption{e, e.generation})
 `, `		e.s.background--
