@@ -158,16 +158,12 @@ func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
 	}
 }
 
-// claim claims an input for r, from the span that r is at if there is one left.
+// claim claims an input for r, from the span that r is at if there is one left. If
+// it returns false, r is still at the input that it had.
 func (g *group[In, Out]) claim(r *run[In, Out]) bool {
 	if c := r.chunk; c != nil {
-		s := &c.spans[r.span]
-		if i, ok := s.claim(c.whole); ok {
-			r.i = i
-			r.last = i+1 == int(s.end.Load())
-			if g.noting {
-				r.At.Store(int64(c.first + i + 1))
-			}
+		if i, ok := c.spans[r.span].claim(c.whole); ok {
+			r.take(c, i)
 			return true
 		}
 	}
@@ -181,10 +177,9 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 			if r.span++; r.span >= len(c.spans) {
 				r.span = 0
 			}
-			if c.spans[r.span].left() > 0 {
-				if r.chunk = c; g.claim(r) {
-					return true
-				}
+			if i, ok := c.spans[r.span].claim(c.whole); ok {
+				r.take(c, i)
+				return true
 			}
 		}
 		next := c.after.Load()
@@ -194,6 +189,15 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 		g.claiming.CompareAndSwap(c, next)
 	}
 	return false
+}
+
+// take puts r at an input that it has claimed.
+func (r *run[In, Out]) take(c *chunk[In, Out], i int) {
+	r.chunk, r.i = c, i
+	r.last = i+1 == int(c.spans[r.span].end.Load())
+	if r.g.noting {
+		r.At.Store(int64(c.first + i + 1))
+	}
 }
 
 // Claim implements sched.Source.
