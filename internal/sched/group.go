@@ -131,10 +131,16 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	g.total += n
 	g.keepOpen()
 	g.list()
-	for l := range g.lenders.all {
-		s.useLoan(l.by)
-	}
+	g.useLoans()
 	return nil, nil
+}
+
+// useLoans runs items on the slots of the jobs that wait for the group. The mutex is
+// held.
+func (g *Group) useLoans() {
+	for l := range g.lenders.all {
+		g.s.useLoan(l.by)
+	}
 }
 
 // Refuse ends a group that has just been made with n items, none of which is
@@ -473,6 +479,8 @@ func (r *Run) leave() {
 	if g.active--; g.active == 0 {
 		s.busy.remove(&g.busyLink)
 	}
+	g.useLoans() // which it could not use at its limit
+
 	s.groups.remove(&g.link) // to the end: it is another's turn
 	g.list()
 }
