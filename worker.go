@@ -149,11 +149,11 @@ func (w *worker[In, Out]) settle(j *job[In, Out]) (o sched.Outcome, decided bool
 			j.task.Leave(nil)
 		}
 		if w.desk != nil {
-			told := o
-			if !w.decided {
-				told = j.task.Outcome()
+			if w.decided {
+				w.tell(&j.task, j.in, o, true)
+			} else { // the input is no longer the worker's: Stop may take it
+				w.tell(&j.task, *new(In), j.task.Outcome(), false)
 			}
-			w.tell(&j.task, j.in, told, w.decided)
 		}
 	}
 	w.state = resting
