@@ -37,7 +37,7 @@ type awaitable interface {
 // loan returns the loan of the job with the context c; nil if its handler has
 // returned. The mutex is held.
 func (s *Scheduler) loan(c *Context) *loan {
-	if c.task.ctx != c {
+	if c.over() { // its task may be that of another job by now
 		return nil
 	}
 	return &c.task.more().loan
