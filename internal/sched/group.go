@@ -406,10 +406,11 @@ func (r *Run) claim() bool {
 func (r *Run) Careful() bool { return r.careful }
 
 // Refused tells whether Stop has met the item of a careful run on its way to its
-// handler, and gives it back.
+// handler, and gives it back. One that Stop has not met has its outcome from now on.
 func (r *Run) Refused() bool {
 	r.g.s.lock()
 	defer r.g.s.unlock()
+	r.starting = false
 	return r.refused
 }
 
