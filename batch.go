@@ -321,6 +321,7 @@ func (b *Batch[In, Out]) add(ins []In) error {
 	halt, err := b.Group.Add(n, func() {
 		b.left.Add(int64(n))
 		c.one[0].end.Store(int64(end + n))
+		b.added.Add(int64(n))
 		b.link(c)
 	})
 	switch {

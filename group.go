@@ -24,6 +24,7 @@ type group[In, Out any] struct {
 	first    atomic.Pointer[chunk[In, Out]]
 	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
 	begun    atomic.Uint32                  // runs
+	added    atomic.Int64                   // inputs, of a group that gets chunks one after another
 
 	// left counts the inputs whose outcomes have not been delivered, and what
 	// else keeps the group from being over.
@@ -205,19 +206,23 @@ func (g *group[In, Out]) Claim(r *sched.Run) bool { return g.claim(r.Typed.(*run
 
 // Left implements sched.Source.
 func (g *group[In, Out]) Left(atMost int) (n int) {
-	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
-		for i := range c.spans {
-			if n += c.spans[i].left(); n >= atMost {
-				return atMost
-			}
-		}
+	c := g.claiming.Load()
+	if c == nil {
+		return 0
 	}
-	return n
+	for i := range c.spans {
+		n += c.spans[i].left()
+	}
+	if next := c.after.Load(); next != nil { // of the chunks behind, nothing is claimed
+		n += int(g.added.Load()) - next.first
+	}
+	return min(n, atMost)
 }
 
 // ClaimRest implements sched.Source.
 func (g *group[In, Out]) ClaimRest() (n int) {
 	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
+		g.claiming.Store(c)
 		for i := range c.spans {
 			from, to := c.spans[i].claimRest()
 			if from >= to {

@@ -200,6 +200,7 @@ func (s *stream[In, Out]) add(in In) bool {
 	}
 	halted, err := s.Add(1, func() {
 		c.one[0].end.Store(int64(i) + 1)
+		s.added.Add(1)
 		switch {
 		case s.last == nil:
 			s.claiming.Store(c)
