@@ -258,7 +258,7 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 		if s.ready() || source != nil && s.closed() {
 			return true
 		}
-		if !s.sleep() {
+		if !s.sleep(source != nil) {
 			continue
 		}
 		endLoan := func() {}
@@ -280,12 +280,13 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 	}
 }
 
-// sleep notes that the loop waits; false if something has come.
-func (s *stream[In, Out]) sleep() bool {
+// sleep notes that the loop waits; false if something has come: the end of the pool
+// too, where the loop is to know of it.
+func (s *stream[In, Out]) sleep(open bool) bool {
 	o := &s.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.results) > 0 {
+	if len(o.results) > 0 || open && o.closed {
 		return false
 	}
 	o.asleep = true
