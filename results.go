@@ -327,13 +327,16 @@ func (b *Batch[In, Out]) progressed() {
 	if b.cfg.onProgress == nil {
 		return
 	}
-	now := b.Progress()
 	b.reading.Lock()
-	start := !b.reporting && !(b.told && b.reported == now)
-	b.reporting = b.reporting || start
+	// What is new under this mutex was counted by a caller that has yet to lock it,
+	// and holds the batch until then: so the batch is not over.
+	start := !b.reporting && !(b.told && b.reported == b.Progress())
+	if start {
+		b.reporting = true
+		b.left.Add(1)
+	}
 	b.reading.Unlock()
 	if start {
-		b.left.Add(1)
 		b.pool.sched.BeginBackground()
 		sched.Go(b.report)
 	}
