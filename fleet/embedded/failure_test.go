@@ -123,7 +123,8 @@ func TestF10ADeadLetterIsQueuedAgainWithAllItsAttempts(t *testing.T) {
 
 	require.NoError(t, tasks.Requeue(limited(t), nc, "order 17"))
 	require.Empty(t, letters(t, nc))
-	require.Equal(t, 1, stats(t, nc).Waiting)
+	again := stats(t, nc) // a request of the worker that has ended may still stand, and take it for a moment
+	require.Equal(t, 1, again.Waiting+again.Taken)
 	require.ErrorIs(t, tasks.Requeue(limited(t), nc, "order 17"), fleet.ErrNotFound)
 	serve(t, connectTo(t, nc), func(ctx context.Context, in task) (string, error) {
 		info, _ := fleet.Info(ctx)
