@@ -86,7 +86,7 @@ func ExamplePool_StreamChan() {
 	words := make(chan string)
 	go func() {
 		defer close(words)
-		for _, word := range strings.Fields("the quick brown fox") {
+		for word := range strings.FieldsSeq("the quick brown fox") {
 			words <- word
 		}
 	}()
