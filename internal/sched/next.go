@@ -88,7 +88,7 @@ func (s *Scheduler) grantJob(t *Task) {
 func (s *Scheduler) grantGroup(g *Group) {
 	n := 1
 	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
-		n = min(s.limit-s.inUse, g.wants())
+		n = max(min(s.limit-s.inUse, g.wants()), 1) // workers have claimed items since it was asked
 	}
 	s.inUse += n
 	s.coming += n
