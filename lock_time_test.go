@@ -27,7 +27,7 @@ const many = 1_000_000 / slow
 type cargo [4]int64
 
 // soon is a time in which a mutex must come free.
-const soon = 15 * time.Millisecond
+const soon = 25 * time.Millisecond
 
 // slowest calls Stats again and again while f runs, and returns how long the
 // slowest call took.
