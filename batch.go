@@ -137,14 +137,13 @@ type Batch[In, Out any] struct {
 	results    atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
 	awaited    atomic.Bool                          // there are readers. Written with reading held
 
-	reading   sync.Mutex // a leaf; guards what follows
+	reading   sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
 	over      bool
 	finished  chan struct{}  // closed when the batch is over; nil until somebody waits for that
 	readers   []*indexReader // calls of All that wait for an input
 	reporting bool           // a goroutine calls onProgress
 	told      bool           // it has been called ...
 	reported  Progress       // ... with this
-	handedOut bool           // what was halted has been sent to results
 }
 
 // The states of an input of a batch: undecided, or decided with further bits.

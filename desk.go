@@ -100,11 +100,11 @@ func (d *desk) enter(label string) {
 	d.at.label, d.at.ran = label, true
 }
 
-// entered tells whether the handler of what the worker is at has been called.
-func (d *desk) entered() bool {
+// look returns what the worker is at, if it is at something.
+func (d *desk) look() (at work, busy bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.at.ran
+	return d.at, d.busy
 }
 
 // end notes that the worker is done with the job, and returns it.
@@ -193,15 +193,19 @@ func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) co
 	return ctx
 }
 
-// turnTo notes that the worker has turned to what it has in hand.
-func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
-	index, added := -1, time.Duration(0)
+// inHand tells the index of what the worker has in hand, -1 for a single job, and
+// when it was submitted.
+func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration) {
 	if of := w.slot.Run(); of != nil {
 		r := of.Typed.(*run[In, Out])
-		index, added = r.index(), r.chunk.addedAt(r.i)
-	} else {
-		added = t.Added()
+		return r.index(), r.chunk.addedAt(r.i)
 	}
+	return -1, t.Added()
+}
+
+// turnTo notes that the worker has turned to what it has in hand.
+func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
+	index, added := w.inHand(t)
 	w.desk.begin(index, added, now)
 }
 
@@ -212,9 +216,7 @@ func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 	tel := w.pool.tel
 	w.desk.enter(tel.labelOf(in))
 	if len(tel.hooks) > 0 {
-		w.desk.mu.Lock()
-		at := w.desk.at
-		w.desk.mu.Unlock()
+		at, _ := w.desk.look()
 		j := tel.job(w.desk, at, at.begun)
 		j.Ran, j.Run = false, 0
 		ctx = tel.start(ctx, j, w.pool.hookPanicked)
@@ -230,8 +232,9 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	tel, ctx := w.pool.tel, w.hooked
 	w.hooked = nil
 	w.state = telling
+	at, busy := w.desk.look()
 	switch {
-	case w.desk.entered() || w.desk.isBusy() && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
+	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
 		now := tel.sched.Since()
 		j := tel.job(w.desk, w.desk.end(now), now)
 		j.Stray = w.slot.IsStray()
@@ -243,13 +246,7 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 		}
 		tel.tell(ctx, j, &o, w.pool.hookPanicked)
 	case decided:
-		index, added := -1, time.Duration(0)
-		if of := w.slot.Run(); of != nil {
-			r := of.Typed.(*run[In, Out])
-			index, added = r.index(), r.chunk.addedAt(r.i)
-		} else {
-			added = t.Added()
-		}
+		index, added := w.inHand(t)
 		w.desk.leave()
 		tel.tell(t.Context().Caller(), tel.unstarted(in, index, added), &o, w.pool.hookPanicked)
 	default:
@@ -258,17 +255,8 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	w.state = resting
 }
 
-func (d *desk) isBusy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.busy
-}
-
 // hookPanicked logs the panic of a hook.
-func (p *Pool[In, Out]) hookPanicked(err error) {
-	e := err.(*PanicError) //nolint:errorlint // it is what guard makes
-	p.log("dispatch: a hook panicked", "panic", textOf(e.Value), "stack", string(e.Stack))
-}
+func (p *Pool[In, Out]) hookPanicked(err error) { p.logPanic("a hook", err) }
 
 // withdrawn is the effect that tells of a job that was settled before its handler.
 type withdrawn[In, Out any] struct {
@@ -305,10 +293,7 @@ func (p *Pool[In, Out]) Running() []Job {
 	}
 	var jobs []Job
 	for d, w := range tel.workers() {
-		d.mu.Lock()
-		at, busy := d.at, d.busy
-		d.mu.Unlock()
-		if busy {
+		if at, busy := d.look(); busy {
 			j := tel.job(d, at, tel.sched.Since())
 			j.Stray = w.IsStray()
 			jobs = append(jobs, j)

@@ -112,7 +112,6 @@ func TestG17NobodyWaitsWhileALargeBatchChanges(t *testing.T) {
 		ins[0][0], ins[1][0] = kind, 3
 		return ins
 	}
-	type batch = dispatch.Batch[cargo, int8]
 	for what, prepare := range map[string]func(t *testing.T) (*dispatch.Pool[cargo, int8], func(), func()){
 		"inputs are added": func(*testing.T) (*dispatch.Pool[cargo, int8], func(), func()) {
 			p := dispatch.Must(dispatch.New(flags{}.handle, dispatch.WithWorkers(2)))

@@ -55,16 +55,21 @@ func (p *Pool[In, Out]) report(e *PanicError) {
 	if p.cfg.panicHandler != nil {
 		p.guard("the panic handler", func() { p.cfg.panicHandler(e) })
 	} else {
-		p.log("dispatch: job panicked", "panic", textOf(e.Value), "stack", string(e.Stack))
+		p.logPanic("job", e)
 	}
 }
 
 // guard calls user code that nobody waits for.
 func (p *Pool[In, Out]) guard(what string, f func()) {
 	if err := guard.Call(f); err != nil {
-		e := err.(*PanicError) //nolint:errorlint // it is what guard makes
-		p.log("dispatch: "+what+" panicked", "panic", textOf(e.Value), "stack", string(e.Stack))
+		p.logPanic(what, err)
 	}
+}
+
+// logPanic logs a panic of the user's code, which guard has made an error.
+func (p *Pool[In, Out]) logPanic(what string, err error) {
+	e := err.(*PanicError) //nolint:errorlint // it is what guard makes
+	p.log("dispatch: "+what+" panicked", "panic", textOf(e.Value), "stack", string(e.Stack))
 }
 
 // log writes a line that nobody else would give. A logger that panics is none.

@@ -115,10 +115,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	case t.Resolved():
 		return nil, t.err // its caller's context was done meanwhile, and the watch has settled it
 	case a.nested() && s.borrow(a.Outer):
-		t.accept()
-		s.submitted++
-		s.startOverLimit(t, a.Outer)
-		s.queue.push(t)
+		s.acceptOverLimit(t, a.Outer)
 		return nil, nil
 	case s.hasCapacity() && s.blocked.empty():
 		s.enqueue(t)
@@ -132,10 +129,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 		return nil, nil
 	case a.Policy == CallerRuns:
 		a.Immediate = true
-		t.accept()
-		s.submitted++
-		s.startOverLimit(t, nil)
-		s.queue.push(t)
+		s.acceptOverLimit(t, nil)
 		return nil, nil
 	}
 	s.rejected++

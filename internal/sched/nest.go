@@ -151,6 +151,15 @@ func (s *Scheduler) startOverLimit(t *Task, lender *Context) {
 	s.runOverLimit(Work{Task: t, lender: lender})
 }
 
+// acceptOverLimit accepts t, which runs at once as startOverLimit says: it stands in
+// the queue, and does not wait there. The mutex is held.
+func (s *Scheduler) acceptOverLimit(t *Task, lender *Context) {
+	t.accept()
+	s.submitted++
+	s.startOverLimit(t, lender)
+	s.queue.push(t)
+}
+
 // compensate runs a job that still waits.
 func (t *Task) compensate(lender *Context) bool {
 	s := t.s
@@ -181,8 +190,6 @@ func (b *blockedSubmitter) compensate(lender *Context) bool {
 		return false
 	}
 	s.dismiss(b, nil)
-	s.submitted++
-	s.startOverLimit(b.task, lender)
-	s.queue.push(b.task)
+	s.acceptOverLimit(b.task, lender)
 	return true
 }

@@ -56,7 +56,7 @@ type Scheduler struct {
 	cfg     Config
 	epoch   time.Time // times are counted from here
 	watches watches
-	// waiters gives single waits their channel and timer. It belongs to the
+	// waiters gives single waits their channel. It belongs to the
 	// pool, so that a pool made in a synctest bubble uses that bubble's.
 	waiters   sync.Pool
 	strayRoom *semaphore.Weighted // a unit for each stray that is allowed; nil without grace
@@ -268,8 +268,7 @@ func (s *Scheduler) checkQuiescent() {
 
 // Waiter is what one goroutine waits on for one thing at a time.
 type Waiter struct {
-	Ch    chan struct{} // one token: what was waited for has come
-	Timer *time.Timer   // stopped, while the waiter is not in use
+	Ch chan struct{} // one token: what was waited for has come
 }
 
 // GetWaiter returns a waiter that is not in use.
