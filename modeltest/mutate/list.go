@@ -23,7 +23,7 @@ const (
 // meeting: how jobs and workers come together.
 var meeting = []mutation{
 	{"nobody calls the dispatcher", scheduler, `	s.checkDispatcher()
-	if s.after.first == nil {`, `	if s.after.first == nil {`, "a job is queued while a worker could take it"},
+`, ``, "a job is queued while a worker could take it"},
 	{"nothing is granted at unlock", scheduler, `	s.fill()
 	s.updateIntake()
 `, `	s.updateIntake()
@@ -91,7 +91,7 @@ var meeting = []mutation{
 	{"a crowd does not hear of Resize", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.paused || s.othersWant())`, "G13: as jobs end downwards"},
 	{"a crowd does not hear of other groups", next, ` || s.paused || s.othersWant())`, ` || s.paused)`, "batches take turns"},
 	{"a worker does not give way", "group.go", `r.single || g.pool.sched.Preempt() || t.Resolved()`, `r.single || t.Resolved()`, "a batch does not starve others, and hears of Resize"},
-	{"a careful worker does not give way", group, `	return more && !s.preempt.Load() && s.state`, `	return more && s.state`, "a batch does not starve others, and hears of Resize"},
+	{"a careful worker does not give way", group, `	next = more && !s.preempt.Load() && s.state`, `	next = more && s.state`, "a batch does not starve others, and hears of Resize"},
 	{"no theft between spans", "group.go", `		for range c.spans {
 			if r.span`, `		for range 1 {
 			if r.span`, "no input waits while a worker is idle"},
@@ -124,8 +124,8 @@ var meeting = []mutation{
 
 // room: who is let in.
 var room = []mutation{
-	{"one place too many", admission, `	return s.queued < s.room+`, `	return s.queued <= s.room+`, "N workers and a queue of Q take N+Q jobs"},
-	{"one place too few", admission, `	return s.queued < s.room+`, `	return s.queued+1 < s.room+`, "nobody is refused while a place is free"},
+	{"one place too many", admission, `s.state == Running && s.queued < s.room+`, `s.state == Running && s.queued <= s.room+`, "N workers and a queue of Q take N+Q jobs"},
+	{"one place too few", admission, `s.state == Running && s.queued < s.room+`, `s.state == Running && s.queued+1 < s.room+`, "nobody is refused while a place is free"},
 	{"handlers charged to the queue", admission, `s.queued < s.room+max(s.limit-s.inUse, 0)`, `s.queued+s.inUse < s.room+s.limit`, "after a Resize downwards the queue is still there"},
 	{"the intake has too much room", next, `		s.intake.start(s.room - s.queued)
 `, `		s.intake.start(s.room - s.queued + 1)
@@ -214,8 +214,8 @@ var ending = []mutation{
 	s := t.s
 `, `	s := t.s
 `, "a resolved future answers whatever ctx says"},
-	{"Done is not told", task, `	if t.rare != nil && t.rare.done != nil {
-		t.s.after.add(closing(t.rare.done))
+	{"Done is not told", task, `	if t.extra != nil && t.extra.done != nil {
+		t.s.after.add(closing(t.extra.done))
 	}
 `, ``, "Future.Done"},
 	{"a waiter is not told of a cancel", task, `	t.tell()
@@ -246,7 +246,10 @@ var ending = []mutation{
 `, "G6: a context that does not end at its deadline"},
 	{"a deadline counts as canceled", guard, `			o.Kind = TimedOut
 `, ``, "Stats: a caller's deadline counts as TimedOut"},
-	{"an input is kept by a canceled job", "future.go", `func (j *job[In, Out]) Forget() { j.in = *new(In) }`, `func (j *job[In, Out]) Forget() {}`, "G14: nothing keeps an input alive"},
+	{"an input is kept by a canceled job", "future.go", `	if !keep {
+		j.in = *new(In)
+	}
+`, ``, "G14: nothing keeps an input alive"},
 	{"an input is kept by a job that failed before its start", "worker.go", `		j.in, j.out = *new(In), w.out
 `, `		j.out = w.out
 `, "G14: nothing keeps an input alive"},
@@ -256,8 +259,8 @@ var ending = []mutation{
 		p.idleJobs.Put(c)
 `, `		p.idleJobs.Put(c)
 `, "G14: nothing keeps an output alive"},
-	{"a job that others have settled is used again", task, `	return t.phase.Load() == returned && !t.byOthers && t.rare == nil && !t.watching
-`, `	return true
+	{"a job that others have settled is used again", task, `	return t.phase.Load() == returned && !t.byOthers && !t.watching &&
+`, `	return t.phase.Load() == returned &&
 `, "G2: exactly one outcome"},
 	{"a future keeps its caller's context", task, `	if t.job != nil && (t.stage == waiting || t.stage == withdrawn) {
 		t.ctx = nil

@@ -180,12 +180,8 @@ var running = []mutation{
 	{"a blocked submitter is not lent a slot", admission, `		b.loan = s.addLoan(a.Outer, b)
 `, `		b.loan = &waitFor{what: b, by: a.Outer}
 `, "G9: a job that submits to its full pool"},
-	{"an added item gets no lent slot", group, `		s.useLoan(l.by)
-	}
-	return nil, nil
+	{"an added item gets no lent slot", group, `		g.s.useLoan(l.by)
 `, `		_ = l
-	}
-	return nil, nil
 `, "G9: an item that is added while a job waits"},
 	{"a lent slot is kept by a run", "group.go", `		r.single = w.slot.OverLimit() || careful`, `		r.single = careful`, "G14: a loan ends with the wait"},
 	{"lenders are not forgotten", group, `	for l := range g.lenders.all {
@@ -238,12 +234,10 @@ var lifecycle = []mutation{
 	{"Stop leaves groups", life, `	for s.haltGroups(&o) {
 	}
 `, ``, "G11: Stop lets nothing start"},
-	{"Stop loses single jobs", task, `	if t.by == ByPool {
+	{"Stop loses single jobs", task, `	if keep {
 		s.unstarted`, `	if false {
 		s.unstarted`, "G11: Stop gives back what never ran"},
-	{"Stop gives back what others have ended", task, `	if t.by == ByPool {
-		s.unstarted`, `	if s.state == Stopping {
-		s.unstarted`, "Stop gives back what it has ended"},
+	{"Stop gives back what others have ended", task, `	keep := t.by == ByPool`, `	keep := s.state == Stopping`, "Stop gives back what it has ended"},
 	{"Stop loses what waits in groups", group, `	if o.By == ByPool && n > 0 {
 `, `	if false {
 `, "G11: Stop gives back what never ran"},
@@ -281,10 +275,8 @@ var lifecycle = []mutation{
 	{"the end does not wait for hooks", next, ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended`, ` && s.workforce == 0 && s.strays == 0 && !s.unfinished():
 		s.state = Ended`, "G12: no goroutine after Done"},
-	{"Wait is not woken", scheduler, `	s.checkQuiescent()
-	s.checkDispatcher()
-`, `	s.checkDispatcher()
-`, "Wait returns when nothing is queued or running"},
+	{"Wait is not woken", scheduler, `	s.checkQuiescent() // last: the others take out what has been withdrawn
+`, ``, "Wait returns when nothing is queued or running"},
 	{"Wait forgets what runs", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.granted+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},
 	{"Wait forgets what has a slot", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.running+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},
 	{"Wait forgets items", scheduler, `s.running+s.itemsIn+s.coming > 0`, `s.running+s.coming > 0`, "Wait returns when nothing is queued or running"},
@@ -294,7 +286,7 @@ var lifecycle = []mutation{
 		return ErrInsideJob
 	}
 `, ``, "Shutdown inside a job returns ErrInsideJob"},
-	{"a constructor's context goes on", "dispatcher.go", `			p.cancelCtx(ErrClosed)
+	{"a constructor's context goes on", "life.go", `	p.cancelCtx(ErrClosed)
 `, ``, "newWorker's context is done when the pool ends"},
 	{"the end of all is done in one piece", life, `const piece = 128
 `, `const piece = 1 << 30

@@ -9,9 +9,7 @@ var sharing = []mutation{
 		return int(next), true
 `, "G2: exactly one outcome"},
 	{"a sealed batch with one item left is forgotten", "batch.go", `	return left == 0 || left == 1 && !b.sealed.Load() && b.results`, `	return left == 0 || left == 1 && b.results`, "G4, G11: its context and Stop reach the last item"},
-	{"a batch whose results are awaited is forgotten", "batch.go", ` && !b.sealed.Load() && b.results.Load() == nil
-`, ` && !b.sealed.Load()
-`, "the end of a pool closes Results"},
+	{"a batch whose results are awaited is forgotten", "batch.go", ` && !b.sealed.Load() && b.results.Load() == nil && `, ` && !b.sealed.Load() && `, "the end of a pool closes Results"},
 	{"an Add to a sealed batch is watched", group, `	case n == 0:
 		return nil, nil // or else a group that is over would be kept
 `, ``, "G12: nothing stays registered with the caller's context"},
@@ -182,9 +180,7 @@ var reading = []mutation{
 
 // streaming: Stream and StreamChan.
 var streaming = []mutation{
-	{"a stream leaves its jobs", "stream.go", `	if s.open > 0 {
-		s.Halt(`, `	if false {
-		s.Halt(`, "what a broken stream has not yielded is canceled"},
+	{"a stream leaves its jobs", "stream.go", `	if s.open == 0 || s.HaltedWith() != nil {`, `	if true {`, "what a broken stream has not yielded is canceled"},
 	{"a stream looks one too far ahead", "stream.go", `			for s.open == s.ahead || s.ready() {`, `			for s.open == s.ahead+1 || s.ready() {`, "bounded look-ahead"},
 	{"a channel's stream looks one too far ahead", "stream.go", `			if s.open == s.ahead {
 				source`, `			if s.open == s.ahead+1 {
@@ -222,12 +218,8 @@ var streaming = []mutation{
 	{"a stream lends no slot", "stream.go", `			endLoan = s.Lend(s.caller.Outer)
 `, `			_ = s.caller.Outer
 `, "G9: Stream inside a job"},
-	{"a stream is not forgotten", "stream.go", `	s.Forget(nil)
-}
-
-// closed`, `}
-
-// closed`, "G12, G14: nothing keeps a stream that is over"},
+	{"a stream is not forgotten", "stream.go", `	defer s.Forget(nil)
+`, ``, "G12, G14: nothing keeps a stream that is over"},
 	{"a stream keeps its inputs", "stream.go", `	if !keep {
 		c.ins[i] = *new(In)
 	}
