@@ -367,7 +367,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			w.turnTo(t, now)
 			w.start(&r.Context, c.ins[i])
 		}
-		out, err := w.impl.Process(&r.Context, c.ins[i])
+		out, err := w.process(&r.Context, c.ins[i])
 		if err != nil {
 			w.failWith(t, err)
 			break

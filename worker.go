@@ -258,8 +258,13 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 // process calls the handler, as a region of the execution tracer if somebody looks.
 func (w *worker[In, Out]) process(ctx context.Context, in In) (Out, error) {
 	if w.desk != nil && trace.IsEnabled() {
-		defer trace.StartRegion(ctx, "dispatch "+w.pool.cfg.name).End()
+		return w.traced(ctx, in)
 	}
+	return w.impl.Process(ctx, in)
+}
+
+func (w *worker[In, Out]) traced(ctx context.Context, in In) (Out, error) {
+	defer trace.StartRegion(ctx, "dispatch "+w.pool.cfg.name).End()
 	return w.impl.Process(ctx, in)
 }
 
