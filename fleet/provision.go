@@ -264,8 +264,15 @@ func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) 
 	if err != nil {
 		return fail(err)
 	}
-	queue, c := stream.CachedInfo(), consumer.CachedInfo()
-	s.Waiting, s.Taken, s.Again, s.Free = int(c.NumPending), c.NumAckPending, c.NumRedelivered, c.NumWaiting
+	// The consumer hears of a stored job a moment later than the stream, which is
+	// asked after it: what is stored and not taken waits.
+	queue, err := stream.Info(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	c := consumer.CachedInfo()
+	s.Taken, s.Again, s.Free = c.NumAckPending, c.NumRedelivered, c.NumWaiting
+	s.Waiting = max(int(queue.State.Msgs)-s.Taken, 0)
 	if queue.State.Msgs > 0 {
 		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
 	}

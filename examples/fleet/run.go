@@ -126,6 +126,7 @@ func (r *fleetRun) run(ctx context.Context, o orders) error {
 	start := time.Now()
 	rep := r.check(ctx, calls, pool, window)
 	elapsed := time.Since(start)
+	r.settle(calls)
 	workers.sendHome()
 
 	rep.Print(r.std.Out, fmt.Sprintf("%s of %s", words.Count(r.workers, "worker"), words.Count(r.places, "place")), elapsed)
@@ -175,8 +176,27 @@ func (r *fleetRun) killOne(workers *crew) func(*worker) {
 	}
 }
 
-// auditLimit is how long the server may take to say what it has.
-const auditLimit = 10 * time.Second
+const (
+	auditLimit  = 10 * time.Second      // how long the server may take to say what it has, and to have no job left
+	settlePause = 50 * time.Millisecond // between two questions
+)
+
+// settle waits until no job is left on the server, for as long as there are workers:
+// one whose worker was killed after its answer had come is done with once its lease
+// has ended and another has taken it. It is the audit that tells what is left.
+func (r *fleetRun) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, auditLimit)
+	defer cancel()
+	for ctx.Err() == nil {
+		if left, err := checks.Stats(ctx, r.nc); err != nil || left.Waiting+left.Taken == 0 {
+			return
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+		}
+	}
+}
 
 // audit tells whether every zip has had one outcome and the server has no job
 // left.
