@@ -223,6 +223,7 @@ func TestTheContextIsDoneOnceTheHandlerHasReturned(t *testing.T) {
 }
 
 func TestAContextDerivedFromTheJobsNeedsNoGoroutine(t *testing.T) {
+	holdCollector(t)
 	p := openPool(t, func(ctx context.Context, _ int) (int, error) {
 		before := runtime.NumGoroutine()
 		for range 100 {

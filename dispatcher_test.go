@@ -834,6 +834,7 @@ func TestG13ResizeWakesBlockedSubmittersAtOnceAndDisturbsNobody(t *testing.T) {
 }
 
 func TestG14NeverMoreHandlersThanWorkersAndNoGoroutineForAQueuedJob(t *testing.T) {
+	holdCollector(t)
 	synctest.Test(t, func(t *testing.T) {
 		const workers = 3
 		var now, most int

@@ -57,6 +57,7 @@ func TestG14WhatWaitsHasNoGoroutineWhateverItsContext(t *testing.T) {
 		"values beside the standard library's": func(i int) context.Context { return context.WithValue(t.Context(), key(0), i) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			holdCollector(t)
 			p, g := heldPool(t)
 			before := runtime.NumGoroutine()
 			for i := range 2000 {
@@ -83,6 +84,7 @@ func TestG14TheEndOfAContextStartsOneGoroutineForAllItsJobs(t *testing.T) {
 		"batches": func(p *dispatch.Pool[int, int], ctx context.Context) error { return p.Batch(ctx).Add(0) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			holdCollector(t)
 			p, g := heldPool(t)
 			ctx, cancel := context.WithCancelCause(context.Background())
 			for range n / slow {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,16 @@ func isClosed[T any](ch <-chan T) bool {
 	default:
 		return false
 	}
+}
+
+// holdCollector lets no garbage collection begin before the test has ended. The
+// runtime's count of goroutines takes in dead ones for as long as a collection
+// frees their stacks.
+func holdCollector(t *testing.T) {
+	t.Helper()
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	runtime.GC() // ends one that has begun
 }
 
 // oneProcessor has goroutines take turns: one that has been started does not
