@@ -105,7 +105,7 @@ func TestInlineCallsTakePlacesAndWaitTheirTurnForOne(t *testing.T) {
 		require.Equal(t, []int{0, 1}, h.entered())
 		s := p.Stats()
 		require.Equal(t, [3]int{2, 3, 0}, [3]int{s.Running, s.Queued, s.Workers}, "running, queued, workers")
-		requireBalance(t, s)
+		requireSum(t, s)
 		for i := range 5 {
 			h.let(1)
 			require.LessOrEqual(t, p.Stats().Running, 2)
@@ -288,7 +288,7 @@ func TestAGoexitOfAnInlineHandlerEndsItsCallersGoroutineAndAllJobsOnIt(t *testin
 				s := p.Stats()
 				require.Equal(t, uint64(depth+1), s.Failed, "each counts")
 				require.Zero(t, s.Running)
-				requireBalance(t, s)
+				requireSum(t, s)
 				out, err := p.Process(t.Context(), -1)
 				require.NoError(t, err, "the places are free")
 				require.Equal(t, -1, out)

@@ -64,7 +64,7 @@ func TestAJobDoesNotWaitForAWholeCrowd(t *testing.T) {
 		rows["Process without a queue beside "+crowd] = row{crowd, 0, process}
 		rows["Submit without a queue beside "+crowd] = row{crowd, 0, submit}
 	}
-	bubbles(t, rows, func(t *testing.T, r row) {
+	inBubbles(t, rows, func(t *testing.T, r row) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1), dispatch.WithQueue(r.queue)))
 		crowds[r.crowd](p, 1000)
 		time.Sleep(time.Second / 2)
@@ -80,7 +80,7 @@ func TestAJobDoesNotWaitForAWholeCrowd(t *testing.T) {
 
 // Jobs that had been left where all workers are busy stayed there.
 func TestJobsThatCameBeforeACrowdAndAfterItTakeTurnsWithIt(t *testing.T) {
-	bubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
+	inBubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1)))
 		submitted(t, p, 4) // one runs, the others wait
 		time.Sleep(time.Second / 2)
@@ -115,7 +115,7 @@ func TestAnItemIsNotOvertakenByAJobOnItsWayToAnIdleWorker(t *testing.T) {
 }
 
 func TestWorkersThatGoThroughACrowdHearOfAResize(t *testing.T) {
-	bubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
+	inBubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(4)))
 		crowd(p, 1000)
 		time.Sleep(time.Second / 2)
