@@ -31,7 +31,7 @@ func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, dispatch.ErrQueueFull, try())
-		h.let(1) // and no more than one place is free
+		h.let(1) // and no more than one slot is free
 		require.NoError(t, try())
 		require.Equal(t, dispatch.ErrQueueFull, try())
 		require.Equal(t, uint64(5), p.Stats().Rejected)

@@ -124,7 +124,7 @@ func TestManyBoundedBatchesShareThePool(t *testing.T) {
 	})
 }
 
-func TestAnInputThatIsWrittenOffFreesThePlaceInItsBatch(t *testing.T) {
+func TestAnInputThatIsWrittenOffMakesRoomInItsBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle, dispatch.WithWorkers(3), dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Second, 1))
@@ -321,7 +321,7 @@ func TestAFailureThatStopsABatchEndsTheWaitOfAdd(t *testing.T) {
 	})
 }
 
-func TestAnAddThatWaitsByTheJobThatMadeTheBatchLendsItsPlace(t *testing.T) {
+func TestAnAddThatWaitsByTheJobThatMadeTheBatchLendsItsSlot(t *testing.T) {
 	for _, most := range []int{1, 2, 4} {
 		synctest.Test(t, func(t *testing.T) {
 			var p *dispatch.Pool[int, int]

@@ -172,12 +172,12 @@ func TestAJobWhoseContextEndsWhileItWaitsForRoomIsNotAccepted(t *testing.T) {
 			switch in {
 			case 1:
 				var all sync.WaitGroup
-				all.Go(func() { _, _ = p.Process(ctx, 2) }) // has the place of 1
+				all.Go(func() { _, _ = p.Process(ctx, 2) }) // has the slot of 1
 				synctest.Wait()
 				c := &signalled{Context: ctx, done: make(chan struct{})}
 				ctxs <- c
 				all.Go(func() {
-					f, err := p.Submit(c, 3) // waits for room, or for that place
+					f, err := p.Submit(c, 3) // waits for room, or for that slot
 					if err == nil {
 						_, err = f.Wait(context.Background())
 					}

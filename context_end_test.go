@@ -58,7 +58,7 @@ func TestTheContextIsDoneOnceTheHandlerHasReturned(t *testing.T) {
 // for a context and the end of the job got one that nobody ended, and left a
 // registration with the caller's. Here the caller's context asks, whenever the
 // pool asks it for something: no moment is left out.
-func TestG3TheContextIsDoneWheneverDoneIsAskedFor(t *testing.T) {
+func TestG03TheContextIsDoneWheneverDoneIsAskedFor(t *testing.T) {
 	for name, call := range calls {
 		for _, method := range methods {
 			t.Run(name+", in "+method, func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestG3TheContextIsDoneWheneverDoneIsAskedFor(t *testing.T) {
 }
 
 // The same where chance decides on the moment, for the race detector.
-func TestG3TheContextIsDoneForAGoroutineThatOutlivesItsHandler(t *testing.T) {
+func TestG03TheContextIsDoneForAGoroutineThatOutlivesItsHandler(t *testing.T) {
 	var all sync.WaitGroup
 	var lost atomic.Int64
 	late := make(chan struct{})

@@ -243,7 +243,7 @@ func requireSum(t testing.TB, s dispatch.Stats) {
 }
 
 // requireRest checks the accounts of a pool that has nothing to do, from the
-// inside too: no place is taken, and nothing is held.
+// inside too: no slot is taken, and nothing is held.
 func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
 	t.Helper()
 	s := p.Stats()

@@ -90,7 +90,7 @@ func newHeldStop(t *testing.T) *heldStop {
 	return c
 }
 
-// A worker counted as idle while it ended the context of its stay with a batch or
+// A worker counted as idle while it ended the context of its run with a batch or
 // a Map: who was handed to it waited, with another worker idle.
 func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	rows := map[string]struct {

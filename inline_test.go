@@ -94,7 +94,7 @@ func TestWithInlineIsRefusedWhereItCannotBe(t *testing.T) {
 	}
 }
 
-func TestInlineCallsTakePlacesAndWaitTheirTurnForOne(t *testing.T) {
+func TestInlineCallsTakeSlotsAndWaitTheirTurnForOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle, dispatch.WithWorkers(2), dispatch.WithInline())
@@ -290,14 +290,14 @@ func TestAGoexitOfAnInlineHandlerEndsItsCallersGoroutineAndAllJobsOnIt(t *testin
 				require.Zero(t, s.Running)
 				requireSum(t, s)
 				out, err := p.Process(t.Context(), -1)
-				require.NoError(t, err, "the places are free")
+				require.NoError(t, err, "the slots are free")
 				require.Equal(t, -1, out)
 			})
 		})
 	}
 }
 
-func TestPlacesOfCallersCostNoIdleWorker(t *testing.T) {
+func TestSlotsOfCallersCostNoIdleWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap, dispatch.WithWorkers(2), dispatch.WithInline())
 		_, err := p.Map(t.Context(), []time.Duration{time.Second, time.Second})
@@ -315,7 +315,7 @@ func TestPlacesOfCallersCostNoIdleWorker(t *testing.T) {
 	})
 }
 
-func TestWhatWaitedForThePlaceOfAnInlineCallHasItWhenThatReturns(t *testing.T) {
+func TestWhatWaitedForTheSlotOfAnInlineCallHasItWhenThatReturns(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
 		"a queued job": func(p *dispatch.Pool[int, int]) error {
 			_, err := dispatch.Must(p.Submit(context.Background(), 1)).Wait(context.Background())

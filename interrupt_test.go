@@ -105,7 +105,7 @@ func TestG10AnInterruptThatIsSlowIsNotWrittenOffBeforeItsGraceHasPassed(t *testi
 }
 
 // A Worker's next call waits for its Interrupt, also where there is no grace.
-func TestG5NothingIsCalledOnAWorkerWhileItsInterruptHangs(t *testing.T) {
+func TestG05NothingIsCalledOnAWorkerWhileItsInterruptHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, word := hanging()
 		_, err := p.ProcessTimed(t.Context(), 1, time.Second/2)

@@ -57,8 +57,8 @@ func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
 	}
 }
 
-// What a job had waited for longest always had its place.
-func TestWhatAJobWaitsForTakesTurnsWithItsPlace(t *testing.T) {
+// What a job had waited for longest always had its slot.
+func TestWhatAJobWaitsForTakesTurnsWithItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, time.Duration]
 		p = openPool(t, func(ctx context.Context, in int) (time.Duration, error) {
@@ -82,8 +82,8 @@ func TestWhatAJobWaitsForTakesTurnsWithItsPlace(t *testing.T) {
 	})
 }
 
-// A job that ran on a lent place kept its place in the queue as well.
-func TestAJobThatIsBroughtForwardLeavesItsPlaceInTheQueue(t *testing.T) {
+// A job that ran on a lent slot kept its place in the queue as well.
+func TestAJobThatIsBroughtForwardLeavesTheQueue(t *testing.T) {
 	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error){
 		"Process": nestings["Process"], "Submit and Wait": nestings["Submit and Wait"],
 	}, func(t *testing.T, nest func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error)) {
@@ -105,9 +105,9 @@ func TestAJobThatIsBroughtForwardLeavesItsPlaceInTheQueue(t *testing.T) {
 	})
 }
 
-// A worker on a lent place went through all of a batch or a Map, also when the
+// A worker on a lent slot went through all of a batch or a Map, also when the
 // job that lent it had stopped waiting.
-func TestALentPlaceIsGivenBackWhenTheWaitEnds(t *testing.T) {
+func TestALentSlotIsGivenBackWhenTheWaitEnds(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], wait, other context.Context){
 		"Batch": func(p *dispatch.Pool[int, int], wait, other context.Context) {
 			b := p.Batch(other)
@@ -120,7 +120,7 @@ func TestALentPlaceIsGivenBackWhenTheWaitEnds(t *testing.T) {
 		waits := true
 		p = openPool(t, func(ctx context.Context, in int) (int, error) {
 			if in >= 0 {
-				require.True(t, waits, "item %d runs beside the job on whose place it is", in)
+				require.True(t, waits, "item %d runs beside the job on whose slot it is", in)
 				time.Sleep(time.Second)
 				return in, nil
 			}
@@ -139,7 +139,7 @@ func TestALentPlaceIsGivenBackWhenTheWaitEnds(t *testing.T) {
 }
 
 // The batch was at its limit when the job began to wait, and nobody looked again.
-func TestG9AJobLendsItsPlaceToABatchThatWasAtItsLimit(t *testing.T) {
+func TestG09AJobLendsItsSlotToABatchThatWasAtItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, over := make(chan struct{}), make(chan struct{})
 		var p *dispatch.Pool[int, int]

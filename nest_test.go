@@ -393,7 +393,7 @@ func TestTheEndOfAJobsContextEndsWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-// A job that was canceled counted as ended, and its place was lent no more.
+// A job that was canceled counted as ended, and its slot was lent no more.
 func TestACanceledJobMayStillWaitForItsPoolWithoutItsCancel(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,7 @@ func TestByDefaultAJobHasNoLimitOfTimeAndNoGrace(t *testing.T) {
 		require.True(t, f.Cancel())
 		time.Sleep(time.Hour - 1)
 		synctest.Wait()
-		require.Equal(t, 1, p.Stats().Running, "a handler that ignores its context keeps its place")
+		require.Equal(t, 1, p.Stats().Running, "a handler that ignores its context keeps its slot")
 		require.Zero(t, p.Stats().Strays)
 	})
 }

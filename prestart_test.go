@@ -137,7 +137,7 @@ func TestPrestartOnAPoolThatTakesNoMoreIsRefused(t *testing.T) {
 	})
 }
 
-func TestBeingMadeTakesAPlace(t *testing.T) {
+func TestBeingMadeTakesASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
 			time.Sleep(time.Minute)

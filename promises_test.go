@@ -17,7 +17,7 @@ import (
 
 // The promises of the package documentation, from G10 to G16: see dispatcher_test.go.
 
-func TestG10AStrayLosesItsPlaceAndKeepsItsGoroutine(t *testing.T) {
+func TestG10AStrayLosesItsSlotAndKeepsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newHeld()
 		p := dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {

@@ -175,7 +175,7 @@ func TestResultsThatCameBeforeComeInTheOrderOfTheInputsAndThenAsTheyCome(t *test
 	})
 }
 
-func TestWhoHasTheLastResultFindsThePlaceFree(t *testing.T) {
+func TestWhoHasTheLastResultFindsTheSlotFree(t *testing.T) {
 	p := openPool(t, func(_ context.Context, in int) (int, error) { return in, nil }, dispatch.WithWorkers(1), dispatch.WithQueue(0))
 	for range 200 {
 		b := p.Batch(t.Context())

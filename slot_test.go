@@ -27,11 +27,11 @@ func fates(fs []*dispatch.Future[int]) map[int]error {
 	return errs
 }
 
-func TestDropOldestSparesJobsThatAPlaceIsFreeFor(t *testing.T) {
+func TestDropOldestSparesJobsThatASlotIsFreeFor(t *testing.T) {
 	for name, fill := range map[string]struct {
 		workers int
 		before  func(t *testing.T, p *dispatch.Pool[int, int]) []*dispatch.Future[int]
-		want    int // the job that waited longest of those that no place is free for
+		want    int // the job that waited longest of those that no slot is free for
 	}{
 		"a new pool of one":   {1, nil, 1},
 		"a new pool of three": {3, nil, 3},
@@ -80,7 +80,7 @@ func TestDropOldestSparesJobsThatAPlaceIsFreeFor(t *testing.T) {
 	}
 }
 
-func TestDropOldestDropsNoneOfThoseThatHadAPlaceBeforeAResize(t *testing.T) {
+func TestDropOldestDropsNoneOfThoseThatHadASlotBeforeAResize(t *testing.T) {
 	oneProcessor(t)
 	g := newGated()
 	p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(4), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.DropOldest)))
@@ -93,8 +93,8 @@ func TestDropOldestDropsNoneOfThoseThatHadAPlaceBeforeAResize(t *testing.T) {
 	requireSound(t, p)
 }
 
-// A job that was handed to a worker, and settled before that woke, kept its place.
-func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoPlace(t *testing.T) {
+// A job that was handed to a worker, and settled before that woke, kept its slot.
+func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	settle := map[string]func(t *testing.T, p *dispatch.Pool[int, int]){
 		"Cancel": func(t *testing.T, p *dispatch.Pool[int, int]) {
 			t.Helper()
@@ -147,7 +147,7 @@ func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoPlace(t *testing.T) {
 		warm["an idle worker"](t, p)
 		settle["Cancel"](t, p)
 		fs := submitted(t, p, 2)
-		require.Empty(t, fates(fs), "there is a place for one, and the queue has room for the other")
+		require.Empty(t, fates(fs), "there is a slot for one, and the queue has room for the other")
 		g.open()
 		requireSound(t, p)
 		require.Zero(t, p.Stats().Dropped)
@@ -155,7 +155,7 @@ func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoPlace(t *testing.T) {
 }
 
 // They ran side by side on a warm pool, and one after another on a cold one.
-func TestJobsThatWereAcceptedForAPlaceKeepItAfterAResize(t *testing.T) {
+func TestJobsThatHaveASlotKeepItAfterAResize(t *testing.T) {
 	for _, warm := range []bool{false, true} {
 		t.Run(map[bool]string{false: "cold", true: "warm"}[warm], func(t *testing.T) {
 			oneProcessor(t)
@@ -179,9 +179,9 @@ func TestJobsThatWereAcceptedForAPlaceKeepItAfterAResize(t *testing.T) {
 	}
 }
 
-// With a queue of none a job is accepted for a place, which is then its own: it
+// With a queue of none a job is accepted for a slot, which is then its own: it
 // does not wait for items that came later.
-func TestAJobThatWasAcceptedForAPlaceDoesNotWaitForItemsThatCameLater(t *testing.T) {
+func TestAJobThatHasASlotDoesNotWaitForItemsThatCameLater(t *testing.T) {
 	oneProcessor(t)
 	synctest.Test(t, func(t *testing.T) {
 		g := newGated()
@@ -222,8 +222,8 @@ func TestANewPoolTakesAsManyJobsAsAWarmOne(t *testing.T) {
 	}
 }
 
-// A limit that ends a job before its worker has woken frees its place, too.
-func TestAJobThatTimesOutBeforeItsWorkerWakesHasNoPlace(t *testing.T) {
+// A limit that ends a job before its worker has woken frees its slot, too.
+func TestAJobThatTimesOutBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	oneProcessor(t)
 	g := newGated()
 	p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
@@ -259,8 +259,8 @@ func TestAJobThatTimesOutBeforeItsWorkerWakesHasNoPlace(t *testing.T) {
 	requireSound(t, p)
 }
 
-// A new pool accepted a job for a place that an item of a batch was going to have.
-func TestItemsHaveTheFreePlacesFromTheMomentTheyAreAdded(t *testing.T) {
+// A new pool accepted a job for a slot that an item of a batch was going to have.
+func TestItemsHaveTheFreeSlotsFromTheMomentTheyAreAdded(t *testing.T) {
 	for name, add := range map[string]func(p *dispatch.Pool[int, int]){
 		"Batch": func(p *dispatch.Pool[int, int]) { _ = p.Batch(context.Background()).Add(1, 2, 3) },
 	} {
@@ -275,7 +275,7 @@ func TestItemsHaveTheFreePlacesFromTheMomentTheyAreAdded(t *testing.T) {
 				}
 				add(p)
 				_, err := p.TrySubmit(t.Context(), 4)
-				require.Equal(t, dispatch.ErrQueueFull, err, "an item is for every place")
+				require.Equal(t, dispatch.ErrQueueFull, err, "an item is for every slot")
 				g.open()
 				requireSound(t, p)
 			})
@@ -284,7 +284,7 @@ func TestItemsHaveTheFreePlacesFromTheMomentTheyAreAdded(t *testing.T) {
 }
 
 // A job that the dispatcher had not brought to its worker yet was dropped.
-func TestDropOldestDropsNoJobThatHasAPlace(t *testing.T) {
+func TestDropOldestDropsNoJobThatHasASlot(t *testing.T) {
 	for range 300 { // the second Submit and the dispatcher race
 		synctest.Test(t, func(t *testing.T) {
 			p := openPool(t, heedfulNap, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.DropOldest))

@@ -158,7 +158,7 @@ func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
 		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
 		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		time.Sleep(time.Second)
-		requireStrays(t, p, 1, 0) // the place among the strays is free again
+		requireStrays(t, p, 1, 0) // there is room among the strays again
 	})
 }
 
@@ -226,8 +226,8 @@ func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
 	})
 }
 
-// A place that a stray leaves is free for whoever waits, however it waits.
-func TestG10ThePlaceOfAStrayIsTakenAtOnce(t *testing.T) {
+// A slot that a stray leaves is free for whoever waits, however it waits.
+func TestG10TheSlotOfAStrayIsTakenAtOnce(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		queue int
 		next  func(p *dispatch.Pool[int, int]) error

@@ -354,7 +354,7 @@ func TestG14AStreamKeepsNoInputAndNoOutputThatItHasYielded(t *testing.T) {
 	}
 }
 
-func TestAJobThatStreamsLendsItsPlaceOnlyWhileItWaits(t *testing.T) {
+func TestAJobThatStreamsLendsItsSlotOnlyWhileItWaits(t *testing.T) {
 	for name, stream := range streams {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -369,7 +369,7 @@ func TestAJobThatStreamsLendsItsPlaceOnlyWhileItWaits(t *testing.T) {
 					done := 0
 					for r := range stream(ctx, p, 12, new(notes[int]), dispatch.LookAhead(6)) {
 						require.NoError(t, r.Err)
-						time.Sleep(time.Hour) // the place is taken
+						time.Sleep(time.Hour) // the slot is taken
 						done++
 						// One more may have been entered before the loop had its outcome.
 						require.LessOrEqual(t, len(entered.all()), done+1)

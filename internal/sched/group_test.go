@@ -61,7 +61,7 @@ func TestGroupsAndJobsTakeTurns(t *testing.T) {
 	var order strings.Builder
 	for range 8 {
 		m.dispatch()
-		w := m.crew[0]
+		w := m.live[0]
 		switch {
 		case w.Work.Group == &a.Group:
 			order.WriteString("a")
@@ -117,8 +117,8 @@ func TestWorkersThatGoThroughAGroupComeBackWhenTheyShould(t *testing.T) {
 			m := newMachine(t, Config{Limit: 2, Queue: 1})
 			g := m.newGroup(9, 9)
 			m.dispatch()
-			for len(m.crew) < 2 || m.crew[1].run == nil {
-				for _, w := range m.crew {
+			for len(m.live) < 2 || m.live[1].run == nil {
+				for _, w := range m.live {
 					if w.run == nil && m.look(w) {
 						require.True(t, m.beginRun(w))
 					}
@@ -141,7 +141,7 @@ func TestAWorkerThatIsCalledToAGroupCallsTheNext(t *testing.T) {
 		m.dispatch()
 		m.enter(j)
 	}
-	for _, w := range m.crew {
+	for _, w := range m.live {
 		m.finish(w, Outcome{})
 	}
 	m.dispatch()
@@ -210,13 +210,13 @@ func TestGrantedSlotsWithoutItemsAreTakenBackBeforeAWorkerComes(t *testing.T) {
 	m := newMachine(t, Config{Limit: 4, Queue: 1})
 	g := m.newGroup(9, 4)
 	require.Equal(t, Start, m.decide().Action)
-	w := m.crew[0]
+	w := m.live[0]
 	require.True(t, m.beginRun(w))
 	require.True(t, m.nextItem(w))
 	require.True(t, m.nextItem(w))
 	require.Equal(t, 3, g.coming, "it has not said that it has claimed two more")
 	m.dispatch()
-	require.Len(t, m.crew, 2, "no worker is started for items that are gone")
+	require.Len(t, m.live, 2, "no worker is started for items that are gone")
 	require.Equal(t, 1, g.coming)
 	require.Equal(t, 2, m.inUse)
 	require.Zero(t, g.takeBack(0))
@@ -307,8 +307,8 @@ func TestAGroupIsKeptWhileItHasSomethingToDo(t *testing.T) {
 	g.Forget(g.over)
 	require.True(t, g.openLink.listed(), "an item has no outcome yet")
 	m.dispatch()
-	require.True(t, m.beginRun(m.crew[0]))
-	m.finishItem(m.crew[0], Outcome{}, true)
+	require.True(t, m.beginRun(m.live[0]))
+	m.finishItem(m.live[0], Outcome{}, true)
 	g.Forget(g.over)
 	require.False(t, g.openLink.listed())
 	m.close()
@@ -320,7 +320,7 @@ func TestARunsContextIsTheOneOfItsCaller(t *testing.T) {
 	g := m.newGroupOf(1, context.WithValue(t.Context(), key{}, "v"))
 	require.NoError(t, g.add(1))
 	m.dispatch()
-	w := m.crew[0]
+	w := m.live[0]
 	require.True(t, m.beginRun(w))
 	require.Equal(t, "v", w.run.Context.Value(key{}))
 	c := &w.run.Context
@@ -347,15 +347,15 @@ func TestTheIdleTimeoutCountsFromTheEndOfTheWork(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, IdleTimeout: time.Hour})
 	m.newGroup(9, 1)
 	m.dispatch()
-	require.True(t, m.beginRun(m.crew[0]))
+	require.True(t, m.beginRun(m.live[0]))
 	m.advance(2 * time.Hour)
-	m.finishItem(m.crew[0], Outcome{}, true)
+	m.finishItem(m.live[0], Outcome{}, true)
 	m.dispatch()
-	require.Len(t, m.crew, 1)
+	require.Len(t, m.live, 1)
 	m.advance(time.Hour)
 	m.timer()
 	require.Equal(t, Exit, m.dispatch().Action)
-	require.Empty(t, m.crew)
+	require.Empty(t, m.live)
 }
 
 func TestAWorkerThatHasLostItsSlotDoesNotComeOnTopOfMaxRunning(t *testing.T) {

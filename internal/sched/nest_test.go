@@ -46,7 +46,7 @@ func TestAJobLendsItsSlotToTheJobThatItWaitsFor(t *testing.T) {
 	require.False(t, outer.extra.loan.used)
 	require.Zero(t, m.over)
 	m.dispatch()
-	require.Len(t, m.crew, 1, "the worker that came for it leaves at once")
+	require.Len(t, m.live, 1, "the worker that came for it leaves at once")
 	m.close()
 }
 
