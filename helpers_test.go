@@ -23,7 +23,7 @@ import (
 // through what it exports, and through the code that they bring along.
 
 // patience bounds every wait in real time: only a broken promise takes as long.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var (
 	errUser  = errors.New("code of the user's")
@@ -256,7 +256,7 @@ func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
 func requireCollected[T any](t *testing.T, kept weak.Pointer[T], what string) {
 	t.Helper()
 	begin := time.Now()
-	for kept.Value() != nil && time.Since(begin) < time.Second {
+	for kept.Value() != nil && time.Since(begin) < patience {
 		runtime.GC()
 	}
 	require.True(t, kept.Value() == nil, what+" is kept")

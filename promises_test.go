@@ -300,7 +300,7 @@ func TestG14NothingOfADeliveredJobIsKeptAlive(t *testing.T) {
 		select {
 		case <-freed:
 			left--
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%d inputs or outputs are still alive", left)
 		}
 	}

@@ -106,15 +106,18 @@ func TestAWorkerGoesThroughAGroupWhileNothingElseWaits(t *testing.T) {
 }
 
 func TestWorkersThatGoThroughAGroupComeBackWhenTheyShould(t *testing.T) {
-	for name, do := range map[string]func(m *machine){
-		"a job waits":                func(m *machine) { m.submit(1) },
-		"another group waits":        func(m *machine) { m.newGroup(1, 1) },
-		"the limit sinks":            func(m *machine) { m.Resize(1) },
-		"the pool is paused":         func(m *machine) { m.Pause() },
-		"a submitter waits for room": func(m *machine) { m.submits(1); m.try(2, Block) },
+	for name, row := range map[string]struct {
+		queue int
+		do    func(m *machine)
+	}{
+		"a job waits":                {1, func(m *machine) { m.submit(1) }},
+		"another group waits":        {1, func(m *machine) { m.newGroup(1, 1) }},
+		"the limit sinks":            {1, func(m *machine) { m.Resize(1) }},
+		"the pool is paused":         {1, func(m *machine) { m.Pause() }},
+		"a submitter waits for room": {0, func(m *machine) { m.try(2, Block) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMachine(t, Config{Limit: 2, Queue: 1})
+			m := newMachine(t, Config{Limit: 2, Queue: row.queue})
 			g := m.newGroup(9, 9)
 			m.dispatch()
 			for len(m.live) < 2 || m.live[1].run == nil {
@@ -126,7 +129,7 @@ func TestWorkersThatGoThroughAGroupComeBackWhenTheyShould(t *testing.T) {
 				m.dispatch()
 			}
 			require.False(t, m.Preempt())
-			do(m)
+			row.do(m)
 			require.True(t, m.Preempt())
 			m.Resume()
 			m.close()
