@@ -56,7 +56,7 @@ func requireSoon(t *testing.T, done <-chan struct{}, what string) {
 // eventually waits until ok, in real time.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for begin := time.Now(); !ok(); runtime.Gosched() {
+	for begin := time.Now(); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Since(begin) > patience {
 			require.FailNow(t, "never: "+what)
 		}

@@ -379,3 +379,18 @@ func TestAWorkerThatHasLostItsSlotDoesNotComeOnTopOfMaxRunning(t *testing.T) {
 	m.close()
 	require.Equal(t, []int{1, 1, 1, 1}, g.outcomes)
 }
+
+func TestAnItemThatIsCountedDoesNotRun(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	m.newGroup(1, 1)
+	m.dispatch()
+	w := m.live[0]
+	require.True(t, m.beginRun(w))
+	require.Equal(t, 1, m.Snapshot().Running)
+	w.run.Count(0, &Outcome{}, nil, false)
+	now := m.Snapshot()
+	require.Zero(t, [2]int{now.Running, now.Queued}, "the worker has yet to end its run")
+	require.EqualValues(t, 1, now.Ended[Succeeded])
+	w.EndRun()
+	m.close()
+}

@@ -177,6 +177,22 @@ func TestWhatFillLeavesIsDoneByTheDispatcher(t *testing.T) {
 	m.close()
 }
 
+func TestAJobDoesNotOvertakeWhatFillHasLeft(t *testing.T) {
+	const n = 4 * piece
+	m := newMachine(t, Config{Limit: 1, Queue: n})
+	m.startJob()
+	for id := range n - 1 {
+		m.submit(id + 2)
+	}
+	m.Resize(n)
+	require.True(t, m.free())
+	m.submit(n + 1)
+	require.NotContains(t, m.grantedJobs(), n+1)
+	require.Equal(t, n+1, m.waiting()[len(m.waiting())-1])
+	m.dispatch()
+	m.close()
+}
+
 func TestQuiescenceIsToldWhenNothingIsQueuedOrRunning(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, Queue: 1})
 	require.True(t, m.Wait(nil), "nothing is")

@@ -226,15 +226,23 @@ func TestTheIntakeIsOpenWhileJobsCanOnlyWait(t *testing.T) {
 		do   func(m *machine)
 		open bool
 	}{
-		"a slot is free":             {func(m *machine) {}, false},
-		"every slot is taken":        {func(m *machine) { m.submit(1) }, true},
-		"the queue is full":          {func(m *machine) { m.submits(5); m.Snapshot() }, false},
-		"a group has items":          {func(m *machine) { m.submit(1); m.newGroup(1, 1) }, false},
-		"the pool is paused":         {func(m *machine) { m.submit(1); m.Pause() }, false},
-		"the pool has been resumed":  {func(m *machine) { m.submit(1); m.Pause(); m.Resume() }, true},
-		"the pool drains":            {func(m *machine) { m.submit(1); m.Drain() }, false},
-		"a slot has become free":     {func(m *machine) { m.submit(1); m.Resize(2) }, false},
-		"every slot is taken again":  {func(m *machine) { m.submits(2); m.Resize(2) }, true},
+		"a slot is free":            {func(m *machine) {}, false},
+		"every slot is taken":       {func(m *machine) { m.submit(1) }, true},
+		"the queue is full":         {func(m *machine) { m.submits(5); m.Snapshot() }, false},
+		"a group has items":         {func(m *machine) { m.submit(1); m.newGroup(1, 1) }, false},
+		"the pool is paused":        {func(m *machine) { m.submit(1); m.Pause() }, false},
+		"the pool has been resumed": {func(m *machine) { m.submit(1); m.Pause(); m.Resume() }, true},
+		"the pool drains":           {func(m *machine) { m.submit(1); m.Drain() }, false},
+		"a slot has become free":    {func(m *machine) { m.submit(1); m.Resize(2) }, false},
+		"every slot is taken again": {func(m *machine) { m.submits(2); m.Resize(2) }, true},
+		"the queue holds too many": {func(m *machine) {
+			m.Resize(2)
+			m.Pause()
+			m.submits(6)
+			m.Resize(1)
+			m.Resume()
+			m.Snapshot()
+		}, false},
 		"the limit sank below those": {func(m *machine) { m.Resize(2); m.submits(2); m.Resize(1) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
