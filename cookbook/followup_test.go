@@ -48,8 +48,9 @@ func (c *crawler) add(ctx context.Context, page string) error {
 //
 // Solution: the job submits them with context.WithoutCancel(ctx): its own context
 // is done when it returns, and would cancel them. The values stay, so that the
-// pool knows who submits, and a full queue cannot deadlock. Pool.Wait returns
-// when the last follow-up job is done.
+// pool knows who submits, and a full queue cannot deadlock: with
+// context.Background() the only worker below would wait for itself. Pool.Wait
+// returns when the last follow-up job is done.
 //
 // Trap: call Wait before Close. A pool that is closing refuses follow-up jobs with
 // ErrClosed. WithoutCancel also takes away the deadline: give the pool

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -18,7 +19,7 @@ type journal struct{ db *bbolt.DB }
 var doneBucket = []byte("done")
 
 func openJournal(file string) (*journal, error) {
-	db, err := bbolt.Open(file, 0o600, nil)
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: time.Second}) // an error if another process has it
 	if err != nil {
 		return nil, err
 	}

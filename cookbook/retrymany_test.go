@@ -66,6 +66,9 @@ func Example_retryMany() {
 			b.Close() // ends the loop
 		}
 	}
+	if left > 0 { // the context or the pool has ended, and with it the batch
+		fmt.Println(left, "were cut short")
+	}
 	// Unordered output:
 	// a.txt saved <nil>
 	// b.txt saved <nil>
