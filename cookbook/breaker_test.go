@@ -21,7 +21,7 @@ import (
 // handler it sees real calls only: around Process, the time that a job waits in
 // the queue would count against the service.
 //
-// Trap: a caller who goes away ends his job with context.Canceled, and that says
+// Trap: a caller that goes away ends its job with context.Canceled, which says
 // nothing about the service. Without IsExcluded, impatient callers open the
 // breaker for all. A timeout does say something, and counts.
 func Example_circuitBreaker() {

@@ -23,10 +23,11 @@ type fetched = dispatch.Result[string, string]
 // bounded in both. What failed before is passed on: In is the outcome of the
 // first stage, In.In the URL.
 //
-// Trap: a first stream that is cut short says so by a Result with the Index -1, which
-// comes out of the second as a job that failed, with In.Index -1. Nothing is lost, and
-// no URL is to blame. The loop draws the first stage along: where that is
-// to run ahead by more than its LookAhead, put a channel and StreamChan between.
+// Trap: a first stream that is cut short says so by a Result with the Index -1. It
+// comes out of the second as a job that failed, and no URL is to blame: look at
+// In.Index. And while the second stage waits for the first one's next page, it
+// yields nothing; where that matters, send the first stream into a channel, and
+// read it with StreamChan.
 func Example_chain() {
 	fetch := func(_ context.Context, url string) (string, error) {
 		if strings.HasPrefix(url, "gopher:") {

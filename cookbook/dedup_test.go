@@ -17,8 +17,9 @@ type pages struct {
 	flights singleflight.Group
 }
 
-// start joins the flight for the page, or begins it. The flight outlives who
-// began it: it has his values, and a limit of its own instead of his cancel.
+// start joins the flight for the page, or begins it. The flight outlives the call
+// that began it: it has the values of ctx, and a limit of its own instead of its
+// cancel.
 func (p *pages) start(ctx context.Context, url string) <-chan singleflight.Result {
 	return p.flights.DoChan(url, func() (any, error) {
 		return p.pool.ProcessTimed(context.WithoutCancel(ctx), url, 10*time.Second)
@@ -44,10 +45,10 @@ func land(ctx context.Context, flight <-chan singleflight.Result) (string, error
 // Solution: singleflight in front of the pool. The first call for a key submits
 // the job; the others wait for the same outcome and take no place in the queue.
 //
-// Trap: with the first caller's context all of them fail when he goes away. Give
-// the job context.WithoutCancel and a limit of its own, and wait with DoChan,
-// each with his own context. And do not ask from within a job of the same pool:
-// the pool cannot see that a job waits for another one's flight.
+// Trap: with the first caller's context all of them fail when that caller goes
+// away. Give the job context.WithoutCancel and a limit of its own, and have each
+// caller wait by DoChan with a context of its own. And do not ask from within a
+// job of the same pool, which cannot see that the job waits for another one.
 func Example_deduplication() {
 	var rendered atomic.Int32
 	release := make(chan struct{})

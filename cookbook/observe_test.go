@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -54,7 +55,7 @@ func Example_metricsAndLogs() {
 		_, _ = p.Process(ctx, to)
 	}
 	page := httptest.NewRecorder()
-	scrape.ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	scrape.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(page.Body.String()) {
 		if strings.HasPrefix(line, "dispatch_jobs_ended_total") && !strings.HasSuffix(line, " 0\n") {
 			fmt.Print(line)

@@ -2,9 +2,9 @@
 // all. It is a module of its own, so that nobody else has to.
 package others
 
-// A snippet names these packages and does not import them, as is usual in
-// documents.
 import (
+	// A snippet names packages and does not import them, as is usual in documents.
+	// These are those that it may name.
 	_ "context"
 	_ "crypto/sha256"
 	_ "errors"
@@ -19,6 +19,7 @@ import (
 	_ "sync"
 	_ "time"
 
+	// Other pools, and what goes with a pool.
 	_ "github.com/Jeffail/tunny"
 	_ "github.com/alitto/pond/v2"
 	_ "github.com/gammazero/workerpool"
@@ -31,6 +32,7 @@ import (
 	_ "golang.org/x/sync/errgroup"
 	_ "gopkg.in/go-playground/pool.v3"
 
+	// This repository.
 	_ "example.com/dispatch"
 	_ "example.com/dispatch/page"
 	_ "example.com/dispatch/promdispatch"
