@@ -69,11 +69,14 @@ func Example_httpHandler() {
 	}
 	p := dispatch.Must(dispatch.New(hash, dispatch.WithWorkers(2), dispatch.WithQueue(2),
 		dispatch.WithOverflow(dispatch.Reject), dispatch.WithPanicHandler(func(*dispatch.PanicError) {})))
-	server := httptest.NewServer(hashHandler(p, 50*time.Millisecond))
+	routes := http.NewServeMux()
+	routes.Handle("POST /hash", hashHandler(p, time.Minute))
+	routes.Handle("POST /hash/hasty", hashHandler(p, time.Millisecond))
+	server := httptest.NewServer(routes)
 	defer server.Close()
 
-	post := func(body string) {
-		resp, err := http.Post(server.URL, "text/plain", strings.NewReader(body))
+	post := func(path, body string) {
+		resp, err := http.Post(server.URL+path, "text/plain", strings.NewReader(body))
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -82,18 +85,18 @@ func Example_httpHandler() {
 		answer, err := io.ReadAll(resp.Body)
 		fmt.Println(resp.StatusCode, strings.TrimSpace(string(answer)), err)
 	}
-	post("hello")
-	post(strings.Repeat("x", 2<<20))
-	post("slow")
-	post("bug")
+	post("/hash", "hello")
+	post("/hash", strings.Repeat("x", 2<<20))
+	post("/hash/hasty", "slow")
+	post("/hash", "bug")
 	p.Pause()
 	for range 4 { // two workers and a queue of two
 		_, _ = p.Submit(context.Background(), []byte("other"))
 	}
-	post("one too many")
+	post("/hash", "one too many")
 	p.Resume()
 	p.Close()
-	post("too late")
+	post("/hash", "too late")
 	// Output:
 	// 200 2cf24dba5fb0a30e <nil>
 	// 413 at most 1 MiB <nil>

@@ -42,6 +42,7 @@ func Example_rateLimit() {
 	fmt.Println(outs, err, time.Since(begun) >= 4*5*time.Millisecond)
 
 	limit.SetLimit(rate.Every(time.Hour))
+	limit.Allow() // takes what has come in since
 	_, err = p.ProcessTimed(ctx, 6, time.Minute)
 	fmt.Println(err, errors.Is(err, context.DeadlineExceeded))
 	// Output:
