@@ -181,7 +181,8 @@ func TestThePageCanBeReadInTheDarkAndOnAPhone(t *testing.T) {
 		"small phone":    {width: 320, height: 568},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, thumbs(), fakepool.New(dispatch.Stats{Name: "counts", MaxRunning: dispatch.Unlimited, State: dispatch.Draining}))
+			s := serve(t, thumbs(), fakepool.New(dispatch.Stats{Name: "counts", MaxRunning: dispatch.Unlimited, State: dispatch.Draining}),
+				fakepool.New(dispatch.Stats{Name: strings.Repeat("anamewithoutaspace", 9)}))
 			b := open(t, s, l)
 			for range 4 {
 				eval[bool](b, `(() => { for (const d of document.querySelectorAll("details")) d.open = true; return true })()`)
