@@ -121,7 +121,8 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 			return operatorError(names, err)
 		}
 	}
-	h := nats.Header{headExpected: {"0"}}
+	h := passengers(letter.header)
+	h[headExpected] = []string{"0"}
 	for _, key := range []string{headVersion, headID, headContentType} {
 		if values, ok := letter.header[key]; ok {
 			h[key] = values
