@@ -2,7 +2,9 @@ package dispatch_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
 	"log/slog"
 	"os"
@@ -344,6 +346,25 @@ func ExampleWithTelemetry() {
 	// Output:
 	// 3 true
 	// 3 true
+}
+
+// How do I have a pool among the variables of package expvar?
+func ExamplePool_Stats_expvar() {
+	p := dispatch.Must(dispatch.New(double, dispatch.WithName("numbers"), dispatch.WithTelemetry()))
+	defer p.Close()
+
+	var vars expvar.Map // in a program: expvar.Publish("numbers", ...)
+	vars.Set("numbers", expvar.Func(func() any { return p.Stats() }))
+
+	_, _ = p.Map(context.Background(), []int{1, 2, 3})
+	var shown struct {
+		State     string
+		Succeeded int
+		Run       struct{ Count int }
+	}
+	err := json.Unmarshal([]byte(vars.Get("numbers").String()), &shown)
+	fmt.Println(shown.State, shown.Succeeded, shown.Run.Count, err)
+	// Output: running 3 3 <nil>
 }
 
 // How do I log each job that fails?
