@@ -184,8 +184,19 @@ func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, repor
 		t.failures[j.Outcome] = append(kept, j)
 		t.mu.Unlock()
 	}
-	for i := len(t.hooks) - 1; i >= 0; i-- {
-		if done := t.hooks[i].Done; done != nil {
+	t.tellHooks(ctx, j, len(t.hooks), report)
+}
+
+// tellHooks calls Done of the first n hooks, the last first. One that calls
+// runtime.Goexit does not keep those before it from being told.
+func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func(error)) {
+	defer func() {
+		if n > 0 {
+			t.tellHooks(ctx, j, n-1, report)
+		}
+	}()
+	for ; n > 0; n-- {
+		if done := t.hooks[n-1].Done; done != nil {
 			if err := guard.Call(func() { done(ctx, j) }); err != nil {
 				report(err)
 			}
