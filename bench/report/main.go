@@ -60,12 +60,14 @@ func runBenchmarks(ctx context.Context, o options, stdout, stderr io.Writer) err
 	if o.works != nil && o.out == "" {
 		return templates.ExecuteTemplate(stdout, benchmarksTemplate, newPage(t, false))
 	}
-	chart, err := newOverview(t).draw()
-	if err != nil {
-		return fmt.Errorf("drawing the overview: %w", err)
-	}
-	if err := writeReport(ctx, o, stderr, "bench-overview.svg", chart); err != nil {
-		return err
+	if all := newOverview(t); all.Len() > 0 {
+		chart, err := all.draw()
+		if err != nil {
+			return fmt.Errorf("drawing the overview: %w", err)
+		}
+		if err := writeReport(ctx, o, stderr, "bench-overview.svg", chart); err != nil {
+			return err
+		}
 	}
 	var page bytes.Buffer
 	if err := templates.ExecuteTemplate(&page, benchmarksTemplate, newPage(t, true)); err != nil {

@@ -29,7 +29,7 @@ func newGroup(work string, pools ...string) (g group) {
 
 // order is the order of the rows in a round. Each round begins with another row, so
 // that none always has the first place.
-func (g group) order(round int) []row {
+func (g group) order(round int) group {
 	first := round % len(g)
 	return slices.Concat(g[first:], g[:first])
 }
