@@ -8,24 +8,26 @@ import (
 
 // A catalog tells the report what can be measured.
 type catalog struct {
-	Works   []catalogWork // those of the report first, then the other points of the axes
-	Axes    []catalogAxis
-	Floors  []string // the pools that are none
-	Modules []string // where the peers come from
-	Spin    int      // turns of the spin loop that make a microsecond
+	Works   []catalogWork `json:"works"` // those of the report first, then the other points of the axes
+	Axes    []catalogAxis `json:"axes"`
+	Floors  []string      `json:"floors"`  // the pools that are none
+	Modules []string      `json:"modules"` // where the peers come from
+	Spin    int           `json:"spin"`    // turns of the spin loop that make a microsecond
 }
 
 type catalogWork struct {
-	Name, What string
-	Pools      []string // in the order of the tables
-	OfAxis     bool     // a point of an axis and nothing else
+	Name   string   `json:"name"`
+	What   string   `json:"what"`
+	Pools  []string `json:"pools"`  // in the order of the tables
+	OfAxis bool     `json:"ofAxis"` // a point of an axis and nothing else
 }
 
 type catalogAxis struct {
-	Name, What string
-	Sizes      []int
-	Works      []string // by size
-	Reference  int
+	Name      string   `json:"name"`
+	What      string   `json:"what"`
+	Sizes     []int    `json:"sizes"`
+	Works     []string `json:"works"` // by size
+	Reference int      `json:"reference"`
 }
 
 func newCatalog() catalog {

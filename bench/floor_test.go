@@ -38,7 +38,7 @@ func withWaits(p peer, open opener[starter]) peer {
 	p = withStarter(p, open)
 	p.processCtx = func(c config) (func() caller, func()) {
 		s, stop := open(c)
-		return func() caller { return ctxCaller(s, c.ctx) }, stop
+		return func() caller { return ctxCaller(c.ctx, s) }, stop
 	}
 	p.processTimed = func(c config) (func() caller, func()) {
 		s, stop := open(c)
@@ -62,7 +62,7 @@ func withWaits(p peer, open opener[starter]) peer {
 
 // ctxCaller uses its reply channel again as long as no reply is abandoned: one
 // that comes late must not answer the next call.
-func ctxCaller(s starter, ctx context.Context) caller {
+func ctxCaller(ctx context.Context, s starter) caller {
 	reply := make(chan int, 1)
 	return func(in int) (int, error) {
 		s.send(in, reply)

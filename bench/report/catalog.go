@@ -5,25 +5,27 @@ import "slices"
 // A catalog is what the benchmarks can measure. They print it themselves, and the
 // results begin with it.
 type catalog struct {
-	Works   []work
-	Axes    []axis
-	Floors  []string // the pools that are none
-	Modules []string // where the peers come from
-	Spin    int      // turns of the spin loop that make a microsecond
+	Works   []work   `json:"works"`
+	Axes    []axis   `json:"axes"`
+	Floors  []string `json:"floors"`  // the pools that are none
+	Modules []string `json:"modules"` // where the peers come from
+	Spin    int      `json:"spin"`    // turns of the spin loop that make a microsecond
 }
 
 type work struct {
-	Name, What string
-	Pools      []string
-	OfAxis     bool // a point of an axis, and no work of the report
+	Name   string   `json:"name"`
+	What   string   `json:"what"`
+	Pools  []string `json:"pools"`
+	OfAxis bool     `json:"ofAxis"` // a point of an axis, and no work of the report
 }
 
 // An axis is something of which there can be more and more.
 type axis struct {
-	Name, What string
-	Sizes      []int
-	Works      []string // by size
-	Reference  int      // the size that tells who the best peers are
+	Name      string   `json:"name"`
+	What      string   `json:"what"`
+	Sizes     []int    `json:"sizes"`
+	Works     []string `json:"works"`     // by size
+	Reference int      `json:"reference"` // the size that tells who the best peers are
 }
 
 func (c catalog) work(name string) work {

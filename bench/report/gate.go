@@ -42,8 +42,12 @@ func runGate(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if _, err := command(ctx, root, nil, "git", "worktree", "add", "--detach", tree, o.gate); err != nil {
 		return usagef("-gate %s: %v", o.gate, err)
 	}
-	// Also after an interrupt, so not with ctx.
-	defer command(context.WithoutCancel(ctx), root, nil, "git", "worktree", "remove", "--force", tree)
+	defer func() {
+		// Also after an interrupt, so not with ctx.
+		if _, err := command(context.WithoutCancel(ctx), root, nil, "git", "worktree", "remove", "--force", tree); err != nil {
+			fmt.Fprintln(stderr, "report:", err)
+		}
+	}()
 
 	fmt.Fprintln(stderr, "report: building the benchmarks with both libraries")
 	newer, err := newSide(ctx, o, root, filepath.Join(dir, "newer.test"))

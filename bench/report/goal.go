@@ -98,25 +98,25 @@ func (g goal) evaluate(t *table) outcome {
 	if g.against == "" {
 		if s, ok := t.summary(row{g.work, us}, g.unit); ok {
 			// A hundredth of an allocation is the runtime's own, not a job's.
-			o.decide(math.Round(s.Center*100) / 100)
+			o.got = math.Round(s.Center*100) / 100
+			o.state = g.judge(o.got)
 		}
 		return o
 	}
 	qualify := func(pool string) bool { return g.qualifies(t.catalog, pool) }
 	if r := t.versusBest(g.work, qualify); r != nil {
-		o.decide(r.Value)
+		o.got, o.state = r.Value, g.judge(r.Value)
 		o.by = fmt.Sprintf("%s ±%s against %s %s ±%s", formatTime(r.Ours.Center), r.Ours.PctRangeString(),
 			r.Other, formatTime(r.Theirs.Center), r.Theirs.PctRangeString())
 	}
 	return o
 }
 
-func (o *outcome) decide(got float64) {
-	o.got = got
-	o.state = missed
-	if got <= o.limit {
-		o.state = reached
+func (g goal) judge(got float64) state {
+	if got <= g.limit {
+		return reached
 	}
+	return missed
 }
 
 // What says what is limited.

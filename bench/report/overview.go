@@ -42,12 +42,14 @@ func (o overview) XError(i int) (below, above float64) {
 }
 
 func (o overview) style(i int) draw.GlyphStyle {
-	style := draw.GlyphStyle{Color: gray.light, Radius: vg.Points(5), Shape: draw.CircleGlyph{}}
+	style := draw.GlyphStyle{Radius: vg.Points(5), Shape: draw.CircleGlyph{}}
 	switch o.ratios[i].Verdict {
 	case faster:
 		style.Color = blue.light
 	case slower:
 		style.Color = orange.light
+	case even, unclear, unknown:
+		style.Color = gray.light
 	}
 	return style
 }
