@@ -134,6 +134,9 @@ func findPictures(dir string) ([]string, error) {
 // makeThumbs makes the thumbnails on a pool, says what became of each, and writes
 // the page.
 func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.Streams) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	var work workReport
 	pool, err := dispatch.NewWorkers(func(context.Context) (dispatch.Worker[string, thumb], error) {
 		return newThumbnailer(opts.out, opts.size, &work), nil
@@ -146,15 +149,9 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 	}
 	defer pool.Close() // for the way out by an error; a second Close does nothing
 
-	batch := pool.Batch(ctx)
-	if err := batch.Add(pictures...); ctx.Err() != nil {
-		return context.Cause(ctx)
-	} else if err != nil {
-		return err
-	}
 	var made []thumb
 	failed := 0
-	for r := range batch.All() {
+	for r := range pool.BatchOf(ctx, pictures).All() {
 		name := filepath.Base(r.In)
 		switch {
 		case r.Err == nil:
@@ -172,7 +169,7 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		return err
 	}
 	fmt.Fprintf(std.Out, "%s made, by each worker: %v\n", words.Count(len(made), "thumbnail"), work.perWorker)
-	page, err := writePage(opts.out, made)
+	page, err := writePage(opts.out, made, opts.size)
 	if err != nil {
 		return err
 	}
