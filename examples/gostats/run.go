@@ -147,7 +147,7 @@ func printPool(w io.Writer, stats dispatch.Stats, workers int, elapsed time.Dura
 		return
 	}
 	busy := stats.Run.Sum().Seconds() / (elapsed.Seconds() * float64(workers))
-	fmt.Fprintf(w, "a file waited %v (p50), %v (p99), was at a worker for %v (p50), %v (p99); workers were busy for %.0f %% of the time\n",
+	fmt.Fprintf(w, "a file waited %v (p50), %v (p99), and took %v (p50), %v (p99)\nworkers were busy for %.0f %% of the time\n",
 		words.Time(stats.Wait.Quantile(0.5)), words.Time(stats.Wait.Quantile(0.99)),
 		words.Time(stats.Run.Quantile(0.5)), words.Time(stats.Run.Quantile(0.99)), 100*busy)
 }

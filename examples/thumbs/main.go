@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -156,7 +157,7 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		switch {
 		case r.Err == nil:
 			made = append(made, r.Out)
-			fmt.Fprintf(std.Out, "%s: %v -> %v, %d bytes\n", name, r.Out.From, r.Out.To, r.Out.Bytes)
+			fmt.Fprintf(std.Out, "%s: %s -> %s, %s\n", name, sides(r.Out.From), sides(r.Out.To), words.Bytes(int64(r.Out.Bytes)))
 		case ctx.Err() == nil || !errors.Is(r.Err, context.Cause(ctx)):
 			failed++
 			fmt.Fprintf(std.Out, "%s: %v\n", name, r.Err)
@@ -181,4 +182,9 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		return fmt.Errorf("%d of %s failed", failed, words.Count(len(pictures), "picture"))
 	}
 	return nil
+}
+
+// sides writes a size as people do: 160x120.
+func sides(size image.Point) string {
+	return fmt.Sprintf("%dx%d", size.X, size.Y)
 }
