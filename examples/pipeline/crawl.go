@@ -94,7 +94,7 @@ func (c *crawl) fetch(ctx context.Context, path string) ([]byte, error) {
 }
 
 // fetchAll hands on what the first pool gives. A page that never can be fetched goes
-// on with its error, since that is what is to be stored of it.
+// on with its fault, since that is what is to be stored of it.
 func (c *crawl) fetchAll(results iter.Seq[dispatch.Result[string, []byte]], hand func(page) error) error {
 	for r := range results {
 		switch {
@@ -106,7 +106,11 @@ func (c *crawl) fetchAll(results iter.Seq[dispatch.Result[string, []byte]], hand
 			continue
 		}
 		c.fetched(int64(len(r.Out)))
-		if err := hand(page{path: r.In, body: r.Out, err: r.Err}); err != nil {
+		p := page{path: r.In, body: r.Out}
+		if r.Err != nil {
+			p.fault = r.Err.Error()
+		}
+		if err := hand(p); err != nil {
 			return err
 		}
 	}
@@ -126,7 +130,7 @@ func (c *crawl) storeAll(ctx context.Context, results iter.Seq[dispatch.Result[p
 			return fmt.Errorf("%s: %w", r.In.path, err)
 		}
 		c.done++
-		if r.In.err == nil {
+		if r.In.fault == "" {
 			c.held.add(-1)
 		}
 		c.stored(int64(r.Out.bytes))

@@ -22,9 +22,9 @@ const (
 
 // A page is one that was fetched, or why it cannot be.
 type page struct {
-	path string
-	body []byte
-	err  error // it will be the same at the next try: see permanent
+	path  string
+	body  []byte
+	fault string // why it never can be fetched; empty if it was
 }
 
 // A fetcher fetches pages. Several goroutines may use it at once.

@@ -12,7 +12,7 @@
 //
 // It shows a chain of two pools: the stream of one is the input of the other, as
 // many pages are in memory as the streams look ahead, and a page that fails on the
-// way takes its error along to the end. Retries are those of cenkalti/backoff, the
+// way takes its fault along to the end. Retries are those of cenkalti/backoff, the
 // limit on requests a second is x/time/rate's. A page is stored once it is done, so
 // a run that was ended goes on where it was when it is called again with the same
 // -db.

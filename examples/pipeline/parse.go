@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
 // facts is what is stored of a page.
@@ -22,40 +22,37 @@ type facts struct {
 }
 
 // parse is a handler of the pool. A page that could not be fetched passes through
-// it with its error.
+// it with its fault.
 func parse(ctx context.Context, p page) (facts, error) {
-	found := facts{path: p.path, bytes: len(p.body)}
-	if p.err != nil {
-		found.fault = p.err.Error()
-		return found, nil
-	}
+	found := facts{path: p.path, bytes: len(p.body), fault: p.fault}
 	tokens := html.NewTokenizer(bytes.NewReader(p.body))
-	var inside atom.Atom // the element whose text is no text of the page
+	inside := "" // the element whose text is no text of the page
 	for ctx.Err() == nil {
-		switch tokens.Next() {
-		case html.ErrorToken:
+		kind := tokens.Next()
+		if kind == html.ErrorToken {
 			if err := tokens.Err(); !errors.Is(err, io.EOF) {
 				return facts{}, err
 			}
 			return found, nil
-		case html.StartTagToken:
-			switch tag := tokens.Token(); tag.DataAtom {
-			case atom.Title, atom.Style, atom.Script:
-				inside = tag.DataAtom
-			case atom.A:
-				found.links++
-			}
-		case html.EndTagToken:
-			inside = 0
-		case html.TextToken:
-			text := strings.Fields(string(tokens.Text()))
-			switch inside {
-			case 0:
-				found.words += len(text)
-			case atom.Title:
-				found.title = strings.Join(text, " ")
-			}
 		}
+		found.add(tokens.Token(), &inside)
 	}
 	return facts{}, context.Cause(ctx)
+}
+
+// add counts one token, and keeps inside up to date.
+func (f *facts) add(token html.Token, inside *string) {
+	name := token.Data
+	switch {
+	case token.Type == html.StartTagToken && name == "a":
+		f.links++
+	case token.Type == html.StartTagToken && slices.Contains([]string{"title", "style", "script"}, name):
+		*inside = name
+	case token.Type == html.EndTagToken:
+		*inside = ""
+	case token.Type == html.TextToken && *inside == "title":
+		f.title = strings.Join(strings.Fields(token.Data), " ")
+	case token.Type == html.TextToken && *inside == "":
+		f.words += len(strings.Fields(token.Data))
+	}
 }

@@ -22,10 +22,9 @@ func newLogger(w io.Writer, verbose bool) *slog.Logger {
 func logJobs(log *slog.Logger) dispatch.Hooks {
 	return dispatch.Hooks{Done: func(ctx context.Context, j dispatch.Job) {
 		level := slog.LevelWarn
-		switch j.Outcome {
-		case dispatch.Succeeded:
+		if j.Outcome == dispatch.Succeeded {
 			level = slog.LevelDebug
-		case dispatch.Canceled:
+		} else if j.Outcome == dispatch.Canceled {
 			level = slog.LevelInfo // the client has gone away
 		}
 		log.Log(ctx, level, "tile", "job", j)

@@ -313,7 +313,9 @@ func TestTheServerShowsWhatItDoesUntilASignalAndEndsWell(t *testing.T) {
 		require.Contains(t, fetch(t, url), "Mandelbrot")
 		require.Contains(t, fetch(t, url+"debug/dispatch/?format=text"), "tiles: ")
 		require.Contains(t, fetch(t, url+"metrics"), `dispatch_jobs_ended_total{outcome="success",pool="tiles"} 1`)
-		var vars struct{ Pool dispatch.Stats }
+		var vars struct {
+			Pool dispatch.Stats `json:"pool"`
+		}
 		require.NoError(t, json.Unmarshal([]byte(fetch(t, url+"debug/vars")), &vars))
 		require.EqualValues(t, 1, vars.Pool.Succeeded)
 		require.EqualValues(t, 1, vars.Pool.Run.Count())
