@@ -56,7 +56,7 @@ func (w *world) checkRunning(s dispatch.Stats, running []dispatch.Job) {
 		if is.Stray {
 			strays++
 		}
-		if i > 0 && running[i-1].Run < is.Run || is.Worker == 0 || is.Pool != "model" || is.Outcome != dispatch.Pending {
+		if i > 0 && running[i-1].Run < is.Run || is.Worker == 0 || is.Pool != "model" || !runsOn(is) {
 			w.failf("Running told %+v", running)
 		}
 		if !w.labeled() {
@@ -69,10 +69,26 @@ func (w *world) checkRunning(s dispatch.Stats, running []dispatch.Job) {
 		}
 		seen[is.Label] = true
 		j := w.jobs[id]
+		if j.group == nil && j.settled != 0 && is.Err != j.outcome.err {
+			w.failf("Running told %+v of %v, whose reader was told %v", is, j, j.outcome.err)
+		}
 		w.checkTimes(j, is, j.startTime, w.now()-j.startTime)
 	}
 	if len(running) != n || strays != s.Strays || s.LongestRun != longest {
 		w.failf("Running told of %d jobs, %d of them strays, and Stats of a longest run of %v: it is %d, %d and %v\n%s", len(running), strays, s.LongestRun, n, s.Strays, longest, w.list())
+	}
+}
+
+// runsOn tells whether a job that runs is told of as one: without an outcome, or with
+// one that others than its handler have decided.
+func runsOn(is dispatch.Job) bool {
+	switch is.Outcome {
+	case dispatch.Pending:
+		return is.Err == nil
+	case dispatch.Canceled, dispatch.TimedOut:
+		return is.Err != nil
+	default:
+		return false
 	}
 }
 
