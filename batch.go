@@ -196,7 +196,7 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	}
 	b.pool, b.owner = p, b
 	b.watched = caller.Done != nil
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0 || len(p.cfg.hooks) > 0
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0 || p.hooked()
 	b.delivers = true
 	most := sched.Unlimited
 	if b.cfg.maxRunning > 0 {

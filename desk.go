@@ -1,11 +1,11 @@
 package dispatch
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"reflect"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -223,139 +223,6 @@ func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) co
 	return ctx
 }
 
-// inHand tells the index of what the worker has in hand, -1 for a single job, and
-// when it was submitted.
-func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration) {
-	if of := w.slot.Run(); of != nil {
-		r := of.Typed.(*run[In, Out])
-		return r.index(), r.chunk.addedAt(r.i)
-	}
-	return -1, t.Added()
-}
-
-// turnTo notes that the worker has turned to what it has in hand.
-func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
-	index, added := w.inHand(t)
-	w.desk.begin(t, index, added, now)
-}
-
-// start notes that the handler is about to be called for an input, and returns the
-// context that it gets. A hook that calls runtime.Goexit ends the job as a handler
-// would.
-func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
-	tel := w.pool.tel
-	w.desk.enter(tel.labelOf(in))
-	if len(tel.hooks) > 0 {
-		at, _ := w.desk.look()
-		j := tel.job(w.desk, at, at.begun)
-		j.Ran, j.Run = false, 0
-		ctx = tel.start(ctx, j, w.pool.hookPanicked)
-	}
-	w.hooked = ctx
-	return ctx
-}
-
-// tell tells of the end of what the worker has in hand, with the outcome o. A job
-// that was settled before its handler, and not by its worker, has been told of; in is
-// the input of one that its worker has ended before its handler.
-func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bool) {
-	tel, ctx := w.pool.tel, w.hooked
-	w.hooked = nil
-	w.state = telling
-	at, busy := w.desk.look()
-	switch {
-	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
-		now := tel.sched.Since()
-		j := tel.job(w.desk, w.desk.end(now), now)
-		j.Stray = w.slot.IsStray()
-		if !j.Ran {
-			j.Label = tel.labelOf(in)
-		}
-		if ctx == nil {
-			ctx = t.Context().Caller()
-		}
-		tel.tell(ctx, j, &o, w.pool.hookPanicked)
-	case decided:
-		index, added := w.inHand(t)
-		w.desk.leave()
-		tel.tell(t.Context().Caller(), tel.unstarted(in, index, added), &o, w.pool.hookPanicked)
-	default:
-		w.desk.leave()
-	}
-	w.state = resting
-}
-
-// hookPanicked logs the panic of a hook.
-func (p *Pool[In, Out]) hookPanicked(err error) { p.logPanic("a hook", err) }
-
-// withdrawn is the effect that tells of a job that was settled before its handler.
-type withdrawn[In, Out any] struct {
-	p   *Pool[In, Out]
-	j   *job[In, Out]
-	ctx context.Context
-	in  In
-}
-
-func (w *withdrawn[In, Out]) Perform() {
-	o := w.j.task.Outcome()
-	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), &o)
-	w.p.sched.EndBackground()
-}
-
-// tellUnstarted tells of a job that no worker has had. It is called on anybody's
-// goroutine, which a hook must not end.
-func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, added time.Duration, o *sched.Outcome) {
-	f := func() { p.tel.tell(ctx, p.tel.unstarted(in, index, added), o, p.hookPanicked) }
-	if len(p.tel.hooks) > 0 || p.tel.label != nil {
-		guard.Apart(f)
-	} else {
-		f()
-	}
-}
-
-// Running returns what the workers of a pool with telemetry are at, strays included,
-// longest first; nil without telemetry. A job whose outcome was decided while its
-// handler ran, and which runs on, has that [Outcome]; the others are Pending. It
-// waits for no job.
-func (p *Pool[In, Out]) Running() []Job {
-	p.mustBeMade()
-	tel := p.tel
-	if tel == nil {
-		return nil
-	}
-	var jobs []Job
-	for d, w := range tel.workers() {
-		stray := w.IsStray() // before the look at the desk: a stray gets no other job
-		if j, busy := tel.running(d, stray); busy {
-			jobs = append(jobs, j)
-		}
-	}
-	slices.SortFunc(jobs, func(a, b Job) int { return cmp.Compare(b.Run, a.Run) })
-	return jobs
-}
-
-// Failures returns the jobs of a pool with telemetry that have failed, the last first:
-// at most 8 of each [Outcome], so that many of one do not displace another. It is nil
-// without telemetry.
-func (p *Pool[In, Out]) Failures() []Job {
-	p.mustBeMade()
-	tel := p.tel
-	if tel == nil {
-		return nil
-	}
-	tel.mu.Lock()
-	var jobs []Job
-	for _, of := range tel.failures {
-		jobs = append(jobs, of...)
-	}
-	tel.mu.Unlock()
-	slices.SortStableFunc(jobs, func(a, b Job) int { return b.ended().Compare(a.ended()) })
-	return jobs
-}
-
-// ended is when the job ended.
-func (j Job) ended() time.Time { return j.Submitted.Add(j.Wait + j.Run) }
-
 // workers returns the desks that there are.
 func (t *telemetry[In]) workers() map[*desk]*sched.Worker {
 	t.mu.Lock()
@@ -363,25 +230,18 @@ func (t *telemetry[In]) workers() map[*desk]*sched.Worker {
 	return maps.Clone(t.desks)
 }
 
-// stats adds the times to a snapshot of the pool.
-func (t *telemetry[In]) stats(s *Stats, oldest time.Duration) {
-	var wait, run tally
-	now := t.sched.Since()
-	t.mu.Lock()
-	wait, run = t.wait, t.run
-	for d := range t.desks {
-		d.mu.Lock()
-		wait.merge(&d.wait)
-		run.merge(&d.run)
-		if d.busy {
-			s.LongestRun = max(s.LongestRun, now-d.at.begun)
+// newTelemetry returns what a pool with telemetry needs; nil for one without.
+func newTelemetry[In any](cfg *config, s *sched.Scheduler) (*telemetry[In], error) {
+	if !cfg.telemetry {
+		return nil, nil
+	}
+	t := &telemetry[In]{name: cfg.name, sched: s, hooks: cfg.hooks}
+	if cfg.label != nil {
+		label, ok := cfg.label.(func(In) string)
+		if !ok {
+			return nil, fmt.Errorf("dispatch: WithLabel: a %T does not take the pool's inputs, which are %v", cfg.label, reflect.TypeFor[In]())
 		}
-		d.mu.Unlock()
+		t.label = label
 	}
-	t.mu.Unlock()
-	s.Telemetry = true
-	s.Wait, s.Run = wait.histogram(), run.histogram()
-	if oldest > 0 {
-		s.OldestWait = now - oldest
-	}
+	return t, nil
 }

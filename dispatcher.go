@@ -38,3 +38,15 @@ func (p *Pool[In, Out]) dispatch() {
 		}
 	}
 }
+
+// end lets go of all that the pool holds outside, and tells that it has ended. The
+// dispatcher calls it last.
+func (p *Pool[In, Out]) end() {
+	if p.unwatch != nil {
+		p.unwatch()
+	}
+	if p.newWorker != nil {
+		p.cancelCtx(ErrClosed)
+	}
+	close(p.done)
+}

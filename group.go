@@ -314,7 +314,7 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 			w.desk.setLabels()
 		}
 		careful := g.careful || w.slot.Interrupts() || w.impl == nil
-		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.cfg.jobTimeout > 0
+		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.sched.LimitsRuns()
 		if !w.slot.BeginRun(&r.Run, careful) {
 			return
 		}

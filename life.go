@@ -7,6 +7,171 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
+// Resize sets the most jobs that run at once: at least 1, or [Unlimited]. It
+// never disturbs a job. More slots are used at once, by what is queued and by
+// blocked submitters; fewer take effect as running jobs end. Any goroutine may
+// call it, jobs of the pool included. On an error (n below 1, or ErrClosed when
+// the pool has ended) nothing has changed.
+func (p *Pool[In, Out]) Resize(n int) error {
+	p.mustBeMade()
+	if n < 1 {
+		return fmt.Errorf("dispatch: Resize(%d): the limit must be at least 1", n)
+	}
+	if !p.sched.Resize(min(n, sched.Unlimited)) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Wait blocks until nothing is queued or running, as a sync.WaitGroup would
+// that counts the jobs, or until ctx is done, and then returns its cause. The
+// pool stays open. Jobs that are accepted meanwhile are waited for too; strays
+// are not. Called by a job of the pool, with its own context, it returns
+// ErrInsideJob.
+func (p *Pool[In, Out]) Wait(ctx context.Context) error {
+	p.check(ctx, "Pool.Wait")
+	caller := p.sched.Look(ctx)
+	switch {
+	case caller.Outer != nil:
+		return ErrInsideJob
+	case p.sched.Idle():
+		return nil
+	case caller.Err != nil:
+		return caller.Err
+	case p.sched.Wait(caller.Done):
+		return nil
+	}
+	return guard.Ended(ctx).Err
+}
+
+// Drain takes no more jobs and runs all that was accepted, as Close does, and does
+// not wait for that. A job may call it. It resumes a pool that is paused. Receive
+// from Done to learn of the end.
+func (p *Pool[In, Out]) Drain() {
+	p.mustBeMade()
+	p.sched.Drain()
+}
+
+// Pause has no job start until Resume. Jobs are accepted up to what the workers and
+// the queue can take, and then as [Overflow] says; CallerRuns waits for room. What
+// runs goes on, and so does what it waits for on its own pool. A worker that had
+// turned to a job when Pause was called may still enter its handler, one job each.
+// Wait waits until the pool has been resumed. Pause does nothing on a pool that
+// takes no more, and Drain, Close, Shutdown and Stop end it.
+func (p *Pool[In, Out]) Pause() {
+	p.mustBeMade()
+	p.sched.Pause()
+}
+
+// Resume ends a Pause.
+func (p *Pool[In, Out]) Resume() {
+	p.mustBeMade()
+	p.sched.Resume()
+}
+
+// Prestart starts the workers that the minimum of [WithMinWorkers] is short of, has
+// them make their Workers, all at once, and waits until that is done. It returns the
+// first error of newWorker, or its *[PanicError] or [ErrGoexit]; a worker that could
+// not be made leaves, and the next call tries again. ctx ends the wait, and not the
+// making. Without a minimum there is nothing to be done. It returns ErrClosed on a
+// pool that takes no more.
+func (p *Pool[In, Out]) Prestart(ctx context.Context) error {
+	p.check(ctx, "Pool.Prestart")
+	caller := p.sched.Look(ctx)
+	making, err := p.sched.Prestart()
+	if making == nil {
+		return err
+	}
+	if caller.Err != nil {
+		return caller.Err
+	}
+	select {
+	case <-making.Done():
+		return making.Err()
+	case <-caller.Done:
+		return guard.Ended(ctx).Err
+	}
+}
+
+// Close takes no more jobs, runs all that was accepted, and waits until the
+// pool has ended: no goroutine, timer or registration of the pool is left. It
+// seals the pool's batches. Close always returns nil; it may be called repeatedly
+// and concurrently, and each call returns when the pool has ended. A job must not
+// close its own pool: it would wait for itself. Use Shutdown with the job's
+// context for that.
+func (p *Pool[In, Out]) Close() error {
+	p.mustBeMade()
+	p.sched.Drain()
+	<-p.done
+	return nil
+}
+
+// Shutdown is Close with a budget: when ctx is done before the pool has ended,
+// it becomes Stop and returns the cause of ctx, without waiting for what still
+// runs. A call of Stop then returns the inputs that never ran. Called by a job
+// of the pool, with its own context, it starts the shutdown and returns
+// ErrInsideJob at once.
+func (p *Pool[In, Out]) Shutdown(ctx context.Context) error {
+	p.check(ctx, "Pool.Shutdown")
+	p.sched.Drain()
+	caller := p.sched.Look(ctx)
+	if caller.Outer != nil {
+		return ErrInsideJob
+	}
+	if caller.Err == nil {
+		select {
+		case <-p.done:
+		case <-caller.Done:
+		}
+	}
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	p.halt()
+	if caller.Err != nil {
+		return caller.Err
+	}
+	return guard.Ended(ctx).Err
+}
+
+// Stop takes no more jobs, cancels what runs, and returns the inputs that were
+// accepted and never ran: single jobs in the order in which they were
+// submitted, then the items of batches and Maps. Their outcome is ErrStopped,
+// and so is that of the jobs that run, whose contexts it ends; an item of a batch
+// or a Map that runs has the outcome that its handler gives it. It does not wait
+// for those; receive from Done, or call Close, to do so. Each input is given
+// back once: of several calls, the first gets it.
+func (p *Pool[In, Out]) Stop() (unrun []In) {
+	p.mustBeMade()
+	p.halt()
+	unstarted := p.sched.TakeUnstarted()
+	for _, t := range unstarted.Tasks {
+		j := t.Job().(*job[In, Out])
+		unrun = append(unrun, j.in)
+		j.in = *new(In)
+	}
+	for _, r := range unstarted.Runs {
+		unrun = append(unrun, r.Group().Source().(*group[In, Out]).inputOf(r))
+	}
+	for _, g := range unstarted.Groups {
+		unrun = g.Source().(*group[In, Out]).appendUnclaimed(unrun)
+	}
+	return unrun
+}
+
+func (p *Pool[In, Out]) halt() {
+	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: ErrStopped, By: sched.ByPool})
+}
+
+// Done returns a channel that is closed when the pool has ended, after Close,
+// Shutdown or Stop.
+func (p *Pool[In, Out]) Done() <-chan struct{} {
+	p.mustBeMade()
+	return p.done
+}
+
 // live makes the context of newWorker, and ends the pool with life, which is the
 // context of WithContext, or nil.
 func (p *Pool[In, Out]) live(life context.Context) {
@@ -43,21 +208,10 @@ func (p *Pool[In, Out]) stopFor(cause error) {
 	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: &lifeError{cause}, By: sched.ByPool})
 }
 
-// end lets go of all that the pool holds outside, and tells that it has ended. The
-// dispatcher calls it last.
-func (p *Pool[In, Out]) end() {
-	if p.unwatch != nil {
-		p.unwatch()
-	}
-	if p.newWorker != nil {
-		p.cancelCtx(ErrClosed)
-	}
-	close(p.done)
-}
-
 // lifeError is the outcome of what the end of the context of WithContext has
 // stopped: ErrStopped, and the cause.
 type lifeError struct{ cause error }
 
-func (e *lifeError) Error() string   { return fmt.Sprintf("%v: %v", ErrStopped, e.cause) }
+func (e *lifeError) Error() string { return fmt.Sprintf("%v: %v", ErrStopped, e.cause) }
+
 func (e *lifeError) Unwrap() []error { return []error{ErrStopped, e.cause} }

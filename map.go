@@ -33,7 +33,7 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 		}
 		return []Out{}, nil
 	}
-	if caller.Done != nil || p.cfg.maxStrays > 0 {
+	if caller.Done != nil || p.sched.Abandons() {
 		// Map can return while a worker is about to read its input.
 		ins = slices.Clone(ins)
 	}
@@ -42,7 +42,7 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
 	all := &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
-	if m.careful = len(p.cfg.hooks) > 0; p.tel != nil {
+	if m.careful = p.hooked(); p.tel != nil {
 		all.all = p.sched.Since()
 	}
 	all.divide(min(len(ins), p.sched.Limit(), maxSpans))

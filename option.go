@@ -285,3 +285,40 @@ func WithPanicHandler(f func(*PanicError)) Option {
 		return nil
 	}
 }
+
+// WithTelemetry has the pool read the clock for each job, and remember what it does:
+// the times in [Stats], [Pool.Running] and [Pool.Failures], the profiler labels
+// "dispatch.pool" and "dispatch.worker" on the goroutines of its workers, and a
+// region of the execution tracer for each handler, named as the pool. Without it they
+// cost nothing.
+func WithTelemetry() Option {
+	return func(c *config) error {
+		c.telemetry = true
+		return nil
+	}
+}
+
+// WithLabel has label describe the inputs in [Job]; without it no input is ever
+// shown. It is called once for each job, outside of any lock, by several goroutines
+// at once. It implies [WithTelemetry]. New returns an error if In is not the type of
+// the pool's inputs.
+func WithLabel[In any](label func(in In) string) Option {
+	return func(c *config) error {
+		if label == nil {
+			return errors.New("dispatch: WithLabel(nil): the function must not be nil")
+		}
+		c.telemetry, c.label = true, label
+		return nil
+	}
+}
+
+// WithHooks has the pool call h for each job. Given several times, all are called:
+// Start in that order, Done in the reverse one. It implies [WithTelemetry]. The items
+// of batches and Maps are then looked after one by one, which costs more.
+func WithHooks(h Hooks) Option {
+	return func(c *config) error {
+		c.telemetry = true
+		c.hooks = append(c.hooks, h)
+		return nil
+	}
+}

@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/dispatch/internal/sched"
@@ -125,4 +127,70 @@ func limitOf(n int) int {
 		return Unlimited
 	}
 	return n
+}
+
+// Running returns what the workers of a pool with telemetry are at, strays included,
+// longest first; nil without telemetry. A job whose outcome was decided while its
+// handler ran, and which runs on, has that [Outcome]; the others are Pending. It
+// waits for no job.
+func (p *Pool[In, Out]) Running() []Job {
+	p.mustBeMade()
+	tel := p.tel
+	if tel == nil {
+		return nil
+	}
+	var jobs []Job
+	for d, w := range tel.workers() {
+		stray := w.IsStray() // before the look at the desk: a stray gets no other job
+		if j, busy := tel.running(d, stray); busy {
+			jobs = append(jobs, j)
+		}
+	}
+	slices.SortFunc(jobs, func(a, b Job) int { return cmp.Compare(b.Run, a.Run) })
+	return jobs
+}
+
+// Failures returns the jobs of a pool with telemetry that have failed, the last first:
+// at most 8 of each [Outcome], so that many of one do not displace another. It is nil
+// without telemetry.
+func (p *Pool[In, Out]) Failures() []Job {
+	p.mustBeMade()
+	tel := p.tel
+	if tel == nil {
+		return nil
+	}
+	tel.mu.Lock()
+	var jobs []Job
+	for _, of := range tel.failures {
+		jobs = append(jobs, of...)
+	}
+	tel.mu.Unlock()
+	slices.SortStableFunc(jobs, func(a, b Job) int { return b.ended().Compare(a.ended()) })
+	return jobs
+}
+
+// ended is when the job ended.
+func (j Job) ended() time.Time { return j.Submitted.Add(j.Wait + j.Run) }
+
+// stats adds the times to a snapshot of the pool.
+func (t *telemetry[In]) stats(s *Stats, oldest time.Duration) {
+	var wait, run tally
+	now := t.sched.Since()
+	t.mu.Lock()
+	wait, run = t.wait, t.run
+	for d := range t.desks {
+		d.mu.Lock()
+		wait.merge(&d.wait)
+		run.merge(&d.run)
+		if d.busy {
+			s.LongestRun = max(s.LongestRun, now-d.at.begun)
+		}
+		d.mu.Unlock()
+	}
+	t.mu.Unlock()
+	s.Telemetry = true
+	s.Wait, s.Run = wait.histogram(), run.histogram()
+	if oldest > 0 {
+		s.OldestWait = now - oldest
+	}
 }

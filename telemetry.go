@@ -2,13 +2,9 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"time"
-
-	"example.com/dispatch/internal/sched"
 )
 
 // Job is what a pool tells of one of its jobs: to [Hooks], in Running and in
@@ -106,57 +102,4 @@ type Hooks struct {
 	// one that Start returned, or the caller's where the handler was not called.
 	// Pool.Close returns after it.
 	Done func(ctx context.Context, j Job)
-}
-
-// WithTelemetry has the pool read the clock for each job, and remember what it does:
-// the times in [Stats], [Pool.Running] and [Pool.Failures], the profiler labels
-// "dispatch.pool" and "dispatch.worker" on the goroutines of its workers, and a
-// region of the execution tracer for each handler, named as the pool. Without it they
-// cost nothing.
-func WithTelemetry() Option {
-	return func(c *config) error {
-		c.telemetry = true
-		return nil
-	}
-}
-
-// WithLabel has label describe the inputs in [Job]; without it no input is ever
-// shown. It is called once for each job, outside of any lock, by several goroutines
-// at once. It implies [WithTelemetry]. New returns an error if In is not the type of
-// the pool's inputs.
-func WithLabel[In any](label func(in In) string) Option {
-	return func(c *config) error {
-		if label == nil {
-			return errors.New("dispatch: WithLabel(nil): the function must not be nil")
-		}
-		c.telemetry, c.label = true, label
-		return nil
-	}
-}
-
-// WithHooks has the pool call h for each job. Given several times, all are called:
-// Start in that order, Done in the reverse one. It implies [WithTelemetry]. The items
-// of batches and Maps are then looked after one by one, which costs more.
-func WithHooks(h Hooks) Option {
-	return func(c *config) error {
-		c.telemetry = true
-		c.hooks = append(c.hooks, h)
-		return nil
-	}
-}
-
-// newTelemetry returns what a pool with telemetry needs; nil for one without.
-func newTelemetry[In any](cfg *config, s *sched.Scheduler) (*telemetry[In], error) {
-	if !cfg.telemetry {
-		return nil, nil
-	}
-	t := &telemetry[In]{name: cfg.name, sched: s, hooks: cfg.hooks}
-	if cfg.label != nil {
-		label, ok := cfg.label.(func(In) string)
-		if !ok {
-			return nil, fmt.Errorf("dispatch: WithLabel: a %T does not take the pool's inputs, which are %v", cfg.label, reflect.TypeFor[In]())
-		}
-		t.label = label
-	}
-	return t, nil
 }

@@ -88,7 +88,7 @@ func (p *Pool[In, Out]) newPoolWorker() *worker[In, Out] {
 	w := &worker[In, Out]{pool: p, impl: p.handler}
 	w.slot.Init(p.sched)
 	if p.tel != nil {
-		w.desk = p.tel.open(&w.slot)
+		w.openDesk()
 	}
 	return w
 }
@@ -184,6 +184,9 @@ func (w *worker[In, Out]) takeOutcome() sched.Outcome {
 // fail makes o the outcome of what is in hand.
 func (w *worker[In, Out]) fail(o sched.Outcome) { w.out, w.outcome = *new(Out), o }
 
+// exited makes runtime.Goexit the outcome, by which user code has ended the goroutine.
+func (w *worker[In, Out]) exited() { w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit}) }
+
 // failWith makes an error of user code the outcome. It is not inlined: handlers
 // stand on the frames of their callers, on the small stacks of workers.
 //
@@ -264,7 +267,7 @@ func (w *worker[In, Out]) process(ctx context.Context, in In) (Out, error) {
 }
 
 func (w *worker[In, Out]) traced(ctx context.Context, in In) (Out, error) {
-	defer trace.StartRegion(ctx, "dispatch "+w.pool.cfg.name).End()
+	defer trace.StartRegion(ctx, "dispatch "+w.pool.tel.name).End()
 	return w.impl.Process(ctx, in)
 }
 
@@ -384,12 +387,17 @@ func (w *worker[In, Out]) dismiss() {
 	}
 }
 
+// openDesk has the worker write down what it is at, and since when.
+func (w *worker[In, Out]) openDesk() { w.desk = w.pool.tel.open(&w.slot) }
+
+func (w *worker[In, Out]) closeDesk() { w.pool.tel.close(w.desk) }
+
 // quit ends the worker.
 func (w *worker[In, Out]) quit() {
 	w.dismiss()
 	w.state = gone
 	if w.desk != nil {
-		w.pool.tel.close(w.desk)
+		w.closeDesk()
 	}
 	w.slot.Quit()
 }
@@ -409,7 +417,7 @@ func (w *worker[In, Out]) resume() {
 		if w.caught != nil { // it was the panic handler
 			w.caught = nil // and the panic is the outcome
 		} else {
-			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+			w.exited()
 		}
 	}
 	switch work := &w.slot.Work; {
@@ -424,4 +432,11 @@ func (w *worker[In, Out]) resume() {
 		w.yieldToTimeout()
 	}
 	w.slot.Run().Typed.(*run[In, Out]).finish(w)
+}
+
+// panicked makes the panic of user code with r the outcome. It is called by the
+// deferred function that has recovered r.
+func (w *worker[In, Out]) panicked(r any) {
+	w.caught = &PanicError{Value: r, Stack: debug.Stack()}
+	w.fail(sched.Outcome{Kind: sched.Panicked, Err: w.caught})
 }

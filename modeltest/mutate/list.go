@@ -162,11 +162,11 @@ var room = []mutation{
 	{"a job is dropped that has a slot", admission, `		oldest := s.queue.first
 		s`, `		oldest := s.queue.head
 		s`, "a job that has a slot is not dropped"},
-	{"CallerRuns does not wait", "pool.go", `	if a.Immediate {
+	{"CallerRuns does not wait", "process.go", `	if a.Immediate {
 		_ = j.task.Wait(ctx)
 	}
 `, ``, "CallerRuns: the caller waits"},
-	{"a refused submit leaves its watch", "pool.go", `		j.task.Unwatch()
+	{"a refused submit leaves its watch", "process.go", `		j.task.Unwatch()
 		return nil, err
 `, `		return nil, err
 `, "a refused submit leaves no registration"},
@@ -255,7 +255,7 @@ var ending = []mutation{
 `, "G14: nothing keeps an input alive"},
 	{"an input is kept by a running job", "worker.go", `		*in = *new(In) // the future may outlive the handler by far
 `, ``, "G14: nothing keeps an input alive"},
-	{"an output is kept by a job that is used again", "pool.go", `		c.out = *new(Out)
+	{"an output is kept by a job that is used again", "process.go", `		c.out = *new(Out)
 		p.idleJobs.Put(c)
 `, `		p.idleJobs.Put(c)
 `, "G14: nothing keeps an output alive"},

@@ -124,9 +124,8 @@ var running = []mutation{
 			sched.Go(w.loop)
 		}
 `, ``, "G8: the worker is replaced"},
-	{"Goexit reads as success", "worker.go", `			w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
-`, ``, "G8: ErrGoexit"},
-	{"a panic loses its stack", "panic.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
+	{"Goexit reads as success", "worker.go", `{ w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit}) }`, `{}`, "G8: ErrGoexit"},
+	{"a panic loses its stack", "worker.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
 	{"a panic is not reported", "worker.go", `		w.pool.report(w.caught)
 `, ``, "G7: a panic that nobody waits for is not lost"},
 	{"the value of a panic is printed in the open", "panic.go", `	guard.Apart(func() { text = fmt.Sprint(value) })
@@ -280,13 +279,13 @@ var lifecycle = []mutation{
 	{"Wait forgets what runs", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.granted+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},
 	{"Wait forgets what has a slot", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.running+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},
 	{"Wait forgets items", scheduler, `s.running+s.itemsIn+s.coming > 0`, `s.running+s.coming > 0`, "Wait returns when nothing is queued or running"},
-	{"Shutdown does not become Stop", "pool.go", `	p.halt()
+	{"Shutdown does not become Stop", "life.go", `	p.halt()
 	if caller.Err != nil {`, `	if caller.Err != nil {`, "Shutdown: when ctx ends it becomes Stop"},
-	{"Shutdown inside a job waits", "pool.go", `	if caller.Outer != nil {
+	{"Shutdown inside a job waits", "life.go", `	if caller.Outer != nil {
 		return ErrInsideJob
 	}
 `, ``, "Shutdown inside a job returns ErrInsideJob"},
-	{"a constructor's context goes on", "life.go", `	p.cancelCtx(ErrClosed)
+	{"a constructor's context goes on", "dispatcher.go", `	p.cancelCtx(ErrClosed)
 `, ``, "newWorker's context is done when the pool ends"},
 	{"the end of all is done in one piece", life, `const piece = 128
 `, `const piece = 1 << 30

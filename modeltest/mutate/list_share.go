@@ -39,7 +39,7 @@ var sharing = []mutation{
 `, `		now.Queued -= uncounted
 `, "Stats balances"},
 	{"an item of a done context starts", "group.go", `late && o.By != sched.ByPool {`, `late && false {`, "G4: done before the start, never runs"},
-	{"an item's limit reaches the next", "group.go", ` || g.pool.cfg.jobTimeout > 0
+	{"an item's limit reaches the next", "group.go", ` || g.pool.sched.LimitsRuns()
 `, `
 `, "G5: items with a limit have a context each"},
 	{"a run ends its context too late", "group.go", `	if !next {

@@ -1,0 +1,98 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"example.com/dispatch/internal/sched"
+)
+
+// inHand tells the index of what the worker has in hand, -1 for a single job, and
+// when it was submitted.
+func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration) {
+	if of := w.slot.Run(); of != nil {
+		r := of.Typed.(*run[In, Out])
+		return r.index(), r.chunk.addedAt(r.i)
+	}
+	return -1, t.Added()
+}
+
+// turnTo notes that the worker has turned to what it has in hand.
+func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
+	index, added := w.inHand(t)
+	w.desk.begin(t, index, added, now)
+}
+
+// start notes that the handler is about to be called for an input, and returns the
+// context that it gets. A hook that calls runtime.Goexit ends the job as a handler
+// would.
+func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
+	tel := w.pool.tel
+	w.desk.enter(tel.labelOf(in))
+	if len(tel.hooks) > 0 {
+		at, _ := w.desk.look()
+		j := tel.job(w.desk, at, at.begun)
+		j.Ran, j.Run = false, 0
+		ctx = tel.start(ctx, j, w.pool.hookPanicked)
+	}
+	w.hooked = ctx
+	return ctx
+}
+
+// tell tells of the end of what the worker has in hand, with the outcome o. A job
+// that was settled before its handler, and not by its worker, has been told of; in is
+// the input of one that its worker has ended before its handler.
+func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bool) {
+	tel, ctx := w.pool.tel, w.hooked
+	w.hooked = nil
+	w.state = telling
+	at, busy := w.desk.look()
+	switch {
+	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
+		now := tel.sched.Since()
+		j := tel.job(w.desk, w.desk.end(now), now)
+		j.Stray = w.slot.IsStray()
+		if !j.Ran {
+			j.Label = tel.labelOf(in)
+		}
+		if ctx == nil {
+			ctx = t.Context().Caller()
+		}
+		tel.tell(ctx, j, &o, w.pool.hookPanicked)
+	case decided:
+		index, added := w.inHand(t)
+		w.desk.leave()
+		tel.tell(t.Context().Caller(), tel.unstarted(in, index, added), &o, w.pool.hookPanicked)
+	default:
+		w.desk.leave()
+	}
+	w.state = resting
+}
+
+// withdrawn is the effect that tells of a job that was settled before its handler.
+type withdrawn[In, Out any] struct {
+	p   *Pool[In, Out]
+	j   *job[In, Out]
+	ctx context.Context
+	in  In
+}
+
+func (w *withdrawn[In, Out]) Perform() {
+	o := w.j.task.Outcome()
+	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), &o)
+	w.p.sched.EndBackground()
+}
+
+// tellUnstarted tells of a job that no worker has had. It is called on anybody's
+// goroutine, which a hook must not end.
+func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, added time.Duration, o *sched.Outcome) {
+	f := func() { p.tel.tell(ctx, p.tel.unstarted(in, index, added), o, p.hookPanicked) }
+	if len(p.tel.hooks) > 0 || p.tel.label != nil {
+		guard.Apart(f)
+	} else {
+		f()
+	}
+}
+
+// hookPanicked logs the panic of a hook.
+func (p *Pool[In, Out]) hookPanicked(err error) { p.logPanic("a hook", err) }
