@@ -2,10 +2,6 @@ package sched
 
 import "time"
 
-// piece is how many jobs or groups one critical section deals with where all of
-// them are dealt with: nobody else waits long for the mutex.
-const piece = 128
-
 // Drain refuses everything from now on, and has the dispatcher end the pool when
 // what was accepted is done.
 func (s *Scheduler) Drain() {
@@ -228,59 +224,6 @@ func (s *Scheduler) Resume() {
 	s.unlock()
 }
 
-// Making is workers that are made before there is a job for them.
-type Making struct {
-	left int // guarded by the scheduler's mutex, as is err
-	err  error
-	done chan struct{} // closed when all have been made, or have failed
-}
-
-// Done returns a channel that is closed when all have been made.
-func (m *Making) Done() <-chan struct{} { return m.done }
-
-// Prestart has workers made that the minimum is short of, all at once, and returns
-// what tells of their end: nil if it is short of none. Calls share one making.
-func (s *Scheduler) Prestart() (*Making, error) {
-	s.lock()
-	defer s.unlock()
-	if s.state != Running {
-		return nil, ErrClosed
-	}
-	if s.making != nil {
-		return s.making, nil
-	}
-	n := min(s.cfg.MinWorkers, s.limit) - (s.workforce - s.leaving)
-	if n <= 0 {
-		return nil, nil
-	}
-	s.making = &Making{left: n, done: make(chan struct{})}
-	s.unmade = n
-	s.inUse += n
-	return s.making, nil
-}
-
-// FinishMaking notes that the worker has been made, or has failed to be, and has it
-// take what comes next, or leave.
-func (w *Worker) FinishMaking(err error) {
-	s, m := w.s, w.Work.Making
-	s.lock()
-	defer s.unlock()
-	if err != nil {
-		w.broken = true
-		if m.err == nil {
-			m.err = err
-		}
-	}
-	if m.left--; m.left == 0 {
-		s.making = nil
-		s.after.add(closing(m.done))
-	}
-	s.next(w)
-}
-
-// Err returns the first error of a making that is done.
-func (m *Making) Err() error { return m.err }
-
 // Idle tells whether nothing is queued or running.
 func (s *Scheduler) Idle() bool {
 	s.lock()
@@ -314,15 +257,6 @@ func (s *Scheduler) Limit() int {
 	s.lock()
 	defer s.unlock()
 	return s.limit
-}
-
-// Unstarted is what Stop kept from running: single jobs in the order in which they
-// were accepted, groups that were halted, and runs whose item was on its way to its
-// handler.
-type Unstarted struct {
-	Tasks  []*Task
-	Groups []*Group
-	Runs   []*Run
 }
 
 // TakeUnstarted returns what Stop kept from running, once.

@@ -281,3 +281,16 @@ func (s *Scheduler) GetWaiter() *Waiter {
 
 // PutWaiter takes back a waiter whose channel is empty for good.
 func (s *Scheduler) PutWaiter(w *Waiter) { s.waiters.Put(w) }
+
+// piece is how many jobs or groups one critical section deals with where all of
+// them are dealt with: nobody else waits long for the mutex.
+const piece = 128
+
+// Unstarted is what Stop kept from running: single jobs in the order in which they
+// were accepted, groups that were halted, and runs whose item was on its way to its
+// handler.
+type Unstarted struct {
+	Tasks  []*Task
+	Groups []*Group
+	Runs   []*Run
+}

@@ -2,45 +2,9 @@ package sched
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 )
-
-// ErrStopped is the outcome of a job that Stop kept from running or canceled
-// while it ran.
-var ErrStopped = errors.New("dispatch: pool stopped")
-
-// Kind is how a job ended, as it is counted.
-type Kind uint8
-
-// The kinds of outcomes.
-const (
-	Succeeded Kind = iota
-	Failed
-	Panicked
-	Canceled
-	TimedOut
-	Dropped
-	Kinds // their number
-)
-
-// By tells who decided an outcome.
-type By uint8
-
-const (
-	ByJob    By = iota // its handler, a timeout, a Cancel
-	ByCaller           // the end of the caller's context
-	ByPool             // Stop
-)
-
-// Outcome is how a job ends.
-type Outcome struct {
-	Err   error
-	Limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
-	Kind  Kind
-	By    By
-}
 
 // The phases of a task go one way only:
 //

@@ -105,13 +105,13 @@ var meeting = []mutation{
 		s.returning--
 		s.inUse--
 `, "a slot is given back once"},
-	{"workers never expire", next, `	return s.crowded() || !s.timed && s.aboveMinimum()
+	{"workers never expire", "internal/sched/dispatch.go", `	return s.crowded() || !s.timed && s.aboveMinimum()
 `, `	return s.crowded()
 `, "an idle pool holds no goroutine"},
-	{"the minimum is not kept", next, `	case !s.aboveMinimum():
+	{"the minimum is not kept", "internal/sched/dispatch.go", `	case !s.aboveMinimum():
 		return false, 0
 `, ``, "WithMinWorkers"},
-	{"surplus workers stay", next, `	case s.state != Running || s.crowded():
+	{"surplus workers stay", "internal/sched/dispatch.go", `	case s.state != Running || s.crowded():
 `, `	case s.state != Running:
 `, "G13: fewer workers as jobs end"},
 	{"a broken worker is counted on", next, `		w.Work.Leave = true

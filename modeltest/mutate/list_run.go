@@ -268,10 +268,10 @@ var lifecycle = []mutation{
 	{"a stopped pool grants slots", next, ` && !s.paused && s.state <= Draining
 `, ` && !s.paused
 `, "G11: Stop lets nothing start"},
-	{"the end does not wait for strays", next, ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
+	{"the end does not wait for strays", "internal/sched/dispatch.go", ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended`, ` && s.workforce == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended`, "Close waits for strays too"},
-	{"the end does not wait for hooks", next, ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
+	{"the end does not wait for hooks", "internal/sched/dispatch.go", ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended`, ` && s.workforce == 0 && s.strays == 0 && !s.unfinished():
 		s.state = Ended`, "G12: no goroutine after Done"},
 	{"Wait is not woken", scheduler, `	s.checkQuiescent() // last: the others take out what has been withdrawn
@@ -287,7 +287,7 @@ var lifecycle = []mutation{
 `, ``, "Shutdown inside a job returns ErrInsideJob"},
 	{"a constructor's context goes on", "dispatcher.go", `	p.cancelCtx(ErrClosed)
 `, ``, "newWorker's context is done when the pool ends"},
-	{"the end of all is done in one piece", life, `const piece = 128
+	{"the end of all is done in one piece", scheduler, `const piece = 128
 `, `const piece = 1 << 30
 `, "G17: nobody waits long for the pool itself"},
 }
