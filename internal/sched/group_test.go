@@ -394,3 +394,19 @@ func TestAnItemThatIsCountedDoesNotRun(t *testing.T) {
 	w.EndRun()
 	m.close()
 }
+
+func TestAnItemOfAGroupThatWasHaltedOnItsWayIsNotStarted(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, JobTimeout: time.Hour})
+	g := m.newGroup(1, 2)
+	m.dispatch()
+	w := m.live[0]
+	r := new(itemRun)
+	r.Typed = r
+	require.True(t, w.BeginRun(&r.Run, true))
+	w.Begin(&r.Task)
+	g.Halt(canceled)
+	require.False(t, w.Start(&r.Run))
+	require.False(t, m.finishItem(w, canceled, true))
+	m.close()
+	require.True(t, g.over())
+}
