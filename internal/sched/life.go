@@ -33,7 +33,9 @@ func (s *Scheduler) Halt(o Outcome) {
 	}
 	for s.haltGroups(&o) {
 	}
-	s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
+	if s.cfg.OnStop != nil {
+		s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
+	}
 	s.EndBackground()
 }
 
