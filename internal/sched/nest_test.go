@@ -190,6 +190,20 @@ func TestTheLoanOfAJobWhoseHandlerHasReturnedIsOver(t *testing.T) {
 	m.close()
 }
 
+func TestTheContextOfAJobThatHasReturnedEnclosesNothing(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		m := newMachine(t, Config{Limit: 1})
+		j := m.startJob()
+		require.Same(t, &j.ctx, m.enclosing(&j.ctx))
+		if asked {
+			j.ctx.Done()
+		}
+		m.finish(m.worker(j), Outcome{})
+		require.Nil(t, m.enclosing(&j.ctx), "asked for Done: %v", asked)
+		m.close()
+	}
+}
+
 func TestALentSlotIsUsedInAPausedPool(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
 	outer := m.startJob()
