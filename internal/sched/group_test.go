@@ -83,6 +83,19 @@ func TestGroupsAndJobsTakeTurns(t *testing.T) {
 	m.close()
 }
 
+func TestAGroupThatComesAfterAJobIsNext(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 9})
+	jobs := m.submits(3)
+	m.dispatch()
+	m.run(jobs[0])
+	require.Equal(t, []int{2}, m.inHand())
+	g := m.newGroup(1, 1)
+	m.run(jobs[1])
+	require.Len(t, m.atGroup(g), 1)
+	require.Equal(t, []int{3}, m.waiting())
+	m.close()
+}
+
 func TestAWorkerGoesThroughAGroupWhileNothingElseWaits(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, Queue: 2})
 	g := m.newGroup(9, 4)
