@@ -33,6 +33,7 @@ type work struct {
 	added time.Duration // when it was submitted, on the scheduler's clock, as is what follows
 	begun time.Duration // when the worker turned to it
 	ran   bool          // its handler has been called
+	task  *sched.Task   // the job's, or that of the run that the item is in
 }
 
 // telemetry is what a pool with telemetry knows of its jobs.
@@ -86,10 +87,10 @@ func (d *desk) setLabels() {
 }
 
 // begin notes that the worker has turned to a job.
-func (d *desk) begin(index int, added, now time.Duration) {
+func (d *desk) begin(t *sched.Task, index int, added, now time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.at = work{index: index, added: added, begun: now}
+	d.at = work{index: index, added: added, begun: now, task: t}
 	d.busy = true
 }
 
@@ -134,6 +135,24 @@ func (t *telemetry[In]) job(d *desk, w work, now time.Duration) Job {
 	}
 }
 
+// running describes the job that a worker is at, if it is at one. With the desk's
+// mutex the task is still that of the job. What ends a run ends its items only if
+// they are written off, or past the limit of WithJobTimeout.
+func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.busy {
+		return Job{}, false
+	}
+	j = t.job(d, d.at, t.sched.Since())
+	j.Stray = stray
+	if of := d.at.task; of.Resolved() && (of.Job() != nil || stray || of.Overran()) {
+		o := of.Outcome()
+		j.Outcome, j.Err = Outcome(o.Kind)+Succeeded, o.Err
+	}
+	return j, true
+}
+
 // unstarted describes a job that ended now, and that no worker had.
 func (t *telemetry[In]) unstarted(in In, index int, added time.Duration) Job {
 	now := t.sched.Since()
@@ -165,8 +184,19 @@ func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, repor
 		t.failures[j.Outcome] = append(kept, j)
 		t.mu.Unlock()
 	}
-	for i := len(t.hooks) - 1; i >= 0; i-- {
-		if done := t.hooks[i].Done; done != nil {
+	t.tellHooks(ctx, j, len(t.hooks), report)
+}
+
+// tellHooks calls Done of the first n hooks, the last first. One that calls
+// runtime.Goexit does not keep those before it from being told.
+func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func(error)) {
+	defer func() {
+		if n > 0 {
+			t.tellHooks(ctx, j, n-1, report)
+		}
+	}()
+	for ; n > 0; n-- {
+		if done := t.hooks[n-1].Done; done != nil {
 			if err := guard.Call(func() { done(ctx, j) }); err != nil {
 				report(err)
 			}
@@ -206,7 +236,7 @@ func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration)
 // turnTo notes that the worker has turned to what it has in hand.
 func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 	index, added := w.inHand(t)
-	w.desk.begin(index, added, now)
+	w.desk.begin(t, index, added, now)
 }
 
 // start notes that the handler is about to be called for an input, and returns the
@@ -284,7 +314,9 @@ func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, add
 }
 
 // Running returns what the workers of a pool with telemetry are at, strays included,
-// longest first; nil without telemetry. It waits for no job.
+// longest first; nil without telemetry. A job whose outcome was decided while its
+// handler ran, and which runs on, has that [Outcome]; the others are Pending. It
+// waits for no job.
 func (p *Pool[In, Out]) Running() []Job {
 	p.mustBeMade()
 	tel := p.tel
@@ -293,9 +325,8 @@ func (p *Pool[In, Out]) Running() []Job {
 	}
 	var jobs []Job
 	for d, w := range tel.workers() {
-		if at, busy := d.look(); busy {
-			j := tel.job(d, at, tel.sched.Since())
-			j.Stray = w.IsStray()
+		stray := w.IsStray() // before the look at the desk: a stray gets no other job
+		if j, busy := tel.running(d, stray); busy {
 			jobs = append(jobs, j)
 		}
 	}

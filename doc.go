@@ -186,19 +186,24 @@
 // blocked submitters, limits, and a counter for each outcome. Each answers a question:
 //
 //   - Is the pool saturated? Running is MaxRunning, and Queued, Blocked or OldestWait grow.
-//   - Does it refuse work? Rejected and Dropped grow.
+//   - Does it refuse work? Rejected, Dropped or GaveUp grow.
 //   - How long do jobs wait and run? Wait and Run are histograms with quantiles.
-//   - Does a handler hang? LongestRun grows; [Pool.Running] says which job, and for how long.
+//   - Does a handler hang? LongestRun grows; [Pool.Running] says which job, for how long, and
+//     whether its outcome is known already.
 //   - What failed last, and why? [Pool.Failures] has the last eight of each outcome but success.
 //
 // Times, Running and Failures need [WithTelemetry], which reads the clock for each
 // job. No input is ever shown unless [WithLabel] says how to describe one. [WithHooks]
 // has the pool call functions before and after each job, for spans, log lines or
-// counters of your own.
+// counters of your own. A profile of the program tells pools and workers apart by the
+// labels dispatch.pool and dispatch.worker.
 //
 // Package [example.com/dispatch/page] shows pools on a live web page. Module
 // example.com/dispatch/promdispatch exports them to Prometheus, and
-// example.com/dispatch/oteldispatch to OpenTelemetry.
+// example.com/dispatch/oteldispatch to OpenTelemetry. Stats marshals as JSON, so
+// expvar takes one line:
+//
+//	expvar.Publish("mails", expvar.Func(func() any { return p.Stats() }))
 //
 // # Inline calls
 //

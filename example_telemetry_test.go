@@ -2,6 +2,8 @@ package dispatch_test
 
 import (
 	"context"
+	"encoding/json"
+	"expvar"
 	"fmt"
 	"log/slog"
 	"os"
@@ -126,4 +128,23 @@ func ExamplePool_Failures() {
 	// Output:
 	// no. 3 failed odd
 	// no. 1 failed odd
+}
+
+// How do I have a pool among the variables of package expvar?
+func ExamplePool_Stats_expvar() {
+	p := dispatch.Must(dispatch.New(double, dispatch.WithName("numbers"), dispatch.WithTelemetry()))
+	defer p.Close()
+
+	var vars expvar.Map // in a program: expvar.Publish("numbers", ...)
+	vars.Set("numbers", expvar.Func(func() any { return p.Stats() }))
+
+	_, _ = p.Map(context.Background(), []int{1, 2, 3})
+	var shown struct {
+		State     string
+		Succeeded int
+		Run       struct{ Count int }
+	}
+	err := json.Unmarshal([]byte(vars.Get("numbers").String()), &shown)
+	fmt.Println(shown.State, shown.Succeeded, shown.Run.Count, err)
+	// Output: running 3 3 <nil>
 }

@@ -245,7 +245,7 @@ func TestRunningTellsWhatWorkersAreAtLongestFirst(t *testing.T) {
 		require.Len(t, jobs, 4, "a stray too")
 		require.Equal(t, dispatch.Job{
 			Pool: "n", Label: "in 1", Worker: jobs[0].Worker, Ran: jobs[0].Ran, Index: -1, Submitted: begin, Run: time.Minute + 3*time.Second,
-			Outcome: jobs[0].Outcome, Err: jobs[0].Err, Stray: true,
+			Outcome: dispatch.Canceled, Err: context.Canceled, Stray: true,
 		}, jobs[0])
 		require.Equal(t, []time.Duration{3 * time.Second, 3 * time.Second, time.Second}, []time.Duration{jobs[1].Run, jobs[2].Run, jobs[3].Run})
 		require.ElementsMatch(t, []int{0, 1}, []int{jobs[1].Index, jobs[2].Index})
@@ -390,4 +390,56 @@ func TestHooksAgreeWithStatsWhateverMeets(t *testing.T) {
 		require.NoError(t, p.Close())
 		w.requireAgreement(t, p.Stats())
 	}
+}
+
+func TestRunningTellsTheOutcomeOfAJobThatRunsOn(t *testing.T) {
+	bg := context.Background()
+	type row struct {
+		opts    []dispatch.Option
+		submit  func(p *dispatch.Pool[int, int])
+		outcome dispatch.Outcome // two seconds later
+		err     error
+		stray   bool
+	}
+	batch := func(p *dispatch.Pool[int, int]) { p.BatchOf(bg, []int{heedless}) }
+	limit, grace := dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Second/2, 1)
+	inBubbles(t, map[string]row{
+		"its future is canceled": {nil, func(p *dispatch.Pool[int, int]) {
+			f := dispatch.Must(p.Submit(bg, heedless))
+			time.AfterFunc(time.Second, func() { f.Cancel() })
+		}, dispatch.Canceled, context.Canceled, false},
+		"its caller has gone": {nil, func(p *dispatch.Pool[int, int]) {
+			ctx, cancel := context.WithCancelCause(bg)
+			time.AfterFunc(time.Second, func() { cancel(errCause) })
+			dispatch.Must(p.Submit(ctx, heedless))
+		}, dispatch.Canceled, errCause, false},
+		"its call has timed out": {nil, func(p *dispatch.Pool[int, int]) { go func() { _, _ = p.ProcessTimed(bg, heedless, time.Second) }() },
+			dispatch.TimedOut, dispatch.ErrTimeout, false},
+		"the pool stops": {nil, func(p *dispatch.Pool[int, int]) {
+			dispatch.Must(p.Submit(bg, heedless))
+			time.AfterFunc(time.Second, func() { p.Stop() })
+		}, dispatch.Canceled, dispatch.ErrStopped, false},
+		"a limit":                {[]dispatch.Option{limit}, func(p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(bg, heedless)) }, dispatch.TimedOut, dispatch.ErrTimeout, false},
+		"it is written off":      {[]dispatch.Option{limit, grace}, func(p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(bg, heedless)) }, dispatch.TimedOut, dispatch.ErrTimeout, true},
+		"an item, and a limit":   {[]dispatch.Option{limit}, batch, dispatch.TimedOut, dispatch.ErrTimeout, false},
+		"an item is written off": {[]dispatch.Option{limit, grace}, batch, dispatch.TimedOut, dispatch.ErrTimeout, true},
+		"an item of a batch that is canceled may still succeed": {nil, func(p *dispatch.Pool[int, int]) {
+			b := p.BatchOf(bg, []int{heedless})
+			time.AfterFunc(time.Second, b.Cancel)
+		}, dispatch.Pending, nil, false},
+	}, func(t *testing.T, r row) {
+		p := openPool(t, deeds, append(r.opts, dispatch.WithTelemetry(), dispatch.WithWorkers(1))...)
+		r.submit(p)
+		synctest.Wait()
+		require.Len(t, p.Running(), 1)
+		require.Equal(t, dispatch.Pending, p.Running()[0].Outcome)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		j := p.Running()[0]
+		require.Equal(t, r.outcome, j.Outcome)
+		require.ErrorIs(t, j.Err, r.err)
+		require.Equal(t, r.stray, j.Stray)
+		require.NoError(t, p.Close())
+		require.Empty(t, p.Running())
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -71,7 +72,7 @@ func (c *Client[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		j.budget = max(time.Until(deadline), time.Millisecond)
 	}
-	msg, err := c.message(in, j)
+	msg, err := c.message(ctx, in, j)
 	if err != nil {
 		return zero, err
 	}
@@ -80,7 +81,7 @@ func (c *Client[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	if err != nil {
 		return zero, c.explain(err)
 	}
-	return c.open(j.id, r.msg.Header, r.msg.Data)
+	return c.open(ctx, j.id, r.msg.Header, r.msg.Data)
 }
 
 // Close ends the client. Calls that still wait return [dispatch.ErrClosed], and
@@ -94,7 +95,7 @@ func (c *Client[In, Out]) Close() error {
 }
 
 // message makes the job's message.
-func (c *Client[In, Out]) message(in In, j job) (*nats.Msg, error) {
+func (c *Client[In, Out]) message(ctx context.Context, in In, j job) (*nats.Msg, error) {
 	data, err := c.codec.marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("fleet: kind %s: the input: %w", c.kind.Name, err)
@@ -103,15 +104,20 @@ func (c *Client[In, Out]) message(in In, j job) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: kind %s: %w", c.kind.Name, err)
 	}
+	more, err := c.kind.Hooks.inject(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: kind %s: %w", c.kind.Name, err)
+	}
 	msg := &nats.Msg{Subject: c.names.job(j.token), Header: j.header(contentType), Data: data}
-	if most := c.desk.nc.MaxPayload() - headroom; most > 0 && int64(len(data)) > most {
-		return nil, fmt.Errorf("%w: an input of %d bytes, the server takes %d", ErrTooLarge, len(data), most)
+	maps.Copy(msg.Header, more)
+	if most, size := c.desk.nc.MaxPayload()-headroom, int64(len(data))+sizeOf(more); most > 0 && size > most {
+		return nil, fmt.Errorf("%w: an input of %d bytes, the server takes %d", ErrTooLarge, size, most)
 	}
 	return msg, nil
 }
 
-// open turns a result into what the handler has returned.
-func (c *Client[In, Out]) open(id string, h nats.Header, body []byte) (Out, error) {
+// open turns a result into what the handler has returned, and reports it.
+func (c *Client[In, Out]) open(ctx context.Context, id string, h nats.Header, body []byte) (Out, error) {
 	var out Out
 	o, err := parseOutcome(h, body)
 	if err == nil && o.id != id {
@@ -120,6 +126,7 @@ func (c *Client[In, Out]) open(id string, h nats.Header, body []byte) (Out, erro
 	if err != nil {
 		return out, fmt.Errorf("fleet: job %s: malformed result: %w", id, err)
 	}
+	c.kind.Hooks.report(ctx, o)
 	if o.status != statusOK {
 		return out, o.asError(c.kind.Errors)
 	}

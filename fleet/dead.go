@@ -111,6 +111,9 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 	if err != nil {
 		return operatorError(names, err)
 	}
+	if err := awaitLeave(ctx, nc, names, token, letter.at); err != nil {
+		return operatorError(names, err)
+	}
 	// In this order: a job whose outcome is stored is not begun, and a letter whose
 	// job is stored can be requeued once more.
 	for _, subject := range []string{names.result(token), names.back(token, "*")} {
@@ -118,7 +121,8 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 			return operatorError(names, err)
 		}
 	}
-	h := nats.Header{headExpected: {"0"}}
+	h := passengers(letter.header)
+	h[headExpected] = []string{"0"}
 	for _, key := range []string{headVersion, headID, headContentType} {
 		if values, ok := letter.header[key]; ok {
 			h[key] = values
@@ -132,4 +136,31 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 		return operatorError(names, err)
 	}
 	return nil
+}
+
+// awaitLeave waits until a job that became a dead letter, and has its outcome, has
+// left the queue: its worker is about to acknowledge it. Until then it would be
+// taken for the requeued one, which would be lost.
+func awaitLeave(ctx context.Context, nc *nats.Conn, names subjects, token string, died time.Time) error {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		_, err := last(ctx, nc, names.results(), names.result(token))
+		if errors.Is(err, errNone) {
+			return nil // it has no outcome: it may run again, and then it is the one
+		}
+		if err != nil {
+			return err
+		}
+		job, err := last(ctx, nc, names.jobs(), names.job(token))
+		if errors.Is(err, errNone) || err == nil && job.at.After(died) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }

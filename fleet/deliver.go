@@ -28,8 +28,13 @@ func (s *server) fail(d *delivery, status string, f failure, err error) verdict 
 	return s.buryAs(d, status, f)
 }
 
+// outcome returns what this attempt has come to.
+func (s *server) outcome(d *delivery, status string, body []byte) outcome {
+	return outcome{id: d.job.id, status: status, attempt: d.attempt, worker: s.name, wait: d.wait, run: d.run, body: body}
+}
+
 func (s *server) failed(d *delivery, status string, f failure) outcome {
-	o := outcome{id: d.job.id, status: status, attempt: d.attempt, worker: s.name, body: f.body()}
+	o := s.outcome(d, status, f.body())
 	if int64(len(o.body)) > s.nc.MaxPayload()-headroom {
 		o.body = f.short().body()
 	}

@@ -45,6 +45,7 @@
 //   - What came of it: [Client.Result]; that it is not to be done: [Client.Cancel].
 //   - A machine that works: [Serve]; who asks and how often: [Info].
 //   - How it is going: [Kind.Stats]; what has gone wrong: [Kind.Dead].
+//   - Where the time of a call went, and a trace across machines: [Hooks].
 //   - Who may do what: [Kind.CallerRights], [Kind.WorkerRights].
 //
 // # Promises
@@ -117,7 +118,8 @@
 //
 //   - Exactly once. [JobInfo].ID is the key for what must not happen twice.
 //   - Order, and fairness between callers.
-//   - That a context's values travel. Those of Serve's context reach the handler.
+//   - That a context's values travel, but for what [Hooks] make of them. Those of
+//     Serve's context reach the handler.
 //   - That a lazily syncing server survives a power cut with all it had.
 //   - A job that calls its own kind can fill the fleet with jobs that wait: places
 //     are lent within a pool, not across machines. Use another kind for what it calls.

@@ -85,6 +85,8 @@ type delivery struct {
 	job        job
 	attempt    int // those of deliveries that count
 
+	wait, run time.Duration // of this attempt; 0 before it has ended
+
 	canceled bool
 	cancel   context.CancelCauseFunc // nil before it begins
 }
@@ -305,7 +307,11 @@ func (s *server) count(ctx context.Context, filter string) (int, error) {
 // process runs a job in the pool and delivers what comes of it.
 func (s *server) process(d *delivery) verdict {
 	j := d.job
-	ctx := context.WithValue(s.base, infoKey{}, JobInfo{ID: j.id, Attempt: d.attempt, Stored: d.stored})
+	ctx, err := s.hooks.extract(s.base, d.msg.Header)
+	if err != nil {
+		return s.fail(d, statusCodec, failure{Message: "the headers: " + cut(err.Error(), mostText)}, &finalError{err})
+	}
+	ctx = context.WithValue(ctx, infoKey{}, JobInfo{ID: j.id, Attempt: d.attempt, Stored: d.stored})
 	if j.budget > 0 {
 		var stop context.CancelFunc
 		left := j.budget - max(time.Since(d.stored)+s.clockAhead(), 0)
@@ -325,7 +331,10 @@ func (s *server) process(d *delivery) verdict {
 		return verdict{kind: ack}
 	}
 
+	began := time.Now()
+	d.wait = max(began.Sub(d.stored)+s.clockAhead(), 0)
 	r, err := s.run(ctx, d.msg.Header.Get(headContentType), d.msg.Data)
+	d.run = time.Since(began)
 
 	if ctx.Err() != nil || isPools(err, dispatch.ErrTimeout) {
 		s.survey() // its handler may still be at it, and keep its place
@@ -336,7 +345,8 @@ func (s *server) process(d *delivery) verdict {
 	case r.unfit != nil:
 		return s.fail(d, statusCodec, failure{Message: "the output: " + cut(textOf(r.unfit), mostText)}, &finalError{r.unfit})
 	case err == nil:
-		o := outcome{id: j.id, status: statusOK, attempt: d.attempt, worker: s.name, contentType: r.contentType, body: r.body}
+		o := s.outcome(d, statusOK, r.body)
+		o.contentType = r.contentType
 		if most := s.nc.MaxPayload() - headroom; int64(len(r.body)) > most {
 			err := fmt.Errorf("%w: an output of %d bytes, the server takes %d", ErrTooLarge, len(r.body), most)
 			return s.fail(d, statusTooLarge, failure{Message: err.Error()}, &finalError{err})

@@ -26,6 +26,10 @@ type Kind[In, Out any] struct {
 	// Errors are those errors of the handler that callers may ask for with
 	// errors.Is. They are told apart by their texts.
 	Errors []error
+
+	// Hooks have more than the input travel, such as a trace, and tell callers
+	// what their jobs took.
+	Hooks Hooks
 }
 
 // Codec turns values into bytes and back. Its methods may be called by several

@@ -59,7 +59,7 @@ func (c *Client[In, Out]) Send(ctx context.Context, in In, opts ...SendOption) (
 	if ctx.Err() != nil {
 		return j.id, context.Cause(ctx)
 	}
-	msg, err := c.message(in, j)
+	msg, err := c.message(ctx, in, j)
 	if err != nil {
 		return j.id, err
 	}
@@ -131,7 +131,7 @@ func (c *Client[In, Out]) Result(ctx context.Context, id string) (Out, error) {
 			s, err = c.overtaken(ctx, token)
 		}
 		if err == nil {
-			return c.open(id, s.header, s.data)
+			return c.open(ctx, id, s.header, s.data)
 		}
 		if !errors.Is(err, errNone) {
 			return zero, err

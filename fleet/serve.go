@@ -55,7 +55,7 @@ func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *
 		return err
 	}
 	s := &server{
-		nc: nc, js: js, names: k.subjects(), name: workerName(nc), known: k.Errors,
+		nc: nc, js: js, names: k.subjects(), name: workerName(nc), known: k.Errors, hooks: k.Hooks,
 		run: runner(k.codec(), p), stats: p.Stats,
 		base:   context.WithoutCancel(ctx),
 		held:   make(map[uint64]*delivery),
@@ -88,6 +88,7 @@ type server struct {
 	names subjects
 	name  string
 	known []error
+	hooks Hooks
 	run   func(ctx context.Context, contentType string, data []byte) (result, error)
 	stats func() dispatch.Stats
 	base  context.Context // of all jobs

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -37,6 +38,8 @@ const (
 	headStatus      = "Fleet-Status"    // of a result, as the others below
 	headAttempt     = "Fleet-Attempt"
 	headWorker      = "Fleet-Worker"
+	headWait        = "Fleet-Wait-Us"
+	headRun         = "Fleet-Run-Us"
 	headReason      = "Fleet-Reason" // of a dead letter
 	headContentType = "Content-Type"
 
@@ -124,12 +127,37 @@ func millis(h nats.Header, name string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(text, 10, 63)
-	const most = uint64(1<<63-1) / uint64(time.Millisecond)
-	if err != nil || n == 0 || n > most {
+	d, err := parseUnits(text, time.Millisecond)
+	if err != nil || d == 0 {
 		return 0, fmt.Errorf("header %s %q is not a number of milliseconds", name, cut(text, 64))
 	}
-	return time.Duration(n) * time.Millisecond, nil
+	return d, nil
+}
+
+// micros reads a header that is a number of microseconds; 0: there is none, as in
+// the outcomes of older workers.
+func micros(h nats.Header, name string) (time.Duration, error) {
+	text := h.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	d, err := parseUnits(text, time.Microsecond)
+	if err != nil {
+		return 0, fmt.Errorf("header %s %q is not a number of microseconds", name, cut(text, 64))
+	}
+	return d, nil
+}
+
+// parseUnits reads a whole number of units.
+func parseUnits(text string, unit time.Duration) (time.Duration, error) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, err
+	}
+	if n > math.MaxInt64/uint64(unit) {
+		return 0, strconv.ErrRange
+	}
+	return time.Duration(n) * unit, nil
 }
 
 // The values of headStatus.
@@ -149,6 +177,7 @@ type outcome struct {
 	id, status  string
 	attempt     int
 	worker      string
+	wait, run   time.Duration // of the attempt; 0 if it was not begun
 	contentType string
 	body        []byte
 }
@@ -163,6 +192,10 @@ func (o outcome) header() nats.Header {
 	if o.status == statusOK {
 		h[headContentType] = []string{o.contentType}
 	}
+	if o.run > 0 {
+		h[headWait] = []string{strconv.FormatInt(o.wait.Microseconds(), 10)}
+		h[headRun] = []string{strconv.FormatInt(o.run.Microseconds(), 10)}
+	}
 	return h
 }
 
@@ -176,6 +209,12 @@ func parseOutcome(h nats.Header, body []byte) (outcome, error) {
 		return o, fmt.Errorf("header %s %q is not a number", headAttempt, cut(h.Get(headAttempt), 64))
 	}
 	o.attempt = int(attempt)
+	if o.wait, err = micros(h, headWait); err != nil {
+		return o, err
+	}
+	if o.run, err = micros(h, headRun); err != nil {
+		return o, err
+	}
 	switch o.status {
 	case statusOK, statusError, statusPanic, statusGoexit, statusTimeout, statusCodec, statusTooLarge, statusCanceled:
 		return o, nil

@@ -40,10 +40,14 @@ func line(r recent, top float64, value func(before *snapshot, s snapshot) (float
 		}
 		note(before, r.past[i])
 	}
-	if n := len(r.past); n > 0 && r.now.at.After(r.past[n-1].at) {
-		note(&r.past[n-1], r.now)
-	} else if n == 0 {
+	if n := len(r.past); n == 0 {
 		note(nil, r.now)
+	} else if over := r.now.at.Sub(r.past[n-1].at); over > 0 {
+		before := &r.past[n-1]
+		if over < spacing && n > 1 {
+			before = &r.past[n-2] // a rate needs some time
+		}
+		note(before, r.now)
 	}
 
 	x := func(p point) int {
@@ -84,7 +88,7 @@ func appendPoint(d []byte, command byte, x, y int) []byte {
 const (
 	chartWidth  = 520.0
 	chartHeight = 188.0
-	chartSide   = 26.0 // left and right of the bars, for words that stand out
+	chartSide   = 34.0 // left and right of the bars, for words that stand out
 	axisTop     = 85.0 // the axis is a strip that has the ticks' words in it
 	axisBottom  = 103.0
 	barHeight   = 68.0 // of the fullest bucket

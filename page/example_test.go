@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,15 +9,25 @@ import (
 	"strings"
 
 	"example.com/dispatch"
-	"example.com/dispatch/internal/fakepool"
 	"example.com/dispatch/page"
 )
 
 // A page is a handler like any other. It belongs on an address that only
 // operators reach.
 func ExampleNew() {
-	// A *dispatch.Pool, whatever its types; this one stands still.
-	thumbs := fakepool.New(dispatch.Stats{Name: "thumbs", Running: 8, MaxRunning: 8, Queued: 30, MaxQueued: 1024})
+	thumbs, err := dispatch.New(func(_ context.Context, file string) (int, error) { return len(file), nil },
+		dispatch.WithName("thumbs"), dispatch.WithLabel(func(file string) string { return file }))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer thumbs.Close()
+	defer thumbs.Resume()
+	thumbs.Pause()
+	if _, err := thumbs.Submit(context.Background(), "a.png"); err != nil {
+		fmt.Println(err)
+		return
+	}
 
 	operators := http.NewServeMux()
 	operators.Handle("/debug/dispatch/", page.New(thumbs))
@@ -32,5 +43,5 @@ func ExampleNew() {
 	text, _ := io.ReadAll(answer.Body)
 	first, _, _ := strings.Cut(string(text), "\n")
 	fmt.Println(first)
-	// Output: thumbs: busy. All 8 workers are busy and 30 jobs wait.
+	// Output: thumbs: paused. It takes jobs and starts none; 0 run, 1 waits.
 }

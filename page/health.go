@@ -155,7 +155,7 @@ func (r recent) words() string {
 	if r.span() >= window-2*time.Second {
 		return "the last minute"
 	}
-	return "the last " + duration(r.span().Round(time.Second))
+	return "the last " + duration(r.seconds())
 }
 
 // allBusy tells whether no further job can start now.

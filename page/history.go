@@ -54,6 +54,15 @@ func (r recent) span() time.Duration {
 	return r.now.at.Sub(r.past[0].at)
 }
 
+// seconds is the span in whole seconds, one at least: what has come since the
+// oldest snapshot has come in that time. It is 0 at the first look.
+func (r recent) seconds() time.Duration {
+	if len(r.past) == 0 {
+		return 0
+	}
+	return max(time.Second, r.span().Round(time.Second))
+}
+
 // since tells by how much a counter has grown.
 func (r recent) since(counter func(dispatch.Stats) uint64) uint64 {
 	if len(r.past) == 0 {
@@ -81,12 +90,12 @@ func (r recent) quiet() time.Duration {
 	return r.now.at.Sub(since)
 }
 
-// rate returns how many jobs ended a second in the last five or so, and false at
-// the first look.
+// rate returns how many jobs ended a second in the last five or so, and false if
+// nobody has looked for long enough to tell.
 func (r recent) rate() (perSecond float64, ok bool) {
 	const smooth = 5 * time.Second
 	for i, s := range slices.Backward(r.past) {
-		if over := r.now.at.Sub(s.at); over >= smooth || i == 0 && over > 0 {
+		if over := r.now.at.Sub(s.at); over >= smooth || i == 0 && over >= spacing {
 			return rateBetween(s, r.now), true
 		}
 	}

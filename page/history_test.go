@@ -44,6 +44,8 @@ func TestTheRateIsThatOfTheLastFiveSeconds(t *testing.T) {
 	}
 	_, ok := at(0, 1000)
 	require.False(t, ok)
+	_, ok = h.add(start.Add(time.Millisecond), dispatch.Stats{Succeeded: 1004}).rate()
+	require.False(t, ok, "what ended in a millisecond tells nothing of a second")
 	v, ok := at(1, 1010)
 	require.True(t, ok)
 	require.InDelta(t, 10, v, 1e-9)

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,28 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/dispatch"
-	"example.com/dispatch/internal/fakepool"
 )
 
-// watchedPool is a pool with telemetry, something that runs and something that failed.
-func watchedPool(name string) *fakepool.Pool {
-	p := fakepool.New(dispatch.Stats{
-		Name: name, Workers: 2, Running: 1, Idle: 1, MaxRunning: 2, MaxQueued: 8, Submitted: 5, Succeeded: 3, Failed: 1,
-		Telemetry: true, LongestRun: 2 * time.Second,
-		Wait: fakepool.Histogram(time.Millisecond, 3*time.Millisecond), Run: fakepool.Histogram(time.Second, 3*time.Second),
-	})
-	p.Update(func(_ *dispatch.Stats, running, failures *[]dispatch.Job) {
-		*running = []dispatch.Job{{Pool: name, Label: "a.png", Worker: 2, Index: -1, Submitted: time.Now(), Run: 2 * time.Second}}
-		*failures = []dispatch.Job{{
-			Pool: name, Label: "b.png", Worker: 1, Index: 7, Submitted: time.Now(),
-			Outcome: dispatch.Failed, Err: errors.New("unexpected EOF"),
-		}}
-	})
-	return p
-}
-
 func TestThePageAnswersGetAndHeadOnly(t *testing.T) {
-	p := New(watchedPool("thumbs"))
+	p := New()
 	require.Equal(t, http.StatusOK, ask(p, http.MethodHead, "").Code)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, "BREW"} {
 		w := ask(p, method, "")
@@ -46,7 +29,10 @@ func TestThePageAnswersGetAndHeadOnly(t *testing.T) {
 }
 
 func TestEachQueryHasItsTypeAndAnUnknownOneIsRefused(t *testing.T) {
-	p := New(watchedPool("thumbs"), fakepool.New(dispatch.Stats{}))
+	thumbs, counts := newPool("thumbs"), countsOnly()
+	defer stop(thumbs)
+	defer counts.Close()
+	p := New(thumbs, counts)
 	for query, want := range map[string]string{
 		"":             "text/html; charset=utf-8",
 		"?part":        "text/html; charset=utf-8",
@@ -86,14 +72,30 @@ func TestEachQueryHasItsTypeAndAnUnknownOneIsRefused(t *testing.T) {
 	}
 }
 
+// countsOnly is a pool without telemetry.
+func countsOnly(opts ...dispatch.Option) *dispatch.Pool[int, int] {
+	return dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
+		if in > 0 {
+			<-ctx.Done()
+		}
+		return in, nil
+	}, opts...))
+}
+
 func TestAPoolWithoutTelemetryHasNoStacks(t *testing.T) {
-	w := get(New(fakepool.New(dispatch.Stats{})), "?stacks=1")
+	counts := countsOnly()
+	defer counts.Close()
+	w := get(New(counts), "?stacks=1")
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Contains(t, w.Body.String(), "WithTelemetry")
 }
 
 func TestOnlyTheStyleAndTheScriptOfThePageCount(t *testing.T) {
-	w := get(New(watchedPool("thumbs")), "")
+	inBubble(t, testPolicy)
+}
+
+func testPolicy(t *testing.T, p *taskPool) {
+	w := get(New(p), "")
 	body, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "unsafe")
@@ -122,18 +124,19 @@ func TestAPageOfNoPoolsSaysSo(t *testing.T) {
 
 func TestWhatUsersBringIsEscaped(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&`
-	p := watchedPool(evil)
-	p.Update(func(_ *dispatch.Stats, running, failures *[]dispatch.Job) {
-		(*running)[0].Label = evil
-		(*failures)[0].Label = evil
-		(*failures)[0].Outcome, (*failures)[0].Err = dispatch.Panicked, &dispatch.PanicError{Value: evil, Stack: []byte(evil)}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(evil)
+		defer stop(p)
+		process(p, panicsWith(evil, evil), failsWith(evil, errors.New(evil)))
+		submit(p, lasts(evil))
+		synctest.Wait()
+		for _, query := range []string{"", "?part"} {
+			body := get(New(p), query).Body.String()
+			require.NotContains(t, body, "<script>alert")
+			require.NotContains(t, body, "<img")
+			require.GreaterOrEqual(t, strings.Count(body, "&lt;script&gt;alert(1)"), 7, "the name thrice, three labels, two errors")
+		}
 	})
-	for _, query := range []string{"", "?part"} {
-		body := get(New(p, p), query).Body.String()
-		require.NotContains(t, body, "<script>alert")
-		require.NotContains(t, body, "<img")
-		require.Contains(t, body, "&lt;script&gt;alert(1)")
-	}
 }
 
 // faultyError is an error whose method does what it is told.
@@ -142,9 +145,10 @@ type faultyError func() string
 func (e faultyError) Error() string { return e() }
 
 func TestAnErrorWhoseMethodsMisbehaveIsShownAllTheSame(t *testing.T) {
-	p := watchedPool("thumbs")
 	show := func(err error) string {
-		p.Update(func(_ *dispatch.Stats, _, failures *[]dispatch.Job) { (*failures)[0].Err = err })
+		p := newPool("thumbs")
+		defer stop(p)
+		process(p, failsWith("b.png", err))
 		for _, query := range []string{"?format=json", "?format=text"} {
 			require.Equal(t, http.StatusOK, get(New(p), query).Code)
 		}
@@ -159,7 +163,8 @@ func TestAnErrorWhoseMethodsMisbehaveIsShownAllTheSame(t *testing.T) {
 }
 
 func TestPoolsAreAddedAndRemoved(t *testing.T) {
-	a, b := watchedPool("first"), watchedPool("second")
+	a, b := newPool("first"), newPool("second")
+	defer stop(a, b)
 	p := New(a)
 	p.Add(b, a, nil, b)
 	body := get(p, "?part").Body.String()
@@ -179,18 +184,26 @@ func TestPoolsAreAddedAndRemoved(t *testing.T) {
 
 // byValue is a pool of a type that does not compare.
 type byValue struct {
-	*fakepool.Pool
+	*taskPool
+
 	_ []int
 }
 
 func TestAPoolThatDoesNotCompareIsShown(t *testing.T) {
-	p := New(byValue{Pool: watchedPool("a")}, byValue{Pool: watchedPool("b")})
-	p.Remove(byValue{Pool: watchedPool("a")})
+	a, b := newPool("a"), newPool("b")
+	defer stop(a, b)
+	p := New(byValue{taskPool: a}, byValue{taskPool: b})
+	p.Remove(byValue{taskPool: a})
 	require.Equal(t, 2, strings.Count(get(p, "?part").Body.String(), `class="pool"`))
 }
 
 func TestAPoolWithoutTelemetryShowsCounts(t *testing.T) {
-	body := get(New(fakepool.New(dispatch.Stats{Running: 3, MaxRunning: dispatch.Unlimited, MaxQueued: dispatch.Unlimited, Succeeded: 1234})), "?part").Body.String()
+	p := countsOnly(dispatch.WithWorkers(dispatch.Unlimited), dispatch.WithQueue(dispatch.Unlimited))
+	defer p.Close()
+	defer p.Stop()
+	dispatch.Must(p.Map(t.Context(), make([]int, 1234)))
+	dispatch.Must(p.Submit(t.Context(), 1))
+	body := get(New(p), "?part").Body.String()
 	require.Contains(t, body, "<h2>pool 1</h2>")
 	require.Contains(t, body, "1,234")
 	require.Contains(t, body, "Counts only")
@@ -199,75 +212,77 @@ func TestAPoolWithoutTelemetryShowsCounts(t *testing.T) {
 }
 
 func TestAtMostTwentyOfWhatRunsAreShown(t *testing.T) {
-	p := watchedPool("thumbs")
-	p.Update(func(_ *dispatch.Stats, running, _ *[]dispatch.Job) {
-		*running = nil
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool("thumbs", dispatch.WithWorkers(64), dispatch.WithQueue(64))
+		defer stop(p)
 		for i := range 64 {
-			*running = append(*running, dispatch.Job{Worker: i + 1, Index: i, Run: time.Second})
+			submit(p, lasts(fmt.Sprintf("number %d.png", i)))
+			time.Sleep(time.Millisecond)
 		}
+		body := get(New(p), "?part").Body.String()
+		require.Equal(t, 20, strings.Count(body, "&amp;worker="))
+		require.Contains(t, body, "and 44 more, which have run no longer")
+		require.Less(t, strings.Index(body, ">number 0.png</bdi>"), strings.Index(body, ">number 19.png</bdi>"), "the longest comes first")
+		require.NotContains(t, body, "number 20.png")
 	})
-	body := get(New(p), "?part").Body.String()
-	require.Equal(t, 20, strings.Count(body, "&amp;worker="))
-	require.Contains(t, body, "and 44 more")
-	require.Contains(t, body, ">item 19</bdi>")
 }
 
 func TestFailuresAreFoldedAfterThreeAndAStackIsShownOnce(t *testing.T) {
-	p := watchedPool("thumbs")
-	p.Update(func(_ *dispatch.Stats, _, failures *[]dispatch.Job) {
-		*failures = nil
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool("thumbs", dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second))
+		defer stop(p)
 		for i := range 8 {
-			*failures = append(*failures,
-				dispatch.Job{Label: fmt.Sprint("p", i), Worker: i, Index: -1, Outcome: dispatch.Panicked, Err: &dispatch.PanicError{
-					Value: "boo", Stack: fmt.Appendf(nil, "goroutine %d [running]:\nx()\n\t/x.go:1 +0x1\npanic({0xc%d})\n\t/y.go:2 +0x%d\n", i, i, i),
-				}},
-				dispatch.Job{Label: fmt.Sprint("e", i), Worker: i, Index: -1, Outcome: dispatch.TimedOut, Err: &dispatch.TimeoutError{Limit: time.Second}})
+			process(p, lasts(fmt.Sprint("e", i)), panicsWith(fmt.Sprint("p", i), "boo"))
 		}
+		body := get(New(p), "?part").Body.String()
+		require.Equal(t, 16, strings.Count(body, "<article"))
+		require.Equal(t, 2, strings.Count(body, "<summary>5 more</summary>"))
+		require.Equal(t, 1, strings.Count(body, "<summary>stack</summary>"))
+		require.Equal(t, 7, strings.Count(body, "the same stack as above"))
+		panicked, timedOut := strings.Index(body, "<h4>panicked</h4>"), strings.Index(body, "<h4>timed out</h4>")
+		require.True(t, 0 < panicked && panicked < timedOut, "the kind that failed last comes first")
+		require.Regexp(t, `(?s)panic\(…\)\n.*panicsWith[^\n]*\(…\)\n`, body)
 	})
-	body := get(New(p), "?part").Body.String()
-	require.Equal(t, 16, strings.Count(body, "<article"))
-	require.Equal(t, 2, strings.Count(body, "<summary>5 more</summary>"))
-	require.Equal(t, 1, strings.Count(body, "<summary>stack</summary>"))
-	require.Equal(t, 7, strings.Count(body, "the same stack as above"))
-	panicked, timedOut := strings.Index(body, "<h4>panicked</h4>"), strings.Index(body, "<h4>timed out</h4>")
-	require.True(t, 0 < panicked && panicked < timedOut, "the kind that failed last comes first")
-	require.Contains(t, body, "panic(…)\n\t/y.go:2</pre>")
 }
 
 func TestAnElementKeepsItsIDFromLookToLook(t *testing.T) {
-	p, page := watchedPool("thumbs"), new(Page)
-	page.Add(p)
-	ids := func() map[string]int {
-		found := map[string]int{}
-		for _, m := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(get(page, "?part").Body.String(), -1) {
-			found[m[1]]++
+	inBubble(t, func(t *testing.T, p *taskPool) {
+		page := New(p)
+		ids := func() map[string]int {
+			found := map[string]int{}
+			for _, m := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(get(page, "?part").Body.String(), -1) {
+				found[m[1]]++
+			}
+			return found
 		}
-		return found
-	}
-	first := ids()
-	p.Update(func(_ *dispatch.Stats, running, failures *[]dispatch.Job) {
-		(*running)[0].Run += time.Second
-		*failures = append([]dispatch.Job{{Worker: 3, Index: -1, Submitted: time.Now(), Outcome: dispatch.Failed, Err: errors.New("new")}}, *failures...)
+		first := ids()
+		time.Sleep(time.Second)
+		process(p, failsWith("", errors.New("new")))
+		second := ids()
+		require.Len(t, second, len(first)+1)
+		for id, n := range second {
+			require.Equal(t, 1, n, "id %s", id)
+		}
+		for id := range first {
+			require.Contains(t, second, id)
+		}
 	})
-	second := ids()
-	require.Len(t, second, len(first)+1)
-	for id, n := range second {
-		require.Equal(t, 1, n, "id %s", id)
-	}
-	for id := range first {
-		require.Contains(t, second, id)
-	}
 }
 
 func TestALookTellsWhatHasComeSinceTheFirstOfTheLastMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := watchedPool("thumbs")
+		p := newPool("thumbs", dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.Reject))
+		defer stop(p)
 		page := New(p)
+		process(p, takes("", time.Second))
 		first := get(page, "?part").Body.String()
 		require.Contains(t, first, `<b>–</b> <small>a second</small>`)
 		require.NotContains(t, first, "+")
-		time.Sleep(10 * time.Second)
-		p.Update(func(s *dispatch.Stats, _, _ *[]dispatch.Job) { s.Succeeded, s.Rejected = s.Succeeded+40, 2 })
+		for range 40 {
+			process(p, takes("", time.Second/4))
+		}
+		submit(p, lasts(""))
+		process(p, takes("", 0), takes("", 0))
 		second := get(page, "?part").Body.String()
 		require.Contains(t, second, "+40")
 		require.Contains(t, second, `<b>4</b> <small>a second</small>`)
@@ -278,13 +293,29 @@ func TestALookTellsWhatHasComeSinceTheFirstOfTheLastMinute(t *testing.T) {
 	})
 }
 
+func TestASecondLookAtOnceTellsNothingOfASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool("thumbs")
+		defer stop(p)
+		page := New(p)
+		get(page, "?part")
+		time.Sleep(time.Millisecond)
+		process(p, failsWith("", errors.New("bad")), takes("", 0), takes("", 0), takes("", 0))
+		body := get(page, "?part").Body.String()
+		require.Contains(t, body, "1 of 4 jobs that ended in the last 1 s did not succeed")
+		require.Contains(t, body, "Lines and +: the last 1 s")
+		require.Contains(t, body, `<b>–</b> <small>a second</small>`)
+	})
+}
+
 func TestManyMayLookAtOnce(t *testing.T) {
-	a, b := watchedPool("a"), watchedPool("b")
+	a, b := newPool("a"), newPool("b")
+	defer stop(a, b)
 	p := New(a)
 	var viewers sync.WaitGroup
 	for i := range 4 {
 		viewers.Go(func() {
-			for range 10 {
+			for n := range 10 {
 				for _, query := range []string{"", "?part", "?format=json", "?format=text"} {
 					if w := get(p, query); w.Code != http.StatusOK {
 						t.Error(w.Code, w.Body)
@@ -294,7 +325,7 @@ func TestManyMayLookAtOnce(t *testing.T) {
 					p.Add(b)
 					p.Remove(b)
 				}
-				a.Update(func(s *dispatch.Stats, _, _ *[]dispatch.Job) { s.Succeeded++ })
+				process(a, takes("", 0), failsWith("", fmt.Errorf("error %d", n)), panicsWith("", "boo"))
 			}
 		})
 	}

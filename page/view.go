@@ -133,8 +133,8 @@ func poolViewOf(now time.Time, s sight) poolView {
 		Number: s.number, Name: nameOf(s), Health: s.health, Level: s.health.level,
 		Dials: dialsOf(s), Telemetry: s.stats.Telemetry,
 	}
-	if span := s.recent.span(); span > 0 {
-		v.Span = duration(span.Round(time.Second))
+	if span := s.recent.seconds(); span > 0 {
+		v.Span = duration(span)
 	}
 	for _, c := range counters {
 		t := total{Name: c.name, Value: amount(c.of(s.stats))}
@@ -196,7 +196,10 @@ func dialsOf(s sight) []dial {
 		return func(_ *snapshot, s snapshot) (float64, bool) { return of(s.stats), true }
 	}
 	rate := func(before *snapshot, s snapshot) (float64, bool) {
-		if before == nil || s.at.Sub(before.at) > lineGap {
+		if before == nil {
+			return 0, false
+		}
+		if over := s.at.Sub(before.at); over < spacing || over > lineGap {
 			return 0, false
 		}
 		return rateBetween(*before, s), true

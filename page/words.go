@@ -105,13 +105,14 @@ func cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:end], "\uFFFD") + fmt.Sprintf("… (%d bytes more)", len(s)-end)
 }
 
-// oneLine returns s without line breaks and without what a terminal obeys.
+// oneLine returns s without line breaks and without what a terminal obeys, or what
+// turns the direction of its text.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case unicode.IsControl(r):
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
 			return '\uFFFD'
 		}
 		return r

@@ -44,4 +44,5 @@ func TestATextIsCutBetweenItsRunes(t *testing.T) {
 
 func TestALineHasNothingThatATerminalObeys(t *testing.T) {
 	require.Equal(t, "a b \uFFFD[31mc", oneLine("a\nb\t\x1b[31mc"))
+	require.Equal(t, "a\uFFFDb", oneLine("a\u202Eb"), "the direction of text is turned by this, too")
 }

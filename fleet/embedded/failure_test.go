@@ -108,6 +108,31 @@ func TestF10ASentJobThatFailsIsTriedAgainAfterAPause(t *testing.T) {
 	requireRest(t, nc)
 }
 
+// Whoever waits for the outcome knows of a dead letter before its worker has
+// acknowledged the job: the requeued one was taken for that, and lost.
+func TestF10ADeadLetterIsQueuedAgainWhenItsOutcomeIsKnown(t *testing.T) {
+	_, nc := lazy(t, fleet.Settings{})
+	c := client(t, nc)
+	serve(t, nc, func(_ context.Context, in task) (string, error) {
+		if in.Do == "give up" {
+			return "", fleet.NoRetry(errBusy)
+		}
+		return "", nil
+	})
+	for n := range 50 {
+		id, err := c.Send(limited(t), task{N: n, Do: "give up"})
+		require.NoError(t, err)
+		for range 3 {
+			_, err = c.Result(limited(t), id)
+			require.ErrorIs(t, err, fleet.ErrDead)
+			require.NoError(t, tasks.Requeue(limited(t), nc, id))
+		}
+		_, err = c.Result(limited(t), id)
+		require.ErrorIs(t, err, fleet.ErrDead)
+	}
+	requireRest(t, nc)
+}
+
 func TestF10ADeadLetterIsQueuedAgainWithAllItsAttempts(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{Attempts: 2})
 	j := newJournal(t)

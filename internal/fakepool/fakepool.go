@@ -1,5 +1,6 @@
 // Package fakepool has a pool for tests of what shows pools: it says what it is
-// told to say.
+// told to say, such as another number in each field, which a real one cannot be
+// brought to at one moment.
 package fakepool
 
 import (

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +14,8 @@ import (
 	"example.com/dispatch/internal/fakepool"
 )
 
-// thumbs is a pool with a bit of everything.
+// thumbs is a pool with a bit of everything, which the tests change while the
+// browser looks: a real one would not stand still meanwhile.
 func thumbs() *fakepool.Pool {
 	p := fakepool.New(dispatch.Stats{
 		Name: "thumbs", Workers: 4, MaxRunning: 4, MaxQueued: 100, Running: 4, Queued: 12, Blocked: 1,
@@ -64,6 +66,28 @@ func TestThePageRenewsItselfWithoutAReload(t *testing.T) {
 	require.True(t, eval[bool](b, `window.sameDocument === true`))
 	require.True(t, strings.HasPrefix(eval[string](b, `document.title`), "1 "), "the title tells the health")
 	b.requireQuiet(s)
+}
+
+func TestAHandlerThatHangsIsFoundByItsStack(t *testing.T) {
+	end := make(chan struct{})
+	hang := func(_ context.Context, _ string) (int, error) { <-end; return 0, nil }
+	p := dispatch.Must(dispatch.New(hang, dispatch.WithName("<b>hung</b>"), dispatch.WithWorkers(1),
+		dispatch.WithLabel(func(file string) string { return file })))
+	defer func() { require.NoError(t, p.Close()) }()
+	defer close(end)
+	s := serve(t, p)
+	b := open(t, s, look{})
+	b.waitFor(`document.body.innerText.includes("Nothing runs and nothing waits.")`)
+
+	f := dispatch.Must(p.Submit(t.Context(), "<i>a.png</i>"))
+	b.waitFor(`document.querySelector(".now bdi")?.innerText === "<i>a.png</i>"`)
+	require.Contains(t, b.text(), "The only worker is busy.")
+	eval[bool](b, `fetch(document.querySelector(".now td a").href).then(a => a.text()).then(text => { window.stack = text }), true`)
+	b.waitFor(`window.stack?.includes("TestAHandlerThatHangsIsFoundByItsStack.func1")`)
+	f.Cancel()
+	b.waitFor(`document.body.innerText.includes("1 handler runs on though its job is over; the longest (worker 1, <i>a.png</i>) has run for ")`)
+	require.Contains(t, b.text(), "canceled, runs on")
+	require.True(t, strings.HasPrefix(eval[string](b, `document.title`), "1 stuck"))
 }
 
 func TestWhatIsOpenFocusedOrScrolledStaysSo(t *testing.T) {
@@ -157,7 +181,8 @@ func TestThePageCanBeReadInTheDarkAndOnAPhone(t *testing.T) {
 		"small phone":    {width: 320, height: 568},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, thumbs(), fakepool.New(dispatch.Stats{Name: "counts", MaxRunning: dispatch.Unlimited, State: dispatch.Draining}))
+			s := serve(t, thumbs(), fakepool.New(dispatch.Stats{Name: "counts", MaxRunning: dispatch.Unlimited, State: dispatch.Draining}),
+				fakepool.New(dispatch.Stats{Name: strings.Repeat("anamewithoutaspace", 9)}))
 			b := open(t, s, l)
 			for range 4 {
 				eval[bool](b, `(() => { for (const d of document.querySelectorAll("details")) d.open = true; return true })()`)

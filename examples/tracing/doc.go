@@ -1,0 +1,4 @@
+// Package tracing shows, as a testable example, how one trace follows a job from
+// its submitter through the pool of its caller to the pool of a worker on another
+// machine: oteldispatch makes the spans, fleet's hooks have the trace travel.
+package tracing
