@@ -54,10 +54,6 @@ var holes = []mutation{
 	{"an inline job overtakes what has a lent slot", worker, `|| !s.immediate.empty() || !s.groups`, `|| !s.groups`, "WithInline: where nothing waits"},
 	{"an inline job runs in a paused pool", worker, `	case s.paused || s.inUse >= s.limit ||`, `	case s.inUse >= s.limit ||`, "a paused pool starts nothing"},
 	{"the intake opens for a queue that holds too many", next, `!s.intake.isOpen && s.queued < s.room:`, `!s.intake.isOpen && s.queued != s.room:`, "a queue takes no more than it has room for"},
-	{"Results after a halt leaves its channel to the reader", "results.go", `	if b.HaltedWith() != nil {
-		b.stopResults()
-	}
-`, ``, "Results: closed after a cancel"},
 	{"a group that is over keeps its lenders", group, `		g.lenders.remove(&l.link)
 		s.forgetLoan`, `		s.forgetLoan`, "G14: no batch is kept by the job that has read it"},
 	{"a job that is brought forward keeps its room", nest, `	s.queued--
