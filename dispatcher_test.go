@@ -16,9 +16,9 @@ import (
 )
 
 // The promises of the package documentation: at least one test for each, named
-// after it. G01 to G08 are here, G09 in nest_test.go, G10 to G16 in
-// promises_test.go, and G17 in lock_time_test.go. Further tests with a promise's number stand beside their
-// subject: go test -run TestG09 runs all of those of G9.
+// after it. G01 to G08 are here, G09 in nest_test.go, G10 to G16 in promises_test.go,
+// and G17 in lock_time_test.go and cost_test.go. Further tests with a promise's number
+// stand beside their subject: go test -run TestG09 runs all of those of G9.
 
 func TestG01WhatHappenedBeforeASubmitIsSeenByTheJobAndItsWorkAfterwards(t *testing.T) {
 	// The race detector is the judge: nothing here is synchronised but by the pool.

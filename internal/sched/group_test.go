@@ -83,6 +83,19 @@ func TestGroupsAndJobsTakeTurns(t *testing.T) {
 	m.close()
 }
 
+func TestAGroupThatComesAfterAJobIsNext(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 9})
+	jobs := m.submits(3)
+	m.dispatch()
+	m.run(jobs[0])
+	require.Equal(t, []int{2}, m.inHand())
+	g := m.newGroup(1, 1)
+	m.run(jobs[1])
+	require.Len(t, m.atGroup(g), 1)
+	require.Equal(t, []int{3}, m.waiting())
+	m.close()
+}
+
 func TestAWorkerGoesThroughAGroupWhileNothingElseWaits(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, Queue: 2})
 	g := m.newGroup(9, 4)
@@ -393,4 +406,20 @@ func TestAnItemThatIsCountedDoesNotRun(t *testing.T) {
 	require.EqualValues(t, 1, now.Ended[Succeeded])
 	w.EndRun()
 	m.close()
+}
+
+func TestAnItemOfAGroupThatWasHaltedOnItsWayIsNotStarted(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, JobTimeout: time.Hour})
+	g := m.newGroup(1, 2)
+	m.dispatch()
+	w := m.live[0]
+	r := new(itemRun)
+	r.Typed = r
+	require.True(t, w.BeginRun(&r.Run, true))
+	w.Begin(&r.Task)
+	g.Halt(canceled)
+	require.False(t, w.Start(&r.Run))
+	require.False(t, m.finishItem(w, canceled, true))
+	m.close()
+	require.True(t, g.over())
 }

@@ -211,7 +211,11 @@ func TestQuiescenceIsToldWhenNothingIsQueuedOrRunning(t *testing.T) {
 	default:
 	}
 	m.run(jobs[1])
-	<-told
+	select {
+	case <-told:
+	default:
+		require.Fail(t, "nothing is queued or running")
+	}
 	require.True(t, m.Idle())
 	require.True(t, m.Wait(nil))
 	m.close()

@@ -73,6 +73,39 @@ func TestASubmitterHandsItsJobToAnIdleWorker(t *testing.T) {
 	m.close()
 }
 
+func TestWhatHasASlotComesToWorkersInItsOrder(t *testing.T) {
+	t.Run("to idle ones", func(t *testing.T) {
+		m := newMachine(t, Config{Limit: 3, Queue: 9})
+		for _, j := range m.submits(3) {
+			m.dispatch()
+			m.enter(j)
+		}
+		for _, w := range m.live {
+			m.finish(w, Outcome{})
+		}
+		require.Equal(t, 3, m.Snapshot().Idle)
+		m.Pause()
+		m.submit(4)
+		m.submit(5)
+		m.Resume() // hands the first to a worker
+		require.Equal(t, []int{5}, m.grantedJobs())
+		m.submit(6)
+		require.ElementsMatch(t, []int{4, 5}, m.inHand())
+		m.close()
+	})
+	t.Run("to one that finishes", func(t *testing.T) {
+		m := newMachine(t, Config{Limit: 1, Queue: 9})
+		jobs := m.submits(4)
+		m.dispatch()
+		w := m.enter(jobs[0])
+		m.Resize(3)
+		require.Equal(t, []int{2, 3}, m.grantedJobs())
+		m.finish(w, Outcome{})
+		require.Equal(t, []int{2}, m.inHand())
+		m.close()
+	})
+}
+
 func TestDropOldestNeverDropsAJobThatHasASlot(t *testing.T) {
 	m := newMachine(t, Config{Limit: 2, Queue: 2})
 	jobs := m.submits(4)

@@ -169,6 +169,8 @@ func TestALoanForAGroupThatIsHaltedIsGivenBack(t *testing.T) {
 	require.Zero(t, m.over)
 	require.False(t, outer.extra.loan.used)
 	g.Forget(nil)
+	require.True(t, outer.extra.loan.waits.empty(), "nothing of the group is kept")
+	require.True(t, g.lenders.empty())
 	m.close()
 }
 
@@ -186,6 +188,20 @@ func TestTheLoanOfAJobWhoseHandlerHasReturnedIsOver(t *testing.T) {
 	m.run(inner)
 	require.Zero(t, m.over)
 	m.close()
+}
+
+func TestTheContextOfAJobThatHasReturnedEnclosesNothing(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		m := newMachine(t, Config{Limit: 1})
+		j := m.startJob()
+		require.Same(t, &j.ctx, m.enclosing(&j.ctx))
+		if asked {
+			j.ctx.Done()
+		}
+		m.finish(m.worker(j), Outcome{})
+		require.Nil(t, m.enclosing(&j.ctx), "asked for Done: %v", asked)
+		m.close()
+	}
 }
 
 func TestALentSlotIsUsedInAPausedPool(t *testing.T) {
@@ -231,31 +247,115 @@ func TestAnInlineJobTakesASlotOrTheOneThatIsLent(t *testing.T) {
 	require.EqualValues(t, 3, m.Snapshot().Ended[Succeeded])
 }
 
+// inline has a job begin on its caller's goroutine; false if it may not.
+func (m *machine) inline(id int) (end func(), ok bool) {
+	w := new(Worker)
+	w.InitInline(m.Scheduler)
+	j := m.newJob(id, context.Background())
+	return func() {
+		require.True(m.t, j.Decide())
+		j.Leave(&Outcome{})
+		w.FinishInline(&Outcome{}, true)
+	}, w.Inline(&j.Task, &Admission{})
+}
+
 func TestAnInlineJobOvertakesNothingThatWaits(t *testing.T) {
 	for name, wait := range map[string]func(m *machine){
 		"a job that has a slot":   func(m *machine) { m.submit(1) },
 		"an item that has a slot": func(m *machine) { m.newGroup(1, 1) },
 		"a job on a lent slot":    func(m *machine) { m.nest(2, m.startJob()) },
+		"an item on a lent slot": func(m *machine) {
+			outer := m.startJob()
+			end, ok := m.inline(2)
+			require.True(m.t, ok)
+			m.newGroup(1, 1).Lend(&outer.ctx)
+			end()
+		},
+		"nothing, in a paused pool": func(m *machine) { m.Pause() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, Config{Limit: 2, Queue: 9})
 			wait(m)
-			require.True(t, m.free())
-			var w Worker
-			w.InitInline(m.Scheduler)
-			j := m.newJob(9, context.Background())
-			require.False(t, w.Inline(&j.Task, &Admission{}), "it waits for a worker")
+			require.Less(t, m.inUse, m.limit)
+			_, ok := m.inline(9)
+			require.False(t, ok, "it waits for a worker")
+			m.Resume()
 			m.dispatch()
 			for _, w := range m.live {
 				if w.Work.Group != nil {
 					require.True(t, m.beginRun(w))
 				}
 			}
-			require.True(t, w.Inline(&j.Task, &Admission{}), "a worker has it")
-			require.True(t, j.Decide())
-			j.Leave(&Outcome{})
-			w.FinishInline(&Outcome{}, true)
+			end, ok := m.inline(9)
+			require.True(t, ok, "a worker has it")
+			end()
 			m.close()
+		})
+	}
+}
+
+func TestALoanDoesNotBringForwardAJobThatWasCanceled(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 1})
+	outer := m.startJob()
+	inner := m.nest(2, outer)
+	m.dispatch()
+	queued := m.submit(3)
+	w := m.lend(&outer.ctx, &queued.Task)
+	require.True(t, queued.Cancel())
+	m.run(inner)
+	require.Zero(t, [3]int{m.queued, m.Scheduler.granted, m.over})
+	m.endLoan(w)
+	m.close()
+}
+
+func TestALoanDoesNotBringInASubmitterThatIsIn(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1, Queue: 1})
+	outer := m.startJob()
+	inner := m.nest(2, outer)
+	m.dispatch()
+	queued := m.submit(3)
+	_, b := m.nestBlocked(4, outer)
+	require.NotNil(t, b)
+	require.True(t, queued.Cancel())
+	require.Len(t, b.ready, 1, "there is room, and its goroutine has yet to see it")
+	m.run(inner)
+	require.Equal(t, []int{4}, m.waiting(), "it waits for its turn")
+	require.Zero(t, m.over)
+	m.endLoan(b.loan)
+	m.close()
+	require.EqualValues(t, 4, m.Snapshot().Submitted)
+}
+
+func TestALoanDoesNotBringInASubmitterThatIsRefused(t *testing.T) {
+	for name, refuse := range map[string]func(m *machine, j *testJob) (rest func()){
+		"its caller's context is done": func(m *machine, j *testJob) func() {
+			m.Complete(&j.Task, &Outcome{Kind: Canceled, Err: context.Canceled, By: ByCaller})
+			return func() {}
+		},
+		"the pool takes no more": func(m *machine, _ *testJob) func() {
+			require.True(m.t, m.refuse(Draining))
+			return m.endRefusal
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, Config{Limit: 1})
+			outer := m.startJob()
+			inner := m.nest(2, outer)
+			m.dispatch()
+			j := m.newJob(3, context.Background())
+			j.phase.Store(offered)
+			b, err := m.admission(j, &Admission{Caller: Caller{Outer: &outer.ctx}, Waits: true})
+			require.NoError(t, err)
+			require.NotNil(t, b)
+			rest := refuse(m, j)
+			m.run(inner)
+			require.Zero(t, m.over)
+			require.Zero(t, m.Scheduler.granted)
+			rest()
+			m.endLoan(b.loan)
+			m.close()
+			require.Error(t, b.err)
+			require.EqualValues(t, 2, m.Snapshot().Submitted)
 		})
 	}
 }

@@ -3,7 +3,7 @@ package main
 import "slices"
 
 // mutations are the faults that pools have had, put into this one.
-var mutations = slices.Concat(meeting, room, ending, contexts, running, sharing, reading, streaming, lifecycle)
+var mutations = slices.Concat(meeting, room, ending, contexts, running, sharing, reading, streaming, lifecycle, holes)
 
 const (
 	admission = "internal/sched/admission.go"
