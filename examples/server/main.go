@@ -16,6 +16,9 @@
 //	/                                      a picture to zoom into: each tile is a job
 //	/tile?x=-0.5&y=0&zoom=1&depth=1000     a tile
 //	/debug/dispatch/                       the live page of the pool
+//	/metrics                               what Prometheus scrapes of it
+//
+// and logs each tile that could not be drawn, with its times.
 //
 // The exit status is
 //
@@ -29,13 +32,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"example.com/dispatch/examples/internal/cli"
 	"example.com/dispatch/page"
+	"example.com/dispatch/promdispatch"
 )
 
 func main() {
@@ -59,7 +67,7 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
-	svc, err := newService(drawTile, workers, queue, limit)
+	svc, err := newService(drawTile, workers, queue, limit, slog.New(slog.NewTextHandler(std.Err, nil)))
 	if err != nil {
 		return err
 	}
@@ -77,6 +85,13 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return err
 }
 
+// metrics serves what Prometheus scrapes of pools.
+func metrics(pools ...promdispatch.Pool) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(promdispatch.NewCollector(pools...))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
 // serve serves tiles at l, and the pages about them, until ctx ends. Then it takes
 // no more requests, answers those that it has taken, and shuts svc down.
 func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service) error {
@@ -84,6 +99,7 @@ func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service
 	mux.Handle("GET /tile", tiles)
 	mux.HandleFunc("GET /{$}", serveIndex)
 	mux.Handle("/debug/dispatch/", page.New(svc.pool))
+	mux.Handle("GET /metrics", metrics(svc.pool))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"html"
 	"image/png"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 // newTestService makes a service with one worker and room for one that waits.
 func newTestService(t *testing.T, draw dispatch.Handler[tile, []byte]) *service {
 	t.Helper()
-	svc, err := newService(draw, 1, 1, time.Second)
+	svc, err := newService(draw, 1, 1, time.Second, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		svc.stop()
@@ -88,6 +90,21 @@ func TestMoreThanThereIsRoomForIsTurnedAwayAtOnce(t *testing.T) {
 		for range 2 {
 			require.Equal(t, http.StatusOK, (<-accepted).Code)
 		}
+	})
+}
+
+func TestATileThatIsNotDrawnIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		svc, err := newService(slowly, 1, 1, time.Second, slog.New(slog.NewTextHandler(&out, nil)))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusGatewayTimeout, request(t.Context(), svc, "zoom=2").Code)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		request(gone, svc, "zoom=3")
+		require.NoError(t, svc.shutdown(t.Context()))
+		require.Contains(t, out.String(), `level=WARN msg="no tile" job.outcome="timed out" job.wait=0s job.run=1s job.pool=tiles job.label="x=`)
+		require.NotContains(t, out.String(), "zoom=3")
 	})
 }
 
@@ -179,7 +196,7 @@ func TestRequestUnderWayIsAnsweredAtTheShutdown(t *testing.T) {
 		close(begun)
 		<-finish
 		return []byte("tile"), nil
-	}, 1, 0, time.Hour)
+	}, 1, 0, time.Hour, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -228,7 +245,7 @@ func TestTheServerDrainsAndEndsWell(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, l, svc, svc) }()
 	url := "http://" + l.Addr().String()
-	for path, want := range map[string]string{"/": "200 OK", "/debug/dispatch/": "200 OK", "/tile": "200 OK", "/none": "404 Not Found"} {
+	for path, want := range map[string]string{"/": "200 OK", "/debug/dispatch/": "200 OK", "/metrics": "200 OK", "/tile": "200 OK", "/none": "404 Not Found"} {
 		require.Equal(t, statuses{want: 1}, get(t.Context(), 1, url+path), path)
 	}
 	interrupt(cli.Signal{Signal: os.Interrupt})

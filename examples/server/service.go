@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -18,10 +19,12 @@ type service struct {
 	limit time.Duration // on one request, waiting included
 }
 
-func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit time.Duration) (*service, error) {
+func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit time.Duration, log *slog.Logger) (*service, error) {
 	pool, err := dispatch.New(draw,
 		dispatch.WithName("tiles"),
-		dispatch.WithTelemetry(),
+		dispatch.WithLogger(log),
+		dispatch.WithLabel(tile.String),
+		dispatch.WithHooks(dispatch.Hooks{Done: logFailures(log)}),
 		dispatch.WithWorkers(workers),
 		dispatch.WithQueue(queue),
 		dispatch.WithOverflow(dispatch.Reject),
@@ -30,6 +33,16 @@ func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit t
 		return nil, err
 	}
 	return &service{pool: pool, limit: limit}, nil
+}
+
+// logFailures returns a hook that logs each tile that could not be drawn. One whose
+// client has gone is none.
+func logFailures(log *slog.Logger) func(context.Context, dispatch.Job) {
+	return func(ctx context.Context, j dispatch.Job) {
+		if j.Err != nil && j.Outcome != dispatch.Canceled {
+			log.WarnContext(ctx, "no tile", "job", j)
+		}
+	}
 }
 
 // shutdown draws what has been accepted, within the budget that ctx is.
