@@ -2,7 +2,7 @@
 # cannot come to differ.
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint fmt fix bench-smoke verify ci
+.PHONY: help test race vet lint fmt fix bench-smoke gostats ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,8 @@ fix: ## bring the code up to date with the language
 bench-smoke: ## run every benchmark once
 	.ci/run bench-smoke
 
-verify: ## check this machine's module cache: the main example
-	go run ./examples/verify
+gostats: ## parse all of Go's own source: the main example
+	go run ./examples/gostats
 
 ci: ## everything a change has to pass
 	.ci/run

@@ -2,9 +2,6 @@ package dispatch_test
 
 import (
 	"context"
-	"errors"
-	"runtime"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,421 +11,223 @@ import (
 	"example.com/dispatch"
 )
 
-// fill submits until the queue is full, and returns how many jobs it took.
-func fill(t *testing.T, p *dispatch.Pool[int, int], in int) (n int) {
-	t.Helper()
-	for {
-		_, err := p.TrySubmit(t.Context(), in)
-		if errors.Is(err, dispatch.ErrQueueFull) {
-			return n
+// Whether a job is accepted, and what a submitter waits for.
+
+func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
+	inBubbles(t, map[string]struct{ workers, queue int }{
+		"one and none":  {1, 0},
+		"one and one":   {1, 1},
+		"many and none": {5, 0},
+		"many":          {3, 7},
+	}, func(t *testing.T, r struct{ workers, queue int }) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(r.workers), dispatch.WithQueue(r.queue))
+		try := func() error { _, err := p.TrySubmit(t.Context(), 1); return err }
+		for i := range r.workers + r.queue {
+			require.NoError(t, try(), "job %d", i)
 		}
-		require.NoError(t, err)
-		n++
-	}
-}
-
-// paced holds inputs above 0 until the test lets them go, one at a time.
-type paced chan struct{}
-
-func (pass paced) handle(_ context.Context, in int) (int, error) {
-	if in > 0 {
-		<-pass
-	}
-	return in, nil
-}
-
-// The room in the queue was computed before the jobs that had come were counted.
-func TestTheQueueHoldsWhatItMayWhenItsJobsAreTakenOneByOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for queue := range 6 {
-			for limit := 1; limit <= 3; limit++ {
-				pass := make(paced)
-				p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(limit), dispatch.WithQueue(queue)))
-				require.Equal(t, limit+queue, fill(t, p, 1))
-				for range 4 * (queue + 1) {
-					gone := min(3, limit+queue)
-					for range gone {
-						synctest.Wait()
-						pass <- struct{}{}
-						synctest.Wait()
-					}
-					require.Equal(t, gone, fill(t, p, 1))
-					synctest.Wait()
-					s := p.Stats()
-					require.Equal(t, [2]int{limit, queue}, [2]int{s.Running, s.Queued})
-				}
-				close(pass)
-				requireSound(t, p)
-			}
+		for range 3 {
+			require.Equal(t, dispatch.ErrQueueFull, try())
 		}
-	})
-}
-
-// The same where the queue has run dry in between, and nobody has looked at it.
-func TestTheQueueHoldsWhatItMayWhenItHasRunDry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for queue := 2; queue < 6; queue++ {
-			for n := 1; n < queue; n++ {
-				pass := make(paced)
-				p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithQueue(queue)))
-				submitted(t, p, 1)
-				synctest.Wait()
-				submitted(t, p, 1+n) // the first in the queue, the others where a worker looks when that is empty
-				for range 2 {
-					pass <- struct{}{}
-					synctest.Wait()
-				}
-				require.Equal(t, queue-(n-1), fill(t, p, 1))
-				close(pass)
-				requireSound(t, p)
-			}
-		}
-	})
-}
-
-// After a Resize the queue can hold more than it has room for.
-func TestAQueueThatHoldsTooManyTakesNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, less := range []int{1, 2, 3} {
-			pass := make(paced)
-			p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithQueue(2)))
-			require.Equal(t, 3, fill(t, p, 1))
-			synctest.Wait()
-			require.NoError(t, p.Resize(4))
-			require.Equal(t, 3, fill(t, p, 1))
-			require.NoError(t, p.Resize(less))
-			require.Zero(t, fill(t, p, 1))
-			for range 6 {
-				synctest.Wait()
-				pass <- struct{}{}
-				synctest.Wait()
-				if fill(t, p, 1) > 0 {
-					synctest.Wait()
-					require.Equal(t, 2, p.Stats().Queued)
-				}
-			}
-			close(pass)
-			requireSound(t, p)
-		}
-	})
-}
-
-// A job that was run before its turn, because another waited for it, left room
-// that nobody was told of.
-func TestWhoWaitsForRoomIsLetInWhenAJobIsBroughtForward(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p *dispatch.Pool[int, int]
-		inner, pass := make(chan *dispatch.Future[int]), make(chan struct{})
-		p = dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
-			switch in {
-			case 1:
-				f, err := p.Submit(ctx, 2)
-				if err != nil {
-					return 0, err
-				}
-				inner <- f
-				<-pass
-				return f.Wait(ctx)
-			case 2:
-				<-pass
-			}
-			return in, nil
-		}, dispatch.WithWorkers(1), dispatch.WithQueue(1)))
-		_, err := p.Submit(t.Context(), 1)
-		require.NoError(t, err)
-		<-inner
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			_, err := p.Submit(t.Context(), 3)
-			require.NoError(t, err)
-		}()
 		synctest.Wait()
-		require.False(t, isClosed(returned), "the queue is full")
-		pass <- struct{}{} // now 1 waits for 2, which runs
-		synctest.Wait()
-		require.True(t, isClosed(returned), "there is room")
-		close(pass)
-		requireSound(t, p)
+		require.Equal(t, dispatch.ErrQueueFull, try())
+		h.let(1) // and no more than one slot is free
+		require.NoError(t, try())
+		require.Equal(t, dispatch.ErrQueueFull, try())
+		require.Equal(t, uint64(5), p.Stats().Rejected)
+		h.letAll()
 	})
 }
 
-// signalled is a context that calls what is registered with it before it closes
-// its channel.
-type signalled struct {
-	context.Context
-	mu    sync.Mutex
-	funcs []func()
-	done  chan struct{}
-	err   error
-}
-
-func (c *signalled) Done() <-chan struct{} { return c.done }
-
-func (c *signalled) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
-
-func (c *signalled) AfterFunc(f func()) func() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.funcs = append(c.funcs, f)
-	return func() bool { return false }
-}
-
-func (c *signalled) end() {
-	c.mu.Lock()
-	c.err = context.Canceled
-	funcs := c.funcs
-	c.mu.Unlock()
-	for _, f := range funcs {
-		f()
+func TestAFullQueueIsMetAsThePolicySays(t *testing.T) {
+	// One job runs, another is queued, and the third is submitted by each method.
+	full := func(t *testing.T, o dispatch.Overflow) (*held, *dispatch.Pool[int, int], []*dispatch.Future[int]) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1), dispatch.WithOverflow(o))
+		running := dispatch.Must(p.Submit(t.Context(), 0))
+		synctest.Wait()
+		return h, p, []*dispatch.Future[int]{running, dispatch.Must(p.Submit(t.Context(), 1))}
 	}
-}
-
-// It was accepted all the same, without ever having an outcome.
-func TestAJobWhoseContextEndsWhileItWaitsForRoomIsNotAccepted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p *dispatch.Pool[int, int]
-		ctxs, pass := make(chan *signalled, 1), make(chan struct{})
-		errs := make(chan error, 1)
-		p = dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
-			switch in {
-			case 1:
-				var all sync.WaitGroup
-				all.Go(func() { _, _ = p.Process(ctx, 2) }) // has the place of 1
-				synctest.Wait()
-				c := &signalled{Context: ctx, done: make(chan struct{})}
-				ctxs <- c
-				all.Go(func() {
-					f, err := p.Submit(c, 3) // waits for room, or for that place
-					if err == nil {
-						_, err = f.Wait(context.Background())
-					}
-					errs <- err
-				})
-				all.Wait()
-			case 2:
-				<-pass
-			}
-			return in, nil
-		}, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
-		_, err := p.Submit(t.Context(), 1)
-		require.NoError(t, err)
-		c := <-ctxs
-		synctest.Wait()
-		c.end()
-		synctest.Wait()
-		close(pass)
-		synctest.Wait()
-		close(c.done)
-		require.Equal(t, context.Canceled, <-errs)
-		require.NoError(t, p.Close())
-		requireSum(t, p.Stats())
-		require.LessOrEqual(t, p.Stats().Submitted, uint64(3))
-	})
-}
-
-func TestARefusedSubmitLeavesNoRegistration(t *testing.T) {
-	g := newGated()
-	p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(dispatch.Reject)))
-	ctx := newRegistrar(nil)
-	_, err := p.Submit(context.Background(), 1)
-	require.NoError(t, err)
-	<-g.entered
-	for range 3 {
-		_, err = p.TrySubmit(ctx, 2)
-		require.Equal(t, dispatch.ErrQueueFull, err)
-		_, err = p.Submit(ctx, 2)
-		require.Equal(t, dispatch.ErrQueueFull, err)
+	submits := map[string]func(p *dispatch.Pool[int, int]) error{
+		"Process": func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 2); return err },
+		"ProcessTimed": func(p *dispatch.Pool[int, int]) error {
+			_, err := p.ProcessTimed(context.Background(), 2, time.Hour)
+			return err
+		},
+		"Submit": func(p *dispatch.Pool[int, int]) error { _, err := p.Submit(context.Background(), 2); return err },
 	}
-	require.Zero(t, ctx.registered.Load())
-	go p.Close()
-	eventually(t, "it closes", func() bool { return p.Stats().State != dispatch.Running })
-	_, err = p.Submit(ctx, 2)
-	require.Equal(t, dispatch.ErrClosed, err)
-	require.Equal(t, dispatch.ErrClosed, p.Batch(ctx).Add(1))
-	_, err = p.Map(ctx, []int{1})
-	require.Equal(t, dispatch.ErrClosed, err)
-	require.Zero(t, ctx.registered.Load())
-	g.open()
-	requireSound(t, p)
-	ctx.end()
-}
-
-// A place that a stray leaves is free for whoever waits, however it waits.
-func TestG10ThePlaceOfAStrayIsTakenAtOnce(t *testing.T) {
-	bubbles(t, map[string]struct {
-		queue int
-		next  func(p *dispatch.Pool[int, int]) error
-	}{
-		"by a job in the queue": {1, func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 0); return err }},
-		"by one that waits for room": {0, func(p *dispatch.Pool[int, int]) error {
-			_, err := p.Process(context.Background(), 0)
-			return err
-		}},
-		"by an item of a batch": {0, func(p *dispatch.Pool[int, int]) error {
-			b := p.Batch(context.Background())
-			_ = b.Add(0)
-			_, err := b.Wait(context.Background())
-			return err
-		}},
-		"by an input of a Map": {0, func(p *dispatch.Pool[int, int]) error {
-			_, err := p.Map(context.Background(), []int{0})
-			return err
-		}},
-	}, func(t *testing.T, r struct {
-		queue int
-		next  func(p *dispatch.Pool[int, int]) error
-	}) {
-		pass := make(paced)
-		p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithQueue(r.queue), dispatch.WithGrace(time.Minute, 1)))
-		f, err := p.Submit(t.Context(), 1)
-		require.NoError(t, err)
-		synctest.Wait()
-		begin := time.Now()
-		f.Cancel()
-		require.NoError(t, r.next(p))
-		require.Equal(t, time.Minute, time.Since(begin))
-		close(pass)
-		requireSound(t, p)
-	})
-}
-
-// The next item of the batch that the stray was at, too.
-func TestG10TheNextItemOfAStraysBatchRunsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pass := make(paced)
-		p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Minute, 1)))
-		b := p.Batch(t.Context())
-		require.NoError(t, b.Add(1, 0, 0))
-		begin := time.Now()
-		_, err := b.Wait(t.Context())
-		require.ErrorIs(t, err, dispatch.ErrTimeout)
-		require.Equal(t, time.Minute+time.Second, time.Since(begin))
-		close(pass)
-		requireSound(t, p)
-	})
-}
-
-// Wait returned while a job waited that had come since.
-func TestWaitWaitsForAJobThatCameWhileItWaited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pass := make(paced)
-		p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithGrace(time.Minute, 1)))
-		fs := submitted(t, p, 2)
-		synctest.Wait()
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			_ = p.Wait(context.Background())
-		}()
-		synctest.Wait()
-		pass <- struct{}{} // the second runs
-		synctest.Wait()
-		submitted(t, p, 1)
-		fs[1].Cancel() // it becomes a stray; the third runs
-		time.Sleep(time.Hour)
-		require.Equal(t, 1, p.Stats().Strays)
-		require.Equal(t, 1, p.Stats().Running)
-		require.False(t, isClosed(returned))
-		close(pass)
-		synctest.Wait()
-		require.True(t, isClosed(returned))
-		requireSound(t, p)
-	})
-}
-
-// A job that was canceled while its worker got ready is not waited for.
-func TestWaitDoesNotWaitForAJobThatWasCanceledBeforeItStarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		p := workers(&workerOf{
-			ready:   func(context.Context) error { <-gate; return nil },
-			process: func(_ context.Context, in int) (int, error) { return in, nil },
-		}, dispatch.WithWorkers(1))
-		f, err := p.Submit(t.Context(), 1)
-		require.NoError(t, err)
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			_ = p.Wait(context.Background())
-		}()
-		synctest.Wait()
-		require.False(t, isClosed(returned))
-		f.Cancel()
-		synctest.Wait()
-		require.True(t, isClosed(returned))
-		close(gate)
-		requireSound(t, p)
-	})
-}
-
-// A Worker that Goexit has left behind, and whose Close takes its time, holds up
-// nobody.
-func TestG08ABrokenWorkerHoldsUpNobodyWhileItIsClosed(t *testing.T) {
-	type row struct {
-		queue int
-		next  func(p *dispatch.Pool[int, int]) error
-	}
-	rows := map[string]row{
-		"Wait":    {1, func(p *dispatch.Pool[int, int]) error { return p.Wait(context.Background()) }},
-		"Process": {1, func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 0); return err }},
-		"Process that waits for room": {0, func(p *dispatch.Pool[int, int]) error {
-			_, err := p.Process(context.Background(), 0)
-			return err
-		}},
-		"Submit": {1, func(p *dispatch.Pool[int, int]) error {
-			f, err := p.Submit(context.Background(), 0)
-			if err == nil {
-				_, err = f.Wait(context.Background())
-			}
-			return err
-		}},
-		"Map": {1, func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), []int{0}); return err }},
-		"Batch": {1, func(p *dispatch.Pool[int, int]) error {
-			b := p.Batch(context.Background())
-			_ = b.Add(0)
-			_, err := b.Wait(context.Background())
-			return err
-		}},
-	}
-	for _, before := range []bool{false, true} {
-		bubbles(t, rows, func(t *testing.T, r row) {
-			goOn, gate := make(chan struct{}), make(chan struct{})
-			p := workers(&workerOf{
-				process: func(ctx context.Context, in int) (int, error) {
-					if in > 0 {
-						<-goOn
-						runtime.Goexit()
-					}
-					return in, nil
-				},
-				close: func() error { <-gate; return nil },
-			}, dispatch.WithWorkers(1), dispatch.WithQueue(r.queue))
-			f, err := p.Submit(t.Context(), 1)
-			require.NoError(t, err)
-			returned := make(chan error, 1)
-			call := func() { returned <- r.next(p) }
-			if before {
-				synctest.Wait()
-				go call()
-				synctest.Wait()
-			}
-			close(goOn)
-			_, err = f.Wait(t.Context())
-			require.Equal(t, dispatch.ErrGoexit, err)
-			synctest.Wait()
-			if !before {
-				go call()
-				synctest.Wait()
-			}
-			require.Len(t, returned, 1)
-			require.NoError(t, <-returned)
-			close(gate)
-			requireSound(t, p)
+	for name, submit := range submits {
+		t.Run("Block "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p, _ := full(t, dispatch.Block)
+				c := callingErr(func() error { return submit(p) })
+				time.Sleep(time.Hour - 1)
+				require.False(t, c.returned())
+				h.letAll()
+				require.NoError(t, c.requireReturn(t))
+				require.Equal(t, []int{0, 1, 2}, h.entered())
+			})
+		})
+		t.Run("Reject "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p, _ := full(t, dispatch.Reject)
+				require.Equal(t, dispatch.ErrQueueFull, submit(p))
+				h.letAll()
+				require.Equal(t, []int{0, 1}, h.entered())
+			})
+		})
+		t.Run("DropOldest "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p, fs := full(t, dispatch.DropOldest)
+				c := callingErr(func() error { return submit(p) })
+				_, err := fs[1].Wait(t.Context())
+				require.Equal(t, dispatch.ErrDropped, err, "at once, for the one that waited")
+				h.letAll()
+				require.NoError(t, c.requireReturn(t))
+				out, err := fs[0].Wait(t.Context())
+				require.NoError(t, err)
+				require.Zero(t, out)
+				require.Equal(t, []int{0, 2}, h.entered())
+			})
+		})
+		t.Run("CallerRuns "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p, _ := full(t, dispatch.CallerRuns)
+				c := callingErr(func() error { return submit(p) })
+				require.Equal(t, []int{0, 2}, h.entered(), "on top of the limit")
+				require.Equal(t, 2, p.Stats().Running)
+				require.False(t, c.returned(), "its submitter waits for the outcome")
+				h.letAll()
+				require.NoError(t, c.requireReturn(t))
+				require.Equal(t, []int{0, 2, 1}, h.entered())
+			})
 		})
 	}
+	for name, o := range map[string]dispatch.Overflow{"Block": dispatch.Block, "Reject": dispatch.Reject, "DropOldest": dispatch.DropOldest, "CallerRuns": dispatch.CallerRuns} {
+		t.Run(name+" TrySubmit", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p, _ := full(t, o)
+				_, err := p.TrySubmit(t.Context(), 2)
+				require.Equal(t, dispatch.ErrQueueFull, err)
+				h.letAll()
+				require.Equal(t, []int{0, 1}, h.entered())
+			})
+		})
+	}
+}
+
+func TestWithoutAQueueAJobIsTakenOnlyIfAWorkerCanTakeItNow(t *testing.T) {
+	for name, o := range map[string]dispatch.Overflow{"Reject": dispatch.Reject, "DropOldest": dispatch.DropOldest} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHeld()
+				p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithOverflow(o))
+				f := dispatch.Must(p.Submit(t.Context(), 0))
+				_, err := p.Submit(t.Context(), 1)
+				require.Equal(t, dispatch.ErrQueueFull, err)
+				h.let(1)
+				_, err = f.Wait(t.Context())
+				require.NoError(t, err)
+				dispatch.Must(p.Submit(t.Context(), 2)) // the worker is free as soon as the outcome is there
+				h.letAll()
+			})
+		})
+	}
+}
+
+func TestDropOldestDropsInTheOrderOfSubmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(3), dispatch.WithOverflow(dispatch.DropOldest))
+		var fs []*dispatch.Future[int]
+		for i := range 10 {
+			fs = append(fs, dispatch.Must(p.Submit(t.Context(), i)))
+			synctest.Wait()
+			for j, f := range fs {
+				select {
+				case <-f.Done():
+					require.True(t, 0 < j && j <= i-3, "job %d at %d", j, i)
+				default:
+					require.True(t, j == 0 || j > i-3, "job %d at %d", j, i)
+				}
+			}
+		}
+		h.letAll()
+		require.Equal(t, []int{0, 7, 8, 9}, h.entered())
+		require.Equal(t, uint64(6), p.Stats().Dropped)
+	})
+}
+
+func TestBlockedCountsSubmittersThatWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		require.Zero(t, p.Stats().Blocked)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var calls []*call[int]
+		for i := range 4 {
+			calls = append(calls, calling(func() (int, error) { return p.Process(ctx, i) }))
+		}
+		submit := callingErr(func() error { _, err := p.Submit(t.Context(), 4); return err })
+		require.Equal(t, 3, p.Stats().Blocked)
+		h.let(1)
+		require.Equal(t, 2, p.Stats().Blocked)
+		cancel(errCause)
+		for _, c := range calls[1:] {
+			require.Equal(t, errCause, c.requireReturn(t))
+		}
+		require.NoError(t, submit.requireReturn(t), "there is room in the queue")
+		require.Zero(t, p.Stats().Blocked)
+		h.letAll()
+	})
+}
+
+func TestAJobThatWaitsForRoomInItsOwnPoolCountsInBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *dispatch.Pool[int, int]
+		var blocked int
+		h := newHeld()
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in < 100 {
+				return h.handle(ctx, in)
+			}
+			first := calling(func() (int, error) { return p.Process(ctx, 1) }) // uses the loan
+			second := calling(func() (int, error) { return p.Process(ctx, 2) })
+			blocked = p.Stats().Blocked
+			h.letAll()
+			<-first.done
+			<-second.done
+			return in, nil
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithMaxBlocked(0))
+		_, err := p.Process(t.Context(), 100)
+		require.NoError(t, err)
+		require.Equal(t, 1, blocked)
+	})
+}
+
+func TestGaveUpCountsThoseWhoseWaitForRoomEndedAndNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1))
+		dispatch.Must(p.Submit(t.Context(), 0))
+		dispatch.Must(p.Submit(t.Context(), 1))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		calling(func() (int, error) { return p.Process(ctx, 2) })
+		callingErr(func() error { _, err := p.Submit(ctx, 3); return err })
+		calling(func() (int, error) { return p.ProcessTimed(t.Context(), 4, time.Second) })
+		require.Zero(t, p.Stats().GaveUp)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, uint64(3), p.Stats().GaveUp)
+		_, _ = p.Process(ctx, 5) // done before it could wait
+		_, _ = p.TrySubmit(t.Context(), 6)
+		calling(func() (int, error) { return p.Process(t.Context(), 7) })
+		p.Drain() // refuses the one that waits
+		synctest.Wait()
+		s := p.Stats()
+		require.Equal(t, [3]uint64{2, 3, 1}, [3]uint64{s.Submitted, s.GaveUp, s.Rejected}, "submitted, gave up, rejected")
+		require.Zero(t, s.Blocked)
+		h.letAll()
+	})
 }

@@ -12,14 +12,6 @@ import (
 	"example.com/dispatch"
 )
 
-// batchOf returns a batch with the inputs in it.
-func batchOf[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], ins []In, opts ...dispatch.BatchOption) *dispatch.Batch[In, Out] {
-	t.Helper()
-	b := p.Batch(t.Context(), opts...)
-	require.NoError(t, b.Add(ins...))
-	return b
-}
-
 func TestABatchStartsAtOnceAndAddNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()

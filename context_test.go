@@ -13,6 +13,8 @@ import (
 	"example.com/dispatch"
 )
 
+// The context of a handler.
+
 type ctxKey struct{}
 
 func TestTheContextCarriesTheCallersValuesAndDeadlineHoweverTheJobCame(t *testing.T) {
@@ -181,44 +183,6 @@ func TestCauseSaysWhyTheContextIsDone(t *testing.T) {
 		}, r.opts...)
 		require.Equal(t, r.want.cause, r.end(t, p, r.how), "the outcome is the cause")
 		require.Equal(t, r.want, <-fates)
-	})
-}
-
-func TestTheContextIsDoneOnceTheHandlerHasReturned(t *testing.T) {
-	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
-		"Process": func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 1); return err },
-		"Map":     func(p *dispatch.Pool[int, int]) error { _, err := p.Map(context.Background(), []int{1}); return err },
-		"Batch": func(p *dispatch.Pool[int, int]) error {
-			b := p.Batch(context.Background())
-			_ = b.Add(1)
-			_, err := b.Wait(context.Background())
-			return err
-		},
-	}, func(t *testing.T, run func(p *dispatch.Pool[int, int]) error) {
-		for _, asked := range []bool{false, true} {
-			var kept, derived context.Context
-			p := openPool(t, func(ctx context.Context, in int) (int, error) {
-				kept = ctx
-				if asked {
-					var cancel func()
-					derived, cancel = context.WithCancel(ctx)
-					context.AfterFunc(ctx, cancel)
-				}
-				return in, ctx.Err()
-			})
-			require.NoError(t, run(p))
-			synctest.Wait()
-			<-kept.Done()
-			require.Equal(t, context.Canceled, kept.Err())
-			require.Equal(t, context.Canceled, context.Cause(kept))
-			if asked {
-				<-derived.Done()
-				require.Equal(t, context.Canceled, derived.Err())
-			}
-			child, cancel := context.WithCancel(kept) // a late one
-			<-child.Done()
-			cancel()
-		}
 	})
 }
 

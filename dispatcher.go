@@ -1,10 +1,6 @@
 package dispatch
 
-import (
-	"time"
-
-	"example.com/dispatch/internal/sched"
-)
+import "example.com/dispatch/internal/sched"
 
 // The dispatcher is the goroutine that brings jobs and workers together
 // whenever they do not meet by themselves:
@@ -22,8 +18,6 @@ import (
 
 // dispatch is the dispatcher's loop.
 func (p *Pool[In, Out]) dispatch() {
-	timer := time.NewTimer(0)
-	timer.Stop()
 	var started *worker[In, Out]
 	newWorker := func() *sched.Worker {
 		started = p.newPoolWorker()
@@ -35,7 +29,7 @@ func (p *Pool[In, Out]) dispatch() {
 		case sched.Start:
 			sched.Go(started.loop)
 		case sched.Sleep:
-			p.sched.Sleep(d, timer)
+			p.sched.Sleep(d)
 		case sched.Exit:
 			return
 		case sched.End:

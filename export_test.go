@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // What the tests of package dispatch_test see of the inside.
 
@@ -20,6 +23,22 @@ func (b *Batch[In, Out]) Ended() (ended, watched bool) {
 	return left == 0 || left == 1 && !b.sealed.Load(), b.Watched()
 }
 
+// StreamSleeps makes a stream, calls then, and tells whether the stream's loop would
+// sleep while its source is open, and after.
+func StreamSleeps[In, Out any](p *Pool[In, Out], then func()) (open, after bool) {
+	s := p.newStream(context.Background(), streamConfig{}, nil)
+	defer s.end()
+	then()
+	return s.sleep(true), s.sleep(false)
+}
+
+// Tally is what a pool counts durations with.
+type Tally = tally
+
+func (t *tally) Add(d time.Duration)  { t.add(d) }
+func (t *tally) Merge(other *Tally)   { t.merge(other) }
+func (t *tally) Histogram() Histogram { return t.histogram() }
+
 // HistogramOf counts durations.
 func HistogramOf(durations ...time.Duration) Histogram {
 	var t tally
@@ -28,3 +47,12 @@ func HistogramOf(durations ...time.Duration) Histogram {
 	}
 	return t.histogram()
 }
+
+// MinBucket and MaxBucket are the outer buckets of a Histogram.
+const (
+	MinBucket = minBucket
+	MaxBucket = maxBucket
+)
+
+// BucketOf returns the bucket that counts d.
+func BucketOf(d time.Duration) int { return bucketOf(d) }

@@ -2,7 +2,7 @@ package dispatch_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,14 +12,6 @@ import (
 
 	"example.com/dispatch"
 )
-
-func canceledContext(t *testing.T, cause error) context.Context {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(cause)
-	return ctx
-}
-
-var errCause = errors.New("the cause")
 
 func TestAResolvedFutureAnswersWhateverTheContextSays(t *testing.T) {
 	p := openPool(t, failOdd)
@@ -211,5 +203,63 @@ func TestAFutureThatNobodyReadsBlocksNobody(t *testing.T) {
 		}
 		require.NoError(t, p.Close())
 		require.Equal(t, uint64(100), p.Stats().Succeeded)
+	})
+}
+
+// A worker that came before the callback on the context ran the job.
+func TestAJobWhoseContextIsDoneBeforeItsTurnNeverRuns(t *testing.T) {
+	for name, submit := range map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
+		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(ctx, 1)) },
+		"Batch":  func(ctx context.Context, p *dispatch.Pool[int, int]) { _ = p.Batch(ctx).Add(1, 1, 1) },
+		"Map": func(ctx context.Context, p *dispatch.Pool[int, int]) {
+			calling(func() ([]int, error) { return p.Map(ctx, []int{1, 1, 1}) })
+		},
+		"Process": func(ctx context.Context, p *dispatch.Pool[int, int]) {
+			calling(func() (int, error) { return p.Process(ctx, 1) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 200 { // two goroutines race
+				synctest.Test(t, func(t *testing.T) {
+					h := newHeld()
+					p := openPool(t, h.handle, dispatch.WithWorkers(1))
+					dispatch.Must(p.Submit(t.Context(), 0))
+					require.Equal(t, []int{0}, h.entered())
+					ctx, cancel := context.WithCancel(t.Context())
+					submit(ctx, p)
+					cancel()
+					h.letAll()
+					require.Equal(t, []int{0}, h.entered())
+				})
+			}
+		})
+	}
+}
+
+// An error that is the cause of the handler's context says that it was canceled,
+// not that it failed.
+func TestAHandlerThatReturnsTheCauseOfItsContextHasNotFailed(t *testing.T) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], ctx context.Context) error{
+		"Batch":  func(p *dispatch.Pool[int, int], ctx context.Context) error { return calls["Batch"](p, ctx, 1) },
+		"Submit": func(p *dispatch.Pool[int, int], ctx context.Context) error { return calls["Submit"](p, ctx, 1) },
+		"Map":    func(p *dispatch.Pool[int, int], ctx context.Context) error { return calls["Map"](p, ctx, 1) },
+		"a wrapped cause": func(p *dispatch.Pool[int, int], ctx context.Context) error {
+			return calls["Batch"](p, ctx, 2)
+		},
+	}, func(t *testing.T, call func(p *dispatch.Pool[int, int], ctx context.Context) error) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		p := dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
+			<-ctx.Done()
+			if in == 2 {
+				return 0, fmt.Errorf("gave up: %w", context.Cause(ctx))
+			}
+			return 0, context.Cause(ctx)
+		}, dispatch.WithWorkers(1)))
+		time.AfterFunc(time.Second, func() { cancel(errUser) })
+		err := call(p, ctx)
+		require.ErrorIs(t, err, errUser)
+		require.NoError(t, p.Close())
+		s := p.Stats()
+		require.Equal(t, [2]uint64{s.Submitted, 0}, [2]uint64{s.Canceled, s.Failed})
 	})
 }

@@ -70,7 +70,6 @@ type chunk[In, Out any] struct {
 	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
 	after  atomic.Pointer[chunk[In, Out]] // the next chunk
 	spans  []span                         // from which workers claim
-	whole  bool                           // no inputs will be added
 	one    [1]span
 }
 
@@ -82,22 +81,12 @@ type span struct {
 	_    [112]byte
 }
 
-// claim claims the next input of the span, to which none will be added if whole.
-func (s *span) claim(whole bool) (i int, ok bool) {
-	if whole {
-		if s.next.Load() >= s.end.Load() {
-			return 0, false
-		}
-		next := s.next.Add(1) - 1
-		return int(next), next < s.end.Load()
-	}
+// claim claims the next input of the span, if that is below end; more may come.
+func (s *span) claim() (next, end int64) {
 	for {
-		next := s.next.Load()
-		if next >= s.end.Load() {
-			return 0, false // more may come
-		}
-		if s.next.CompareAndSwap(next, next+1) {
-			return int(next), true
+		next, end = s.next.Load(), s.end.Load()
+		if next >= end || s.next.CompareAndSwap(next, next+1) {
+			return next, end
 		}
 	}
 }
@@ -162,11 +151,8 @@ func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
 // claim claims an input for r, from the span that r is at if there is one left. If
 // it returns false, r is still at the input that it had.
 func (g *group[In, Out]) claim(r *run[In, Out]) bool {
-	if c := r.chunk; c != nil {
-		if i, ok := c.spans[r.span].claim(c.whole); ok {
-			r.take(c, i)
-			return true
-		}
+	if c := r.chunk; c != nil && r.claim(c) {
+		return true
 	}
 	return g.claimElsewhere(r)
 }
@@ -178,8 +164,8 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 			if r.span++; r.span >= len(c.spans) {
 				r.span = 0
 			}
-			if i, ok := c.spans[r.span].claim(c.whole); ok {
-				r.take(c, i)
+			if r.claim(c) {
+				r.chunk = c
 				return true
 			}
 		}
@@ -192,13 +178,17 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 	return false
 }
 
-// take puts r at an input that it has claimed.
-func (r *run[In, Out]) take(c *chunk[In, Out], i int) {
-	r.chunk, r.i = c, i
-	r.last = i+1 == int(c.spans[r.span].end.Load())
-	if r.g.noting {
-		r.At.Store(int64(c.first + i + 1))
+// claim puts r at the next input of its span of c; false if none is left there.
+func (r *run[In, Out]) claim(c *chunk[In, Out]) bool {
+	next, end := c.spans[r.span].claim()
+	if next >= end {
+		return false
 	}
+	r.i, r.last = int(next), next+1 == end
+	if r.g.noting {
+		r.At.Store(int64(c.first) + next + 1)
+	}
+	return true
 }
 
 // Claim implements sched.Source.
@@ -348,10 +338,10 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 func (r *run[In, Out]) handle(w *worker[In, Out]) {
 	w.state = unwound
 	defer w.called()
-	g, t := r.g, &r.Task
-	var now time.Duration
+	g, t, s := r.g, &r.Task, r.g.pool.sched
+	var now time.Duration // with telemetry: when w turned to the input
 	if w.desk != nil {
-		now = g.pool.sched.Since()
+		now = s.Since()
 	}
 	for {
 		if g.watched || t.Resolved() {
@@ -363,18 +353,22 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			}
 		}
 		c, i := r.chunk, r.i
-		if w.desk != nil {
+		var out Out
+		var err error
+		if w.desk == nil {
+			out, err = w.impl.Process(&r.Context, c.ins[i])
+		} else {
 			w.turnTo(t, now)
 			w.start(&r.Context, c.ins[i])
+			out, err = w.process(&r.Context, c.ins[i])
 		}
-		out, err := w.process(&r.Context, c.ins[i])
 		if err != nil {
 			w.failWith(t, err)
 			break
 		}
 		// The next is claimed before this one is delivered: who has the last
 		// outcome finds that the worker does not count any more.
-		if r.single || g.pool.sched.Preempt() || t.Resolved() || !g.claim(r) {
+		if r.single || s.Preempt() || !r.claim(c) && !g.claimElsewhere(r) {
 			w.out = out
 			break
 		}
@@ -382,7 +376,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			g.Exhausted()
 		}
 		if w.desk != nil {
-			now = g.pool.sched.Since()
+			now = s.Since()
 			w.desk.end(now)
 		}
 		c.outs[i] = out
@@ -453,7 +447,6 @@ const maxSpans = 64
 func (c *chunk[In, Out]) divide(k int) {
 	n := len(c.ins)
 	length := (n + k - 1) / k
-	c.whole = true
 	if c.spans = c.one[:]; n > length {
 		c.spans = make([]span, (n+length-1)/length)
 	}

@@ -2,18 +2,66 @@ package dispatch_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"iter"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/dispatch"
 )
+
+// What the tests of package dispatch_test share. They see a pool as its users do:
+// through what it exports, and through the code that they bring along.
+
+// patience bounds every wait in real time: only a broken promise takes as long.
+const patience = 30 * time.Second
+
+var (
+	errUser  = errors.New("code of the user's")
+	errOdd   = errors.New("odd")     // of handlers
+	errTool  = errors.New("no tool") // of workers
+	errCause = errors.New("the cause")
+)
+
+// within fails the test if f takes too long. f may end its goroutine.
+func within(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	requireSoon(t, done, what)
+}
+
+// requireSoon fails the test if done is not closed soon.
+func requireSoon(t *testing.T, done <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		require.FailNow(t, what+" has not returned")
+	}
+}
+
+// eventually waits until ok, in real time.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begin := time.Now(); !ok(); time.Sleep(100 * time.Microsecond) {
+		if time.Since(begin) > patience {
+			require.FailNow(t, "never: "+what)
+		}
+	}
+}
 
 // inBubbles runs each row as a subtest in a bubble of its own.
 func inBubbles[R any](t *testing.T, rows map[string]R, f func(t *testing.T, row R)) {
@@ -25,96 +73,42 @@ func inBubbles[R any](t *testing.T, rows map[string]R, f func(t *testing.T, row 
 	}
 }
 
-// openPool returns a pool that is closed at the end of the test, and checked.
-func openPool[In, Out any](t *testing.T, handler dispatch.Handler[In, Out], opts ...dispatch.Option) *dispatch.Pool[In, Out] {
-	t.Helper()
-	return closing(t, dispatch.Must(dispatch.New(handler, opts...)))
-}
-
-// openWorkers is openPool for a pool of Workers.
-func openWorkers[In, Out any](t *testing.T, newWorker func(context.Context) (dispatch.Worker[In, Out], error), opts ...dispatch.Option) *dispatch.Pool[In, Out] {
-	t.Helper()
-	return closing(t, dispatch.Must(dispatch.NewWorkers(newWorker, opts...)))
-}
-
-func closing[In, Out any](t *testing.T, p *dispatch.Pool[In, Out]) *dispatch.Pool[In, Out] {
-	t.Cleanup(func() {
-		require.NoError(t, p.Close())
-		require.Equal(t, dispatch.Ended, p.Stats().State)
-		requireRest(t, p)
-	})
-	return p
-}
-
-// notes are what goroutines of a test write down, in order.
-type notes[T any] struct {
-	mu   sync.Mutex
-	list []T
-}
-
-func (n *notes[T]) add(v T) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.list = append(n.list, v)
-}
-
-func (n *notes[T]) all() []T {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]T(nil), n.list...)
-}
-
-// held is a handler that notes its input and returns it when the test lets it,
-// whatever its context says.
-type held struct {
-	notes[int]
-	pass chan struct{}
-}
-
-func newHeld() *held { return &held{pass: make(chan struct{})} }
-
-func (h *held) handle(_ context.Context, in int) (int, error) {
-	h.add(in)
-	<-h.pass
-	return in, nil
-}
-
-// entered returns the inputs whose handlers have been entered, in order.
-func (h *held) entered() []int {
-	synctest.Wait()
-	return h.all()
-}
-
-// let has n handlers return.
-func (h *held) let(n int) {
-	for range n {
-		h.pass <- struct{}{}
+// isClosed tells whether the channel is closed, or has something to give.
+func isClosed[T any](ch <-chan T) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
-	synctest.Wait()
 }
 
-// letAll has all handlers return, those that have not been entered as well.
-func (h *held) letAll() { close(h.pass) }
+// holdCollector lets no garbage collection begin before the test has ended. The
+// runtime's count of goroutines takes in dead ones for as long as a collection
+// frees their stacks.
+func holdCollector(t *testing.T) {
+	t.Helper()
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	runtime.GC() // ends one that has begun
+}
+
+// oneProcessor has goroutines take turns: one that has been started does not
+// run before the one that has started it waits.
+func oneProcessor(t *testing.T) {
+	t.Helper()
+	n := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
+}
+
+// quiet is a logger for tests that provoke what would be logged.
+func quiet() dispatch.Option { return dispatch.WithLogger(slog.New(slog.DiscardHandler)) }
 
 // call is a call on a goroutine of its own.
 type call[T any] struct {
 	out  T
 	err  error
 	done chan struct{}
-}
-
-func calling[T any](f func() (T, error)) *call[T] {
-	c := &call[T]{done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		c.out, c.err = f()
-	}()
-	synctest.Wait()
-	return c
-}
-
-func callingErr(f func() error) *call[struct{}] {
-	return calling(func() (struct{}, error) { return struct{}{}, f() })
 }
 
 // returned tells whether the call has returned once all is at rest.
@@ -146,33 +140,36 @@ func (c *call[T]) requireReturnAfter(t *testing.T, d time.Duration) error {
 	return c.requireReturn(t)
 }
 
-// nap is a handler that takes as long as its input says, whatever its context
-// says, and returns it.
-func nap(_ context.Context, d time.Duration) (time.Duration, error) {
-	time.Sleep(d)
-	return d, nil
+func calling[T any](f func() (T, error)) *call[T] {
+	c := &call[T]{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.out, c.err = f()
+	}()
+	synctest.Wait()
+	return c
 }
 
-// heedfulNap is nap that ends with its context, and returns the cause.
-func heedfulNap(ctx context.Context, d time.Duration) (time.Duration, error) {
-	select {
-	case <-time.After(d):
-		return d, nil
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
+func callingErr(f func() error) *call[struct{}] {
+	return calling(func() (struct{}, error) { return struct{}{}, f() })
 }
 
-// double is the handler where it does not matter what a job does.
-func double(_ context.Context, in int) (int, error) { return 2 * in, nil }
+// notes are what goroutines of a test write down, in order.
+type notes[T any] struct {
+	mu   sync.Mutex
+	list []T
+}
 
-// upTo returns the numbers from 0 to n-1.
-func upTo(n int) []int {
-	ins := make([]int, n)
-	for i := range ins {
-		ins[i] = i
-	}
-	return ins
+func (n *notes[T]) add(v T) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, v)
+}
+
+func (n *notes[T]) all() []T {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]T(nil), n.list...)
 }
 
 // logbook is where a pool logs to in a test: a note a line.
@@ -196,62 +193,162 @@ func (l *logbook) requireLine(t *testing.T, parts ...string) {
 	}
 }
 
-// tool is a Worker that notes what happens to it, with its number. Its
-// functions may be nil.
-type tool struct {
-	id        int
-	log       *notes[string]
-	ready     func(ctx context.Context) error
-	process   func(ctx context.Context, in int) (int, error)
-	interrupt func()
-	close     func() error
+// openPool returns a pool that is closed at the end of the test, and checked.
+func openPool[In, Out any](t *testing.T, handler dispatch.Handler[In, Out], opts ...dispatch.Option) *dispatch.Pool[In, Out] {
+	t.Helper()
+	return closing(t, dispatch.Must(dispatch.New(handler, opts...)))
 }
 
-func (w *tool) note(what string) { w.log.add(fmt.Sprint(what, " ", w.id)) }
+// openWorkers is openPool for a pool of Workers.
+func openWorkers[In, Out any](t *testing.T, newWorker func(context.Context) (dispatch.Worker[In, Out], error), opts ...dispatch.Option) *dispatch.Pool[In, Out] {
+	t.Helper()
+	return closing(t, dispatch.Must(dispatch.NewWorkers(newWorker, opts...)))
+}
 
-func (w *tool) Ready(ctx context.Context) error {
-	w.note("ready")
-	if w.ready == nil {
-		return nil
+func closing[In, Out any](t *testing.T, p *dispatch.Pool[In, Out]) *dispatch.Pool[In, Out] {
+	t.Cleanup(func() {
+		require.NoError(t, p.Close())
+		require.Equal(t, dispatch.Ended, p.Stats().State)
+		requireRest(t, p)
+	})
+	return p
+}
+
+// requireSound asserts that the pool works, that each of its jobs has had one
+// outcome, and that it ends and leaves nothing behind. A job of 0 returns 0.
+func requireSound(t *testing.T, p *dispatch.Pool[int, int]) {
+	t.Helper()
+	bg := context.Background()
+	if p.Stats().State == dispatch.Running {
+		within(t, "Wait of a sound pool", func() { require.NoError(t, p.Wait(bg)) })
+		within(t, "Process of a sound pool", func() {
+			out, err := p.Process(bg, 0)
+			require.NoError(t, err)
+			require.Zero(t, out)
+		})
 	}
-	return w.ready(ctx)
+	within(t, "Close of a sound pool", func() { require.NoError(t, p.Close()) })
+	requireSum(t, p.Stats())
+	s := p.Stats()
+	require.Equal(t, dispatch.Ended, s.State)
+	require.Zero(t, [5]int{s.Running, s.Queued, s.Workers, s.Idle, s.Strays}, "running, queued, workers, idle, strays")
 }
 
-func (w *tool) Process(ctx context.Context, in int) (int, error) {
-	w.note("process")
-	defer w.note("processed")
-	if w.process == nil {
-		return in, nil
-	}
-	return w.process(ctx, in)
+// requireSum asserts that what was accepted has one outcome, or waits, or runs: of a
+// pool in which no handler runs past the outcome of its job.
+func requireSum(t testing.TB, s dispatch.Stats) {
+	t.Helper()
+	ended := s.Succeeded + s.Failed + s.Panicked + s.Canceled + s.TimedOut + s.Dropped
+	require.Equal(t, s.Submitted, ended+uint64(s.Queued)+uint64(s.Running), "%+v", s)
 }
 
-func (w *tool) Interrupt() {
-	w.note("interrupt")
-	if w.interrupt != nil {
-		w.interrupt()
+// requireRest checks the accounts of a pool that has nothing to do, from the
+// inside too: no slot is taken, and nothing is held.
+func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
+	t.Helper()
+	s := p.Stats()
+	requireSum(t, s)
+	require.Zero(t, s.Running+s.Queued+s.Strays, "%+v", s)
+	require.NoError(t, dispatch.Rest(p))
+}
+
+// requireCollected asserts that nothing but the test keeps what is pointed to.
+func requireCollected[T any](t *testing.T, kept weak.Pointer[T], what string) {
+	t.Helper()
+	begin := time.Now()
+	for kept.Value() != nil && time.Since(begin) < patience {
+		runtime.GC()
+	}
+	require.True(t, kept.Value() == nil, what+" is kept")
+}
+
+// submitted submits inputs from 1 to n and returns their futures.
+func submitted(t *testing.T, p *dispatch.Pool[int, int], n int) []*dispatch.Future[int] {
+	t.Helper()
+	fs := make([]*dispatch.Future[int], n)
+	for i := range fs {
+		f, err := p.Submit(t.Context(), i+1)
+		require.NoError(t, err)
+		fs[i] = f
+	}
+	return fs
+}
+
+// streamed runs a stream to its end and returns the errors that it gave.
+func streamed(p *dispatch.Pool[int, int], ctx context.Context, ins iter.Seq[int]) (errs []error) {
+	for r := range p.Stream(ctx, ins) {
+		errs = append(errs, r.Err)
+	}
+	return errs
+}
+
+// batchOf returns a batch with the inputs in it.
+func batchOf[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], ins []In, opts ...dispatch.BatchOption) *dispatch.Batch[In, Out] {
+	t.Helper()
+	b := p.Batch(t.Context(), opts...)
+	require.NoError(t, b.Add(ins...))
+	return b
+}
+
+// indices receives all of a batch's results.
+func indices[In, Out any](results <-chan dispatch.Result[In, Out]) (is []int) {
+	for r := range results {
+		is = append(is, r.Index)
+	}
+	return is
+}
+
+// yielded is what one step of a stream gives.
+type yielded[Out any] struct {
+	out Out
+	err error
+}
+
+func collect[In, Out any](seq iter.Seq[dispatch.Result[In, Out]]) (all []yielded[Out]) {
+	for r := range seq {
+		all = append(all, yielded[Out]{r.Out, r.Err})
+	}
+	return all
+}
+
+// fill submits until the queue is full, and returns how many jobs it took.
+func fill(t *testing.T, p *dispatch.Pool[int, int], in int) (n int) {
+	t.Helper()
+	for {
+		_, err := p.TrySubmit(t.Context(), in)
+		if errors.Is(err, dispatch.ErrQueueFull) {
+			return n
+		}
+		require.NoError(t, err)
+		n++
 	}
 }
 
-func (w *tool) Close() error {
-	w.note("close")
-	if w.close == nil {
-		return nil
-	}
-	return w.close()
+func canceledContext(t *testing.T, cause error) context.Context {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	return ctx
 }
 
-// toolbox makes tools like the one given, numbered from 0, that note to log.
-func toolbox(log *notes[string], like tool) func(context.Context) (dispatch.Worker[int, int], error) {
-	var mu sync.Mutex
-	made := 0
-	return func(context.Context) (dispatch.Worker[int, int], error) {
-		mu.Lock()
-		defer mu.Unlock()
-		w := like
-		w.id, w.log = made, log
-		made++
-		w.note("new")
-		return &w, nil
+// upTo returns the numbers from 0 to n-1.
+func upTo(n int) []int {
+	ins := make([]int, n)
+	for i := range ins {
+		ins[i] = i
 	}
+	return ins
 }
+
+// inputs returns the numbers from 1 to n.
+func inputs(n int) []int {
+	ins := make([]int, n)
+	for i := range ins {
+		ins[i] = i + 1
+	}
+	return ins
+}
+
+// payload is what a context carries and a future must not keep.
+type payload [1 << 12]byte
+
+type payloadKey struct{}

@@ -19,7 +19,7 @@ var house = []struct {
 	arrows int // pairs of files of which the first names something of the second
 	circle int // files that reach each other by arrows
 }{
-	{"internal/sched", 88, 12},
+	{"internal/sched", 89, 12},
 	{".", 67, 12},
 }
 

@@ -13,6 +13,58 @@ import (
 	"example.com/dispatch"
 )
 
+func TestTheMinimumOfWorkersIsKeptOnceStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(4), dispatch.WithMinWorkers(2), dispatch.WithIdleTimeout(time.Minute))
+		require.Zero(t, p.Stats().Workers, "New starts none")
+		for i := range 4 {
+			_, err := p.Submit(t.Context(), i)
+			require.NoError(t, err)
+		}
+		require.Len(t, h.entered(), 4)
+		h.letAll()
+		synctest.Wait()
+		require.Equal(t, 4, p.Stats().Workers)
+		time.Sleep(time.Minute - 1)
+		synctest.Wait()
+		require.Equal(t, 4, p.Stats().Workers)
+		time.Sleep(1)
+		synctest.Wait()
+		require.Equal(t, 2, p.Stats().Workers)
+		time.Sleep(1000 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, 2, p.Stats().Workers)
+		require.NoError(t, p.Resize(1))
+		synctest.Wait()
+		require.Equal(t, 1, p.Stats().Workers, "a limit below the minimum counts")
+	})
+}
+
+func TestWithNoIdleTimeNoWorkerIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double, dispatch.WithIdleTimeout(0))
+		_, err := p.Process(t.Context(), 1)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Zero(t, p.Stats().Workers)
+	})
+}
+
+func TestTheDefaultIdleTimeoutIsTenSecondsDownToNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, double, dispatch.WithWorkers(3))
+		_, err := p.Process(t.Context(), 1)
+		require.NoError(t, err)
+		time.Sleep(10*time.Second - 1)
+		synctest.Wait()
+		require.Equal(t, 1, p.Stats().Workers)
+		time.Sleep(1)
+		synctest.Wait()
+		require.Zero(t, p.Stats().Workers)
+	})
+}
+
 // heldStop is a context whose stop functions wait for the test once hold is set.
 type heldStop struct {
 	*registrar
@@ -38,7 +90,7 @@ func newHeldStop(t *testing.T) *heldStop {
 	return c
 }
 
-// A worker counted as idle while it ended the context of its stay with a batch or
+// A worker counted as idle while it ended the context of its run with a batch or
 // a Map: who was handed to it waited, with another worker idle.
 func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	rows := map[string]struct {
@@ -68,7 +120,7 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 		}
 		rows[name] = row
 	}
-	bubbles(t, rows, func(t *testing.T, r struct {
+	inBubbles(t, rows, func(t *testing.T, r struct {
 		run  func(p *dispatch.Pool[int, int], ctx context.Context)
 		opts []dispatch.Option
 	}) {
@@ -107,7 +159,7 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 // Done was closed while Cancel was still at work, and the batch's registration
 // with its context stood.
 func TestG12DoneIsNotClosedBeforeABatchIsDoneWith(t *testing.T) {
-	bubbles(t, map[string]func(p *dispatch.Pool[int, int], b *dispatch.Batch[int, int], ctx *heldStop){
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], b *dispatch.Batch[int, int], ctx *heldStop){
 		"Cancel":      func(_ *dispatch.Pool[int, int], b *dispatch.Batch[int, int], _ *heldStop) { b.Cancel() },
 		"Stop":        func(p *dispatch.Pool[int, int], _ *dispatch.Batch[int, int], _ *heldStop) { p.Stop() },
 		"its context": func(_ *dispatch.Pool[int, int], _ *dispatch.Batch[int, int], ctx *heldStop) { ctx.end() },

@@ -94,7 +94,7 @@ func TestWithInlineIsRefusedWhereItCannotBe(t *testing.T) {
 	}
 }
 
-func TestInlineCallsTakePlacesAndWaitTheirTurnForOne(t *testing.T) {
+func TestInlineCallsTakeSlotsAndWaitTheirTurnForOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
 		p := openPool(t, h.handle, dispatch.WithWorkers(2), dispatch.WithInline())
@@ -105,7 +105,7 @@ func TestInlineCallsTakePlacesAndWaitTheirTurnForOne(t *testing.T) {
 		require.Equal(t, []int{0, 1}, h.entered())
 		s := p.Stats()
 		require.Equal(t, [3]int{2, 3, 0}, [3]int{s.Running, s.Queued, s.Workers}, "running, queued, workers")
-		requireBalance(t, s)
+		requireSum(t, s)
 		for i := range 5 {
 			h.let(1)
 			require.LessOrEqual(t, p.Stats().Running, 2)
@@ -288,16 +288,16 @@ func TestAGoexitOfAnInlineHandlerEndsItsCallersGoroutineAndAllJobsOnIt(t *testin
 				s := p.Stats()
 				require.Equal(t, uint64(depth+1), s.Failed, "each counts")
 				require.Zero(t, s.Running)
-				requireBalance(t, s)
+				requireSum(t, s)
 				out, err := p.Process(t.Context(), -1)
-				require.NoError(t, err, "the places are free")
+				require.NoError(t, err, "the slots are free")
 				require.Equal(t, -1, out)
 			})
 		})
 	}
 }
 
-func TestPlacesOfCallersCostNoIdleWorker(t *testing.T) {
+func TestSlotsOfCallersCostNoIdleWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap, dispatch.WithWorkers(2), dispatch.WithInline())
 		_, err := p.Map(t.Context(), []time.Duration{time.Second, time.Second})
@@ -315,7 +315,7 @@ func TestPlacesOfCallersCostNoIdleWorker(t *testing.T) {
 	})
 }
 
-func TestWhatWaitedForThePlaceOfAnInlineCallHasItWhenThatReturns(t *testing.T) {
+func TestWhatWaitedForTheSlotOfAnInlineCallHasItWhenThatReturns(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
 		"a queued job": func(p *dispatch.Pool[int, int]) error {
 			_, err := dispatch.Must(p.Submit(context.Background(), 1)).Wait(context.Background())

@@ -56,7 +56,7 @@ func TestNoGoroutineOfAPoolHasTheLabelsOfACaller(t *testing.T) {
 			g := newGated()
 			p := workers(&workerOf{
 				process:   g.handle,
-				interrupt: func() { <-g.gate },
+				interrupt: func() { <-g.pass },
 			}, dispatch.WithWorkers(2))
 			ctx, cancel := context.WithCancel(context.Background())
 			pprof.Do(ctx, pprof.Labels("tenant", name), func(ctx context.Context) { run(p, ctx) })

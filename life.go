@@ -7,16 +7,16 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// live makes the context of newWorker, and ends the pool with ctx, which is the
+// live makes the context of newWorker, and ends the pool with life, which is the
 // context of WithContext, or nil.
-func (p *Pool[In, Out]) live(ctx context.Context) {
-	if ctx == nil {
-		p.ctx, p.cancelCtx = context.WithCancelCause(context.Background())
+func (p *Pool[In, Out]) live(life context.Context) {
+	if life == nil {
+		p.makeContext(context.Background())
 		return
 	}
-	caller := p.sched.Look(ctx)
-	shielded := guard.Shielded(ctx, caller.Done)
-	p.ctx, p.cancelCtx = context.WithCancelCause(shielded)
+	caller := p.sched.Look(life)
+	shielded := guard.Shielded(life, caller.Done)
+	p.makeContext(shielded)
 	if caller.Err != nil {
 		p.stopFor(caller.Err)
 		return
@@ -27,8 +27,15 @@ func (p *Pool[In, Out]) live(ctx context.Context) {
 		<-made
 		gone := sched.EndedWithoutReason()
 		defer func() { p.stopFor(gone.Err) }() // also if the context ends the goroutine
-		gone = guard.Ended(ctx)
+		gone = guard.Ended(life)
 	})
+}
+
+// makeContext makes the context of newWorker, if there is one.
+func (p *Pool[In, Out]) makeContext(parent context.Context) {
+	if p.newWorker != nil {
+		p.ctx, p.cancelCtx = context.WithCancelCause(parent)
+	}
 }
 
 // stopFor stops the pool because the context of WithContext is done.
@@ -42,7 +49,9 @@ func (p *Pool[In, Out]) end() {
 	if p.unwatch != nil {
 		p.unwatch()
 	}
-	p.cancelCtx(ErrClosed)
+	if p.newWorker != nil {
+		p.cancelCtx(ErrClosed)
+	}
 	close(p.done)
 }
 

@@ -2,6 +2,8 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,8 @@ import (
 
 	"example.com/dispatch"
 )
+
+// A Map that has returned leaves its inputs to its caller.
 
 // A worker that was written off while it was in Ready read the input of a Map
 // that had returned: the slice is the caller's again.
@@ -82,4 +86,96 @@ func TestTheErrorOfAMapWithoutInputsNamesNoInput(t *testing.T) {
 	requireSound(t, p)
 	_, err := p.Map(context.Background(), nil)
 	require.Equal(t, dispatch.ErrClosed, err)
+}
+
+// A Map whose context has ended returns while a worker is about to read an input.
+func TestAMapThatHasReturnedLeavesItsInputsToTheCaller(t *testing.T) {
+	ctx := newRegistrar(nil)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	var seen []int
+	var once sync.Once
+	ctx.odd = func(method string) {
+		mu.Lock()
+		second := len(seen) == 1
+		mu.Unlock()
+		if second && method == "Err" {
+			once.Do(func() {
+				close(asked)
+				<-answer
+			})
+		}
+	}
+	p := dispatch.Must(dispatch.New(func(_ context.Context, in int) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, in)
+		return in, nil
+	}, dispatch.WithWorkers(1)))
+	ctx.active.Store(true)
+	ins := []int{1, 2, 3}
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		_, _ = p.Map(ctx, ins)
+	}()
+	select {
+	case <-asked: // the worker is on its way to the second input
+	case <-returned: // it does not ask
+	}
+	ctx.active.Store(false)
+	ctx.end()
+	requireSoon(t, returned, "Map")
+	for i := range ins {
+		ins[i] = 99
+	}
+	close(answer)
+	requireSound(t, p)
+	require.NotContains(t, seen, 99)
+}
+
+// The same where chance decides, for the race detector.
+func TestAMapThatHasReturnedRacesWithNobodyForItsInputs(t *testing.T) {
+	p := dispatch.Must(dispatch.New(func(_ context.Context, in int) (int, error) {
+		if in == 99 {
+			return 0, errUser
+		}
+		return in, nil
+	}, dispatch.WithWorkers(2)))
+	ins := make([]int, 200)
+	for i := range 500 {
+		clear(ins)
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			for range i % 100 * 20 {
+			}
+			cancel()
+		}()
+		_, err := p.Map(ctx, ins)
+		for i := range ins {
+			ins[i] = 99
+		}
+		require.False(t, errors.Is(err, errUser), "an input that was the caller's again")
+		cancel()
+	}
+	requireSound(t, p)
+	require.Zero(t, p.Stats().Failed)
+}
+
+// A worker that had claimed an input read it without regard to Map's return.
+func TestAMapThatHasReturnedDoesNotReadItsInputs(t *testing.T) {
+	// For the race detector, which a bubble would tell of an order that is not there.
+	pass := make(chan struct{})
+	p := openPool(t, func(_ context.Context, in int) (int, error) { <-pass; return in, nil }, dispatch.WithWorkers(4))
+	defer close(pass)
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		ins := upTo(100)
+		_, err := p.Map(ctx, ins)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		for i := range ins {
+			ins[i] = -1
+		}
+	}
 }

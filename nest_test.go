@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,9 +12,138 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"example.com/dispatch"
 )
+
+func sum(ns []int) (total int) {
+	for _, n := range ns {
+		total += n
+	}
+	return total
+}
+
+func TestG09NestingCannotDeadlock(t *testing.T) {
+	type pool = *dispatch.Pool[int, int]
+	for name, children := range map[string]func(ctx context.Context, p pool, n int) (int, error){
+		"Process": func(ctx context.Context, p pool, n int) (int, error) {
+			a, err := p.Process(ctx, n-1)
+			b, err2 := p.Process(ctx, n-1)
+			return a + b, errors.Join(err, err2)
+		},
+		"ProcessTimed": func(ctx context.Context, p pool, n int) (int, error) {
+			a, err := p.ProcessTimed(ctx, n-1, time.Hour)
+			b, err2 := p.ProcessTimed(ctx, n-1, time.Hour)
+			return a + b, errors.Join(err, err2)
+		},
+		"Submit and Wait": func(ctx context.Context, p pool, n int) (int, error) {
+			f, err := p.Submit(ctx, n-1)
+			g, err2 := p.Submit(ctx, n-1)
+			if err := errors.Join(err, err2); err != nil {
+				return 0, err
+			}
+			a, err := f.Wait(ctx)
+			b, err2 := g.Wait(ctx)
+			return a + b, errors.Join(err, err2)
+		},
+		"Map": func(ctx context.Context, p pool, n int) (int, error) {
+			outs, err := p.Map(ctx, []int{n - 1, n - 1})
+			return sum(outs), err
+		},
+		"Batch.Wait": func(ctx context.Context, p pool, n int) (int, error) {
+			b := p.Batch(ctx)
+			if err := b.Add(n-1, n-1); err != nil {
+				return 0, err
+			}
+			outs, err := b.Wait(ctx)
+			return sum(outs), err
+		},
+		"All": func(ctx context.Context, p pool, n int) (total int, err error) {
+			b := p.Batch(ctx)
+			if err := b.Add(n-1, n-1); err != nil {
+				return 0, err
+			}
+			for r := range b.All() {
+				total, err = total+r.Out, errors.Join(err, r.Err)
+			}
+			return total, err
+		},
+		"Results": func(ctx context.Context, p pool, n int) (total int, err error) {
+			b := p.Batch(ctx)
+			if err := b.Add(n-1, n-1); err != nil {
+				return 0, err
+			}
+			b.Close()
+			for r := range b.Results() {
+				total, err = total+r.Out, errors.Join(err, r.Err)
+			}
+			return total, err
+		},
+		"Stream": func(ctx context.Context, p pool, n int) (total int, err error) {
+			for r := range p.Stream(ctx, func(yield func(int) bool) { _ = yield(n-1) && yield(n-1) }) {
+				total, err = total+r.Out, errors.Join(err, r.Err)
+			}
+			return total, err
+		},
+		"goroutines": func(ctx context.Context, p pool, n int) (int, error) {
+			var group errgroup.Group
+			var total atomic.Int64
+			for range 2 {
+				group.Go(func() error {
+					out, err := p.Process(ctx, n-1)
+					total.Add(int64(out))
+					return err
+				})
+			}
+			err := group.Wait()
+			return int(total.Load()), err
+		},
+	} {
+		for _, workers := range []int{1, 2} {
+			for _, queue := range []int{0, 1, 100} {
+				t.Run(fmt.Sprintf("%s/workers=%d/queue=%d", name, workers, queue), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						var p pool
+						p = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
+							if n == 0 {
+								return 1, nil
+							}
+							return children(ctx, p, n)
+						}, dispatch.WithWorkers(workers), dispatch.WithQueue(queue)))
+						const depth = 6
+						out, err := p.Process(t.Context(), depth)
+						require.NoError(t, err)
+						require.Equal(t, 1<<depth, out)
+						require.NoError(t, p.Close())
+						requireRest(t, p)
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestG09NestingThroughASecondPoolAndBackCannotDeadlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a, b *dispatch.Pool[int, int]
+		a = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
+			if n == 0 {
+				return 0, nil
+			}
+			return b.Process(ctx, n-1)
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
+		b = dispatch.Must(dispatch.New(func(ctx context.Context, n int) (int, error) {
+			out, err := a.Process(ctx, n)
+			return out + 1, err
+		}, dispatch.WithWorkers(1), dispatch.WithQueue(0)))
+		out, err := a.Process(t.Context(), 20)
+		require.NoError(t, err)
+		require.Equal(t, 20, out)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+	})
+}
 
 // nestings are the ways in which a job may wait for others of a pool with its
 // own context. Each runs a job for in and returns its outcome.
@@ -193,47 +323,6 @@ func TestAWorkerIsNeverEnteredWhileItIsInProcess(t *testing.T) {
 	}
 }
 
-func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
-	const n = 3
-	for name, nest := range nestings {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var p *dispatch.Pool[int, int]
-				var busy, most atomic.Int64
-				work := func() {
-					now := busy.Add(1)
-					for {
-						old := most.Load()
-						if now <= old || most.CompareAndSwap(old, now) {
-							break
-						}
-					}
-					time.Sleep(time.Second)
-					busy.Add(-1)
-				}
-				p = openPool(t, func(ctx context.Context, in int) (int, error) {
-					work()
-					if in == 0 {
-						return 0, nil
-					}
-					out, err := nest(ctx, p, in-1)
-					return out + 1, err
-				}, dispatch.WithWorkers(n))
-				var calls []*call[int]
-				for range 2 * n {
-					calls = append(calls, calling(func() (int, error) { return p.Process(t.Context(), 3) }))
-				}
-				for _, c := range calls {
-					<-c.done
-					require.NoError(t, c.err)
-					require.Equal(t, 3, c.out)
-				}
-				require.Equal(t, int64(n), most.Load())
-			})
-		})
-	}
-}
-
 func TestAJobThatIsNotWaitedForKeepsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, int]
@@ -302,4 +391,60 @@ func TestTheEndOfAJobsContextEndsWhatItWaitsFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A job that was canceled counted as ended, and its slot was lent no more.
+func TestACanceledJobMayStillWaitForItsPoolWithoutItsCancel(t *testing.T) {
+	for name, nest := range nestings {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p *dispatch.Pool[int, int]
+				cleanup := make(chan error, 1)
+				p = openPool(t, func(ctx context.Context, in int) (int, error) {
+					if in == 2 {
+						<-ctx.Done()
+						ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+						defer cancel()
+						_, err := nest(ctx, p, 1)
+						cleanup <- err
+					}
+					return in, nil
+				}, dispatch.WithWorkers(1))
+				f := dispatch.Must(p.Submit(t.Context(), 2))
+				synctest.Wait()
+				require.True(t, f.Cancel())
+				require.NoError(t, <-cleanup)
+			})
+		})
+	}
+}
+
+// The job counted as ended: Wait hung, and Shutdown became Stop.
+func TestWaitAndShutdownInsideACanceledJobReturnErrInsideJob(t *testing.T) {
+	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int]) error{
+		"Wait":                func(ctx context.Context, p *dispatch.Pool[int, int]) error { return p.Wait(ctx) },
+		"Wait without cancel": func(ctx context.Context, p *dispatch.Pool[int, int]) error { return p.Wait(context.WithoutCancel(ctx)) },
+		"Shutdown":            func(ctx context.Context, p *dispatch.Pool[int, int]) error { return p.Shutdown(ctx) },
+		"Shutdown without cancel": func(ctx context.Context, p *dispatch.Pool[int, int]) error {
+			return p.Shutdown(context.WithoutCancel(ctx))
+		},
+	}, func(t *testing.T, end func(ctx context.Context, p *dispatch.Pool[int, int]) error) {
+		var p *dispatch.Pool[int, int]
+		var told notes[error]
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in == 1 {
+				<-ctx.Done()
+				told.add(end(ctx, p))
+			}
+			return in, nil
+		}, dispatch.WithWorkers(1))
+		f := dispatch.Must(p.Submit(t.Context(), 1))
+		next := dispatch.Must(p.Submit(t.Context(), 2))
+		synctest.Wait()
+		require.True(t, f.Cancel())
+		synctest.Wait()
+		require.Equal(t, []error{dispatch.ErrInsideJob}, told.all())
+		_, err := next.Wait(t.Context())
+		require.NoError(t, err, "what was accepted is run")
+	})
 }

@@ -2,4 +2,7 @@
 
 package dispatch_test
 
-const allocsOfRaceDetector = 0
+const (
+	slow                 = 1
+	allocsOfRaceDetector = 0
+)

@@ -47,8 +47,10 @@ type config struct {
 	hooks        []Hooks
 }
 
-func newConfig(opts []Option) (config, error) {
-	c := config{
+// set sets the configuration of zero memory. It takes the pool's own, because what an
+// option is given is on the heap.
+func (c *config) set(opts []Option) error {
+	*c = config{
 		workers:     runtime.GOMAXPROCS(0),
 		idleTimeout: defaultIdleTimeout,
 		queue:       defaultQueue,
@@ -56,25 +58,25 @@ func newConfig(opts []Option) (config, error) {
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			return c, fmt.Errorf("dispatch: option %d is nil", i)
+			return fmt.Errorf("dispatch: option %d is nil", i)
 		}
-		if err := opt(&c); err != nil {
-			return c, err
+		if err := opt(c); err != nil {
+			return err
 		}
 	}
 	if c.minWorkers > c.workers {
-		return c, fmt.Errorf("dispatch: WithMinWorkers(%d) is above the limit of %d workers", c.minWorkers, c.workers)
+		return fmt.Errorf("dispatch: WithMinWorkers(%d) is above the limit of %d workers", c.minWorkers, c.workers)
 	}
 	if c.maxBlocked != Unlimited && c.overflow != Block {
-		return c, fmt.Errorf("dispatch: WithMaxBlocked(%d) is of use with WithOverflow(Block) only", c.maxBlocked)
+		return fmt.Errorf("dispatch: WithMaxBlocked(%d) is of use with WithOverflow(Block) only", c.maxBlocked)
 	}
 	if c.inline && c.maxStrays > 0 {
-		return c, errors.New("dispatch: WithInline cannot be combined with WithGrace: a caller's goroutine cannot be written off")
+		return errors.New("dispatch: WithInline cannot be combined with WithGrace: a caller's goroutine cannot be written off")
 	}
 	if c.inline && c.jobTimeout > 0 {
-		return c, errors.New("dispatch: WithInline cannot be combined with WithJobTimeout: a caller is answered when its handler returns")
+		return errors.New("dispatch: WithInline cannot be combined with WithJobTimeout: a caller is answered when its handler returns")
 	}
-	return c, nil
+	return nil
 }
 
 // WithName names the pool in [Stats] and in its log lines.

@@ -45,20 +45,6 @@ func TestTheDefaultQueueTakes1024AndThenBlocks(t *testing.T) {
 	})
 }
 
-func TestTheDefaultIdleTimeoutIsTenSecondsDownToNoWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, dispatch.WithWorkers(3))
-		_, err := p.Process(t.Context(), 1)
-		require.NoError(t, err)
-		time.Sleep(10*time.Second - 1)
-		synctest.Wait()
-		require.Equal(t, 1, p.Stats().Workers)
-		time.Sleep(1)
-		synctest.Wait()
-		require.Zero(t, p.Stats().Workers)
-	})
-}
-
 func TestByDefaultAJobHasNoLimitOfTimeAndNoGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap)
@@ -72,7 +58,7 @@ func TestByDefaultAJobHasNoLimitOfTimeAndNoGrace(t *testing.T) {
 		require.True(t, f.Cancel())
 		time.Sleep(time.Hour - 1)
 		synctest.Wait()
-		require.Equal(t, 1, p.Stats().Running, "a handler that ignores its context keeps its place")
+		require.Equal(t, 1, p.Stats().Running, "a handler that ignores its context keeps its slot")
 		require.Zero(t, p.Stats().Strays)
 	})
 }
@@ -138,7 +124,7 @@ func TestAWrongOptionIsRefusedWithItsNameAndValue(t *testing.T) {
 			require.ErrorContains(t, err, row.name)
 			require.ErrorContains(t, err, row.value)
 
-			w, err := dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), row.opt)
+			w, err := dispatch.NewWorkers(toolbox(new(notes[string]), workerOf{}), row.opt)
 			require.Nil(t, w)
 			require.ErrorContains(t, err, row.name)
 			require.ErrorContains(t, err, row.value)
@@ -189,12 +175,12 @@ func TestWhatIsNilIsRefusedByName(t *testing.T) {
 	require.ErrorContains(t, err, "newWorker")
 	_, err = dispatch.New(double, dispatch.WithQueue(1), nil)
 	require.ErrorContains(t, err, "option 1 is nil")
-	_, err = dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), nil)
+	_, err = dispatch.NewWorkers(toolbox(new(notes[string]), workerOf{}), nil)
 	require.ErrorContains(t, err, "option 0 is nil")
 }
 
 func TestNewWorkersRefusesCallerRuns(t *testing.T) {
-	_, err := dispatch.NewWorkers(toolbox(new(notes[string]), tool{}), dispatch.WithOverflow(dispatch.CallerRuns))
+	_, err := dispatch.NewWorkers(toolbox(new(notes[string]), workerOf{}), dispatch.WithOverflow(dispatch.CallerRuns))
 	require.ErrorContains(t, err, "WithOverflow(CallerRuns)")
 }
 
@@ -206,42 +192,4 @@ func TestOfTwoEqualOptionsTheLastCounts(t *testing.T) {
 func TestMustPanicsWithTheError(t *testing.T) {
 	require.Equal(t, 7, dispatch.Must(7, nil))
 	require.PanicsWithError(t, dispatch.ErrClosed.Error(), func() { dispatch.Must(7, dispatch.ErrClosed) })
-}
-
-func TestTheMinimumOfWorkersIsKeptOnceStarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHeld()
-		p := openPool(t, h.handle, dispatch.WithWorkers(4), dispatch.WithMinWorkers(2), dispatch.WithIdleTimeout(time.Minute))
-		require.Zero(t, p.Stats().Workers, "New starts none")
-		for i := range 4 {
-			_, err := p.Submit(t.Context(), i)
-			require.NoError(t, err)
-		}
-		require.Len(t, h.entered(), 4)
-		h.letAll()
-		synctest.Wait()
-		require.Equal(t, 4, p.Stats().Workers)
-		time.Sleep(time.Minute - 1)
-		synctest.Wait()
-		require.Equal(t, 4, p.Stats().Workers)
-		time.Sleep(1)
-		synctest.Wait()
-		require.Equal(t, 2, p.Stats().Workers)
-		time.Sleep(1000 * time.Hour)
-		synctest.Wait()
-		require.Equal(t, 2, p.Stats().Workers)
-		require.NoError(t, p.Resize(1))
-		synctest.Wait()
-		require.Equal(t, 1, p.Stats().Workers, "a limit below the minimum counts")
-	})
-}
-
-func TestWithNoIdleTimeNoWorkerIsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := openPool(t, double, dispatch.WithIdleTimeout(0))
-		_, err := p.Process(t.Context(), 1)
-		require.NoError(t, err)
-		synctest.Wait()
-		require.Zero(t, p.Stats().Workers)
-	})
 }

@@ -30,7 +30,7 @@ type Pool[In, Out any] struct {
 
 	newWorker func(context.Context) (Worker[In, Out], error)
 	handler   Worker[In, Out] // shared by all workers; nil where newWorker makes one for each
-	ctx       context.Context // of newWorker: done when the pool stops or ends
+	ctx       context.Context // of newWorker, if there is one: done when the pool stops or ends
 	cancelCtx context.CancelCauseFunc
 	unwatch   func() bool   // ends the registration with the context of WithContext
 	done      chan struct{} // closed by the dispatcher when the pool has ended
@@ -58,17 +58,11 @@ func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out],
 	if handler == nil {
 		return nil, errors.New("dispatch: New: the handler must not be nil")
 	}
-	cfg, err := newConfig(opts)
-	if err != nil {
+	p := &Pool[In, Out]{handler: handler}
+	if err := p.cfg.set(opts); err != nil {
 		return nil, err
 	}
-	p, err := newPool[In, Out](cfg)
-	if err != nil {
-		return nil, err
-	}
-	p.handler = handler
-	p.live(cfg.ctx)
-	return p, nil
+	return p.open()
 }
 
 // NewWorkers returns a pool whose workers have state: each has a [Worker] of
@@ -81,23 +75,17 @@ func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out
 	if newWorker == nil {
 		return nil, errors.New("dispatch: NewWorkers: newWorker must not be nil")
 	}
-	cfg, err := newConfig(opts)
-	if err != nil {
+	p := &Pool[In, Out]{newWorker: newWorker}
+	if err := p.cfg.set(opts); err != nil {
 		return nil, err
 	}
 	switch {
-	case cfg.overflow == CallerRuns:
+	case p.cfg.overflow == CallerRuns:
 		return nil, errors.New("dispatch: NewWorkers: WithOverflow(CallerRuns) would need a worker beyond the limit")
-	case cfg.inline:
+	case p.cfg.inline:
 		return nil, errors.New("dispatch: NewWorkers: WithInline would call a Worker on a goroutine that is not its own")
 	}
-	p, err := newPool[In, Out](cfg)
-	if err != nil {
-		return nil, err
-	}
-	p.newWorker = newWorker
-	p.live(cfg.ctx)
-	return p, nil
+	return p.open()
 }
 
 // Must returns v, or panics with err if it is not nil. It is for pools made
@@ -109,9 +97,11 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-func newPool[In, Out any](cfg config) (*Pool[In, Out], error) {
-	p := &Pool[In, Out]{cfg: cfg, done: make(chan struct{})}
-	p.sched = sched.New(sched.Config{
+// open makes what the pool stands on, and begins its life.
+func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
+	cfg := &p.cfg
+	p.done = make(chan struct{})
+	of := sched.Config{
 		Limit:       min(cfg.workers, sched.Unlimited),
 		MinWorkers:  cfg.minWorkers,
 		Queue:       min(cfg.queue, sched.Unlimited),
@@ -125,11 +115,16 @@ func newPool[In, Out any](cfg config) (*Pool[In, Out], error) {
 		Guard:       guard,
 		Timeout:     newTimeoutError,
 		Dispatch:    p.dispatch,
-		OnStop:      func(reason error) { p.cancelCtx(reason) },
-	})
-	var err error
-	p.tel, err = newTelemetry[In](&cfg, p.sched)
-	return p, err
+	}
+	if p.newWorker != nil {
+		of.OnStop = func(reason error) { p.cancelCtx(reason) }
+	}
+	p.sched = sched.New(of)
+	if p.tel, err = newTelemetry[In](cfg, p.sched); err != nil {
+		return nil, err
+	}
+	p.live(cfg.ctx)
+	return p, nil
 }
 
 // mustBeMade panics over a Pool that was not made by New or NewWorkers.

@@ -20,7 +20,13 @@ type resultsChan[In, Out any] struct {
 	// busy tells that what comes is to join waiting, because ch is full or what
 	// came before is on its way there. Written with Batch.reading held.
 	busy    atomic.Bool
-	waiting []Result[In, Out] // for the pump to send. Guarded by Batch.reading
+	waiting []place[In, Out] // of what the pump is to send. Guarded by Batch.reading
+}
+
+// place is where an input is.
+type place[In, Out any] struct {
+	chunk *chunk[In, Out]
+	i     int
 }
 
 // result returns the outcome of an input that has it.
@@ -77,8 +83,8 @@ func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
 	if o == nil {
 		return
 	}
-	if r := b.result(c, i); o.busy.Load() || !o.offer(r) {
-		b.sendLater(o, r)
+	if o.busy.Load() || !o.offer(b.result(c, i)) {
+		b.sendLater(o, c, i)
 	}
 }
 
@@ -92,26 +98,28 @@ func (o *resultsChan[In, Out]) offer(r Result[In, Out]) bool {
 	}
 }
 
-func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], r Result[In, Out]) {
+// sendLater has the pump send an outcome, unless there is room by now.
+func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], c *chunk[In, Out], i int) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	if !o.busy.Load() {
-		if o.offer(r) {
+		if o.offer(b.result(c, i)) {
 			return
 		}
 		o.busy.Store(true)
 		sched.Go(func() { b.pump(o) })
 	}
-	o.waiting = append(o.waiting, r)
+	o.waiting = append(o.waiting, place[In, Out]{c, i})
 }
 
 // pump sends what did not fit into the channel when it came.
 func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
+	var sending []place[In, Out]
 	for {
 		b.reading.Lock()
-		results := o.waiting
-		o.waiting = nil
-		if len(results) == 0 {
+		sending, o.waiting = o.waiting, sending[:0]
+		if len(sending) == 0 {
+			o.waiting = nil
 			o.busy.Store(false)
 			if b.over {
 				close(o.ch)
@@ -120,7 +128,11 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 			return
 		}
 		b.reading.Unlock()
-		for _, r := range results {
+		for _, at := range sending {
+			r := b.result(at.chunk, at.i)
+			if o.offer(r) {
+				continue
+			}
 			select {
 			case o.ch <- r:
 			case <-o.canceled:
@@ -153,7 +165,7 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 	for c := range b.chunks {
 		for i := range c.filled() {
 			if c.takeToSend(i) {
-				b.send(o, b.result(c, i))
+				b.send(o, c, i)
 			}
 		}
 	}
@@ -195,10 +207,10 @@ func (c *chunk[In, Out]) takeToSend(i int) bool {
 }
 
 // send sends an outcome before any that came since the channel was made.
-func (b *Batch[In, Out]) send(o *resultsChan[In, Out], r Result[In, Out]) {
-	if !o.offer(r) { // more inputs have been added
+func (b *Batch[In, Out]) send(o *resultsChan[In, Out], c *chunk[In, Out], i int) {
+	if !o.offer(b.result(c, i)) { // more inputs have been added
 		b.reading.Lock()
-		o.waiting = append(o.waiting, r)
+		o.waiting = append(o.waiting, place[In, Out]{c, i})
 		b.reading.Unlock()
 	}
 }
@@ -236,8 +248,8 @@ func (b *Batch[In, Out]) stopResults() {
 		for i := s.from; i < s.to && room > 0; i++ {
 			if s.chunk.takeToSend(i) {
 				room--
-				if r := b.result(s.chunk, i); o.busy.Load() || !o.offer(r) {
-					b.sendLater(o, r)
+				if o.busy.Load() || !o.offer(b.result(s.chunk, i)) {
+					b.sendLater(o, s.chunk, i)
 				}
 			}
 		}

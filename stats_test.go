@@ -214,22 +214,6 @@ func TestEachOutcomeIsCountedOnceAndUnderItsName(t *testing.T) {
 	})
 }
 
-// heedSecond returns its input a second later.
-func heedSecond(ctx context.Context, in int) (int, error) {
-	_, err := heedfulNap(ctx, time.Second)
-	return in, err
-}
-
-var errOdd = errors.New("odd")
-
-// failOdd fails with errOdd for odd inputs.
-func failOdd(_ context.Context, in int) (int, error) {
-	if in%2 != 0 {
-		return 0, errOdd
-	}
-	return in, nil
-}
-
 func TestRunningIdleAndQueuedAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
@@ -239,7 +223,7 @@ func TestRunningIdleAndQueuedAreToldApart(t *testing.T) {
 			synctest.Wait()
 			s := p.Stats()
 			require.Equal(t, [4]int{workers, idle, running, queued}, [4]int{s.Workers, s.Idle, s.Running, s.Queued})
-			requireBalance(t, s)
+			requireSum(t, s)
 		}
 		look(0, 0, 0, 0)
 		futures := make([]*dispatch.Future[int], 5)
@@ -275,7 +259,7 @@ func TestItemsOfBatchesAndMapsAreQueuedAndRunningToo(t *testing.T) {
 			s := p.Stats()
 			require.Equal(t, done, s.Succeeded)
 			require.Equal(t, min(2, 9-int(done)), s.Running)
-			requireBalance(t, s)
+			requireSum(t, s)
 			h.let(1)
 		}
 		require.NoError(t, c.requireReturn(t))
@@ -309,5 +293,39 @@ func TestASubmitterThatIsBlockedIsNotQueued(t *testing.T) {
 		s := p.Stats()
 		require.Equal(t, [3]int{1, 1, 2}, [3]int{s.Running, s.Queued, int(s.Submitted)})
 		h.letAll()
+	})
+}
+
+func TestTheLimitsAreAlwaysToldAndFollowResize(t *testing.T) {
+	p := openPool(t, double, dispatch.WithWorkers(2), dispatch.WithQueue(0))
+	s := p.Stats()
+	require.Equal(t, [2]int{2, 0}, [2]int{s.MaxRunning, s.MaxQueued})
+	require.NoError(t, p.Resize(dispatch.Unlimited))
+	require.Equal(t, dispatch.Unlimited, p.Stats().MaxRunning)
+	require.NoError(t, p.Close())
+	require.Equal(t, dispatch.Unlimited, p.Stats().MaxRunning)
+}
+
+func TestPausedIsToldUntilTheResume(t *testing.T) {
+	p := openPool(t, double)
+	require.False(t, p.Stats().Paused)
+	p.Pause()
+	require.True(t, p.Stats().Paused)
+	require.Equal(t, dispatch.Running, p.Stats().State, "it takes jobs")
+	p.Resume()
+	require.False(t, p.Stats().Paused)
+}
+
+func TestWithoutTelemetryTheTimesAreZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, nap, dispatch.WithWorkers(1))
+		dispatch.Must(p.Submit(t.Context(), time.Second))
+		dispatch.Must(p.Submit(t.Context(), time.Second))
+		time.Sleep(time.Millisecond)
+		s := p.Stats()
+		require.False(t, s.Telemetry)
+		require.Equal(t, [2]time.Duration{}, [2]time.Duration{s.OldestWait, s.LongestRun})
+		require.Equal(t, dispatch.Histogram{}, s.Wait)
+		require.True(t, p.Running() == nil && p.Failures() == nil)
 	})
 }

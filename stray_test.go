@@ -72,7 +72,7 @@ func TestGraceBeginsWithEachKindOfTimeout(t *testing.T) {
 func TestAHandlerThatReturnsWithinItsGraceIsNoStray(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made notes[string]
-		p := openWorkers(t, toolbox(&made, tool{process: func(ctx context.Context, in int) (int, error) {
+		p := openWorkers(t, toolbox(&made, workerOf{process: func(ctx context.Context, in int) (int, error) {
 			<-ctx.Done()
 			time.Sleep(time.Minute - 1)
 			return in, nil
@@ -158,7 +158,7 @@ func TestOneThatReturnsWhileItWaitsForItsTurnIsNoStray(t *testing.T) {
 		_, err := p.ProcessTimed(t.Context(), time.Hour, time.Second)
 		require.ErrorIs(t, err, dispatch.ErrTimeout)
 		time.Sleep(time.Second)
-		requireStrays(t, p, 1, 0) // the place among the strays is free again
+		requireStrays(t, p, 1, 0) // there is room among the strays again
 	})
 }
 
@@ -182,7 +182,7 @@ func TestAStrayMayEndAsItLikes(t *testing.T) {
 	}, func(t *testing.T, end func()) {
 		var log notes[string]
 		var lines logbook
-		p := openWorkers(t, toolbox(&log, tool{process: func(_ context.Context, in int) (int, error) {
+		p := openWorkers(t, toolbox(&log, workerOf{process: func(_ context.Context, in int) (int, error) {
 			if in > 0 {
 				time.Sleep(time.Minute)
 				end()
@@ -218,10 +218,104 @@ func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
 		var ierr *dispatch.ItemError
 		require.ErrorAs(t, err, &ierr)
 		require.Equal(t, &dispatch.ItemError{Index: 0, Err: &dispatch.TimeoutError{Limit: time.Second, Ran: true}}, ierr)
-		requireBalance(t, p.Stats())
+		requireSum(t, p.Stats())
 		h.letAll()
 		synctest.Wait()
 		s := p.Stats()
 		require.Equal(t, [3]uint64{1, 1, 0}, [3]uint64{s.Submitted, s.TimedOut, s.Succeeded})
 	})
+}
+
+// A slot that a stray leaves is free for whoever waits, however it waits.
+func TestG10TheSlotOfAStrayIsTakenAtOnce(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		queue int
+		next  func(p *dispatch.Pool[int, int]) error
+	}{
+		"by a job in the queue": {1, func(p *dispatch.Pool[int, int]) error { _, err := p.Process(context.Background(), 0); return err }},
+		"by one that waits for room": {0, func(p *dispatch.Pool[int, int]) error {
+			_, err := p.Process(context.Background(), 0)
+			return err
+		}},
+		"by an item of a batch": {0, func(p *dispatch.Pool[int, int]) error {
+			b := p.Batch(context.Background())
+			_ = b.Add(0)
+			_, err := b.Wait(context.Background())
+			return err
+		}},
+		"by an input of a Map": {0, func(p *dispatch.Pool[int, int]) error {
+			_, err := p.Map(context.Background(), []int{0})
+			return err
+		}},
+	}, func(t *testing.T, r struct {
+		queue int
+		next  func(p *dispatch.Pool[int, int]) error
+	}) {
+		pass := newGated()
+		p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithQueue(r.queue), dispatch.WithGrace(time.Minute, 1)))
+		f, err := p.Submit(t.Context(), 1)
+		require.NoError(t, err)
+		synctest.Wait()
+		begin := time.Now()
+		f.Cancel()
+		require.NoError(t, r.next(p))
+		require.Equal(t, time.Minute, time.Since(begin))
+		pass.open()
+		requireSound(t, p)
+	})
+}
+
+// The next item of the batch that the stray was at, too.
+func TestG10TheNextItemOfAStraysBatchRunsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pass := newGated()
+		p := dispatch.Must(dispatch.New(pass.handle, dispatch.WithWorkers(1), dispatch.WithJobTimeout(time.Second), dispatch.WithGrace(time.Minute, 1)))
+		b := p.Batch(t.Context())
+		require.NoError(t, b.Add(1, 0, 0))
+		begin := time.Now()
+		_, err := b.Wait(t.Context())
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
+		require.Equal(t, time.Minute+time.Second, time.Since(begin))
+		pass.open()
+		requireSound(t, p)
+	})
+}
+
+// A job that was canceled and written off in Ready was taken off twice from what
+// runs: Wait returned while another job ran.
+func TestAStrayInReadyCountsOnceAmongWhatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		gates := make(chan chan struct{}, 2)
+		open, shut := make(chan struct{}), make(chan struct{})
+		close(open)
+		gates <- open
+		gates <- shut
+		p := openWorkers(t, func(context.Context) (dispatch.Worker[time.Duration, int], error) {
+			return readyAt{<-gates}, nil
+		}, dispatch.WithWorkers(2), dispatch.WithGrace(time.Second, 1))
+		dispatch.Must(p.Submit(ctx, time.Minute))
+		synctest.Wait()
+		f := dispatch.Must(p.Submit(ctx, 0))
+		synctest.Wait()
+		require.True(t, f.Cancel())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, p.Stats().Strays)
+		require.Equal(t, 1, p.Stats().Running)
+		require.NoError(t, p.Wait(ctx))
+		require.Equal(t, 0, p.Stats().Running)
+		require.Equal(t, uint64(1), p.Stats().Succeeded)
+		close(shut)
+	})
+}
+
+// readyAt is a Worker whose Ready waits for the gate, whatever its context says.
+type readyAt struct{ gate chan struct{} }
+
+func (w readyAt) Ready(context.Context) error { <-w.gate; return nil }
+
+func (w readyAt) Process(_ context.Context, d time.Duration) (int, error) {
+	time.Sleep(d)
+	return 0, nil
 }

@@ -14,19 +14,6 @@ import (
 	"example.com/dispatch"
 )
 
-// yielded is what one step of a stream gives.
-type yielded[Out any] struct {
-	out Out
-	err error
-}
-
-func collect[In, Out any](seq iter.Seq[dispatch.Result[In, Out]]) (all []yielded[Out]) {
-	for r := range seq {
-		all = append(all, yielded[Out]{r.Out, r.Err})
-	}
-	return all
-}
-
 // counted gives the numbers from 0 up, for ever if n is negative, and notes how
 // many have been taken.
 func counted(n int, taken *notes[int]) iter.Seq[int] {

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -227,7 +228,7 @@ func TestATimedOutHandlerKeepsItsWorkerUntilItReturns(t *testing.T) {
 func TestAJobThatEndsInTimeIsNotInterruptedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log notes[string]
-		p := openWorkers(t, toolbox(&log, tool{process: func(ctx context.Context, in int) (int, error) {
+		p := openWorkers(t, toolbox(&log, workerOf{process: func(ctx context.Context, in int) (int, error) {
 			_, err := heedfulNap(ctx, time.Duration(in)*time.Second)
 			return in, err
 		}}), dispatch.WithWorkers(1), dispatch.WithJobTimeout(3*time.Second))
@@ -239,5 +240,151 @@ func TestAJobThatEndsInTimeIsNotInterruptedLater(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		require.NotContains(t, log.all(), "interrupt 0")
+	})
+}
+
+// The sum of now and a limit near the end of time was before now.
+func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
+	inBubbles(t, map[string]struct {
+		opt dispatch.Option
+		run func(p *dispatch.Pool[time.Duration, time.Duration]) error
+	}{
+		"ProcessTimed": {dispatch.WithJobTimeout(0), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
+			_, err := p.ProcessTimed(context.Background(), time.Second, math.MaxInt64)
+			return err
+		}},
+		"WithJobTimeout": {dispatch.WithJobTimeout(math.MaxInt64), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
+			_, err := p.Process(context.Background(), time.Second)
+			return err
+		}},
+		"WithIdleTimeout": {dispatch.WithIdleTimeout(math.MaxInt64), func(p *dispatch.Pool[time.Duration, time.Duration]) error {
+			_, err := p.Process(context.Background(), time.Second)
+			return err
+		}},
+	}, func(t *testing.T, r struct {
+		opt dispatch.Option
+		run func(p *dispatch.Pool[time.Duration, time.Duration]) error
+	}) {
+		p := openPool(t, heedfulNap, r.opt)
+		time.Sleep(time.Second) // a pool has an age
+		require.NoError(t, r.run(p))
+		time.Sleep(time.Second)
+		require.Equal(t, 1, p.Stats().Workers)
+	})
+}
+
+// Of two limits that end a job at the same moment, that of the call is told.
+func TestTheLimitOfTheCallIsToldWhereBothPassAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 {
+			p := dispatch.Must(dispatch.New(func(ctx context.Context, in int) (int, error) {
+				if in > 0 {
+					<-ctx.Done()
+				} else {
+					time.Sleep(time.Minute)
+				}
+				return in, nil
+			}, dispatch.WithWorkers(1), dispatch.WithJobTimeout(2*time.Minute)))
+			_, err := p.Submit(t.Context(), 0)
+			require.NoError(t, err)
+			_, err = p.ProcessTimed(t.Context(), 1, 3*time.Minute)
+			require.Equal(t, &dispatch.TimeoutError{Limit: 3 * time.Minute, Ran: true}, err)
+			require.NoError(t, p.Close())
+		}
+	})
+}
+
+// detached takes the cancellation of a context away and leaves the rest, in the
+// way that was usual before context.WithoutCancel: it inherits a deadline, and
+// nothing happens when that comes.
+type detached struct{ context.Context }
+
+func (detached) Done() <-chan struct{} { return nil }
+
+func (detached) Err() error { return nil }
+
+// There was no timer where the context named an earlier deadline.
+func TestLimitsHoldWithAContextThatDoesNotEndAtItsDeadline(t *testing.T) {
+	limit := dispatch.WithJobTimeout(time.Minute)
+	rows := map[string]struct {
+		call string
+		opts []dispatch.Option
+	}{}
+	for name := range calls {
+		rows[name+" with WithJobTimeout"] = struct {
+			call string
+			opts []dispatch.Option
+		}{name, []dispatch.Option{limit}}
+	}
+	inBubbles(t, rows, func(t *testing.T, r struct {
+		call string
+		opts []dispatch.Option
+	}) {
+		parent, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p := dispatch.Must(dispatch.New(untilDone, append(r.opts, dispatch.WithWorkers(2))...))
+		begin := time.Now()
+		err := calls[r.call](p, detached{parent}, 1)
+		require.ErrorIs(t, err, dispatch.ErrTimeout)
+		require.Zero(t, time.Since(begin)%time.Minute)
+		requireSound(t, p)
+	})
+	t.Run("ProcessTimed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			p := dispatch.Must(dispatch.New(untilDone, dispatch.WithWorkers(1)))
+			begin := time.Now()
+			_, err := p.ProcessTimed(detached{parent}, 1, time.Minute)
+			require.Equal(t, &dispatch.TimeoutError{Limit: time.Minute, Ran: true}, err)
+			require.Equal(t, time.Minute, time.Since(begin))
+			requireSound(t, p)
+		})
+	})
+	t.Run("ProcessTimed in the queue and for room", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			g := newGated()
+			p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1)))
+			_, err := p.Submit(t.Context(), 1)
+			require.NoError(t, err)
+			for range 2 {
+				begin := time.Now()
+				_, err = p.ProcessTimed(detached{parent}, 2, time.Minute)
+				require.Equal(t, &dispatch.TimeoutError{Limit: time.Minute}, err)
+				require.Equal(t, time.Minute, time.Since(begin))
+				_, err = p.TrySubmit(t.Context(), 2) // now the queue is full
+				require.True(t, err == nil || errors.Is(err, dispatch.ErrQueueFull))
+			}
+			g.open()
+			requireSound(t, p)
+		})
+	})
+}
+
+// An earlier deadline of a context that does end at it decides, as before.
+func TestADeadlineOfTheCallersThatIsKeptStillDecides(t *testing.T) {
+	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], ctx context.Context) error{
+		"ProcessTimed": func(p *dispatch.Pool[int, int], ctx context.Context) error {
+			_, err := p.ProcessTimed(ctx, 1, time.Minute)
+			return err
+		},
+		"WithJobTimeout": func(p *dispatch.Pool[int, int], ctx context.Context) error { _, err := p.Process(ctx, 1); return err },
+		"the same moment": func(p *dispatch.Pool[int, int], ctx context.Context) error {
+			_, err := p.ProcessTimed(ctx, 1, time.Second)
+			return err
+		},
+	}, func(t *testing.T, call func(p *dispatch.Pool[int, int], ctx context.Context) error) {
+		for range 20 {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errUser)
+			p := dispatch.Must(dispatch.New(untilDone, dispatch.WithJobTimeout(time.Hour)))
+			begin := time.Now()
+			require.Equal(t, errUser, call(p, ctx))
+			require.Equal(t, time.Second, time.Since(begin))
+			require.NoError(t, p.Close())
+			require.Equal(t, uint64(1), p.Stats().TimedOut)
+			cancel()
+		}
 	})
 }

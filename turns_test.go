@@ -35,17 +35,17 @@ func (s *second) entered() []int {
 	return append([]int(nil), s.ins...)
 }
 
-// crowds are what a single job may have to wait beside.
-var crowds = map[string]func(p *dispatch.Pool[int, int], n int){
+// groups are what a single job may have to wait beside.
+var groups = map[string]func(p *dispatch.Pool[int, int], n int){
 	"a batch": func(p *dispatch.Pool[int, int], n int) { _ = p.Batch(context.Background()).Add(make([]int, n)...) },
 	"a Map": func(p *dispatch.Pool[int, int], n int) {
 		go func() { _, _ = p.Map(context.Background(), make([]int, n)) }()
 	},
 }
 
-func TestAJobDoesNotWaitForAWholeCrowd(t *testing.T) {
+func TestAJobDoesNotWaitForAWholeBatchOrMap(t *testing.T) {
 	type row struct {
-		crowd string
+		group string
 		queue int
 		call  func(p *dispatch.Pool[int, int]) error
 	}
@@ -58,15 +58,15 @@ func TestAJobDoesNotWaitForAWholeCrowd(t *testing.T) {
 		}
 		return err
 	}
-	for crowd := range crowds {
-		rows["Process beside "+crowd] = row{crowd, 10, process}
-		rows["Submit beside "+crowd] = row{crowd, 10, submit}
-		rows["Process without a queue beside "+crowd] = row{crowd, 0, process}
-		rows["Submit without a queue beside "+crowd] = row{crowd, 0, submit}
+	for group := range groups {
+		rows["Process beside "+group] = row{group, 10, process}
+		rows["Submit beside "+group] = row{group, 10, submit}
+		rows["Process without a queue beside "+group] = row{group, 0, process}
+		rows["Submit without a queue beside "+group] = row{group, 0, submit}
 	}
-	bubbles(t, rows, func(t *testing.T, r row) {
+	inBubbles(t, rows, func(t *testing.T, r row) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1), dispatch.WithQueue(r.queue)))
-		crowds[r.crowd](p, 1000)
+		groups[r.group](p, 1000)
 		time.Sleep(time.Second / 2)
 		for range 3 {
 			begin := time.Now()
@@ -79,13 +79,13 @@ func TestAJobDoesNotWaitForAWholeCrowd(t *testing.T) {
 }
 
 // Jobs that had been left where all workers are busy stayed there.
-func TestJobsThatCameBeforeACrowdAndAfterItTakeTurnsWithIt(t *testing.T) {
-	bubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
+func TestJobsThatCameBeforeABatchOrMapAndAfterItTakeTurnsWithIt(t *testing.T) {
+	inBubbles(t, groups, func(t *testing.T, group func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1)))
 		submitted(t, p, 4) // one runs, the others wait
 		time.Sleep(time.Second / 2)
 		submitted(t, p, 3)
-		crowd(p, 1000)
+		group(p, 1000)
 		synctest.Wait()
 		fs := submitted(t, p, 3)
 		time.Sleep(25 * time.Second)
@@ -114,10 +114,10 @@ func TestAnItemIsNotOvertakenByAJobOnItsWayToAnIdleWorker(t *testing.T) {
 	})
 }
 
-func TestWorkersThatGoThroughACrowdHearOfAResize(t *testing.T) {
-	bubbles(t, crowds, func(t *testing.T, crowd func(p *dispatch.Pool[int, int], n int)) {
+func TestWorkersThatGoThroughABatchOrMapHearOfAResize(t *testing.T) {
+	inBubbles(t, groups, func(t *testing.T, group func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(4)))
-		crowd(p, 1000)
+		group(p, 1000)
 		time.Sleep(time.Second / 2)
 		require.Equal(t, 4, p.Stats().Running)
 		require.NoError(t, p.Resize(1))

@@ -12,6 +12,8 @@ import (
 	"example.com/dispatch"
 )
 
+// Contexts of the user's own, and the ways of bringing a job together with one.
+
 // userContext is a context that is not the standard library's: it ends when it
 // is told to, and each of its methods calls odd before it does anything.
 type userContext struct {
@@ -21,10 +23,6 @@ type userContext struct {
 	mu   sync.Mutex
 	done chan struct{}
 	err  error
-}
-
-func newUserContext(odd func(method string)) *userContext {
-	return &userContext{odd: odd, done: make(chan struct{})}
 }
 
 func (c *userContext) ask(method string) {
@@ -43,8 +41,10 @@ func (c *userContext) end() {
 }
 
 func (c *userContext) Deadline() (time.Time, bool) { c.ask("Deadline"); return time.Time{}, false }
-func (c *userContext) Done() <-chan struct{}       { c.ask("Done"); return c.done }
-func (c *userContext) Value(any) any               { c.ask("Value"); return nil }
+
+func (c *userContext) Done() <-chan struct{} { c.ask("Done"); return c.done }
+
+func (c *userContext) Value(any) any { c.ask("Value"); return nil }
 
 func (c *userContext) Err() error {
 	c.mu.Lock()
@@ -54,15 +54,15 @@ func (c *userContext) Err() error {
 	return err
 }
 
+func newUserContext(odd func(method string)) *userContext {
+	return &userContext{odd: odd, done: make(chan struct{})}
+}
+
 // registrar is a userContext with an AfterFunc of its own, as the context package
 // uses it where it is there.
 type registrar struct {
 	*userContext
 	registered atomic.Int64 // functions that are to be called
-}
-
-func newRegistrar(odd func(method string)) *registrar {
-	return &registrar{userContext: newUserContext(odd)}
 }
 
 func (c *registrar) AfterFunc(f func()) func() bool {
@@ -80,6 +80,10 @@ func (c *registrar) AfterFunc(f func()) func() bool {
 	}
 }
 
+func newRegistrar(odd func(method string)) *registrar {
+	return &registrar{userContext: newUserContext(odd)}
+}
+
 // doneOf is a context that ends with a channel.
 type doneOf struct {
 	context.Context
@@ -91,6 +95,31 @@ func (c doneOf) Done() <-chan struct{} { return c.done }
 func (c doneOf) Err() error {
 	if isClosed(c.done) {
 		return context.Canceled
+	}
+	return nil
+}
+
+// lyingContext closes its channel before it has its error: a mistake, and a common
+// one in homemade contexts.
+type lyingContext struct{ done chan struct{} }
+
+func (c lyingContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func (c lyingContext) Done() <-chan struct{} { return c.done }
+
+func (c lyingContext) Err() error { return nil }
+
+func (c lyingContext) Value(any) any { return nil }
+
+// The error of a context is the user's too.
+type erringContext struct {
+	lyingContext
+	err error
+}
+
+func (c erringContext) Err() error {
+	if isClosed(c.done) {
+		return c.err
 	}
 	return nil
 }

@@ -2,91 +2,86 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
-	"math"
-	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Charts are as wide as the text of a README, 830 pixels, and stand on a panel of
-// their own, so that they read the same on a light and on a dark page. A vg.Length
-// is in points, of which there are three to four pixels: all sizes are whole pixels,
-// or a page shines through the edge of the panel.
+// A chart is as wide as the text of a README, 830 pixels. A vg.Length is in points,
+// of which there are three to four pixels.
 const (
-	chartWidth  vg.Length = 622.5
-	margin      vg.Length = 10
-	titleHeight vg.Length = 26
-	noteHeight  vg.Length = 17
-	slack       vg.Length = 14 // for texts at the right edge, in a font wider than was measured
-	legendWidth vg.Length = 92
+	chartWidth vg.Length = 622.5
+	margin     vg.Length = 10
+	noteHeight vg.Length = 17
 )
+
+// A shade is a color on a light page, and what takes its place on a dark one. They
+// are told apart also by those who do not see red and green.
+type shade struct{ light, dark color.RGBA }
 
 var (
-	panelColor = color.RGBA{0xfa, 0xfa, 0xf8, 0xff}
-	textColor  = color.RGBA{0x24, 0x29, 0x2f, 0xff}
-	gridColor  = color.RGBA{0xdd, 0xdf, 0xe2, 0xff}
-
-	// Told apart also by those who do not see red and green.
-	ourColor    = color.RGBA{0x0b, 0x5f, 0xb8, 0xff}
-	peerColor   = color.RGBA{0x9a, 0xa3, 0xad, 0xff}
-	floorColor  = color.RGBA{0xd6, 0xda, 0xdf, 0xff}
-	slowerColor = color.RGBA{0xc4, 0x4e, 0x0a, 0xff}
-	evenColor   = color.RGBA{0x6e, 0x77, 0x81, 0xff}
-	lineColors  = []color.Color{ourColor, slowerColor, color.RGBA{0x1a, 0x85, 0x6b, 0xff}, color.RGBA{0x7a, 0x52, 0xa8, 0xff}}
+	panel  = shade{rgb(0xfafaf8), rgb(0x161b22)}
+	ink    = shade{rgb(0x24292f), rgb(0xe6edf3)}
+	grid   = shade{rgb(0xdddfe2), rgb(0x30363d)}
+	blue   = shade{rgb(0x0b5fb8), rgb(0x58a6ff)}
+	orange = shade{rgb(0xc44e0a), rgb(0xf0883e)}
+	gray   = shade{rgb(0x6e7781), rgb(0x8b949e)}
 )
 
-// newPlot is a plot in the colors and the type of all charts.
+func rgb(hex uint32) color.RGBA {
+	return color.RGBA{uint8(hex >> 16), uint8(hex >> 8), uint8(hex), 0xff}
+}
+
+// darkStyle gives the colors that gonum writes into the elements their dark ones.
+func darkStyle() string {
+	var b strings.Builder
+	b.WriteString("<style>@media (prefers-color-scheme: dark) {\n")
+	for _, s := range []shade{panel, ink, grid, blue, orange, gray} {
+		for _, property := range []string{"fill", "stroke"} {
+			fmt.Fprintf(&b, "[style*=\"%[1]s:#%02[2]X%02[3]X%02[4]X\"] { %[1]s: #%02[5]x%02[6]x%02[7]x !important }\n",
+				property, s.light.R, s.light.G, s.light.B, s.dark.R, s.dark.G, s.dark.B)
+		}
+	}
+	b.WriteString("}</style>\n")
+	return b.String()
+}
+
+// newPlot is a plot in the colors and the type of the chart.
 func newPlot(title string) *plot.Plot {
 	p := plot.New()
-	p.BackgroundColor = panelColor
+	p.BackgroundColor = panel.light
 	p.Title.Text = title
 	p.Title.Padding = vg.Points(8)
-	for _, style := range []*text.Style{
-		&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,
-	} {
-		style.Font = sans(11)
-		style.Color = textColor
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: 11}
+		style.Color = ink.light
 	}
-	p.Title.TextStyle.Font = sans(14)
+	p.Title.TextStyle.Font.Size = 14
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Color = textColor
-		axis.Tick.Color = textColor
+		axis.Color = ink.light
+		axis.Tick.Color = ink.light
 	}
 	return p
 }
 
-func sans(size vg.Length) font.Font {
-	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
-}
-
-// svg draws p with a margin around it, the note below it, and the legend, if there
-// is one, at its right: on a plot one never knows where there will be room.
-//
-// The note is no label of the axis, as gonum makes room for that where it would
-// stand on a linear axis, and has it cut off on a logarithmic one.
-func svg(p *plot.Plot, note string, legend *plot.Legend, height vg.Length) ([]byte, error) {
+// svg draws p with a margin around it and the note below it. The note is no label of
+// the axis, as gonum has that cut off on a logarithmic one.
+func svg(p *plot.Plot, note string, height vg.Length) ([]byte, error) {
 	c := vgsvg.New(chartWidth, height)
 	canvas := draw.New(c)
-	canvas.SetColor(panelColor)
+	canvas.SetColor(panel.light)
 	canvas.Fill(canvas.Rectangle.Path())
-	inner := draw.Crop(canvas, margin, -margin, margin, -margin)
-	if legend != nil {
-		left := inner.Max.X - legendWidth
-		legend.Draw(draw.Crop(inner, left-inner.Min.X, 0, 0, -titleHeight))
-		inner = draw.Crop(inner, 0, left-inner.Max.X-margin, 0, 0)
-	} else {
-		inner = draw.Crop(inner, 0, -slack, 0, 0)
-	}
+	inner := draw.Crop(canvas, margin, -2*margin, margin, -margin)
 	style := p.Legend.TextStyle
-	style.XAlign, style.YAlign = text.XCenter, text.YBottom
-	canvas.FillText(style, vg.Point{X: inner.Center().X, Y: inner.Min.Y}, note)
+	style.XAlign = text.XCenter
+	inner.FillText(style, vg.Point{X: inner.Center().X, Y: inner.Min.Y}, note)
 	p.Draw(draw.Crop(inner, 0, 0, noteHeight, 0))
 
 	var buf bytes.Buffer
@@ -95,130 +90,6 @@ func svg(p *plot.Plot, note string, legend *plot.Legend, height vg.Length) ([]by
 	}
 	// Few systems have the font the text was measured with. The next two have its
 	// widths; what else there may be can be a tenth wider.
-	return bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"),
-		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
+	drawn := strings.ReplaceAll(buf.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;")
+	return []byte(strings.Replace(drawn, "<g ", darkStyle()+"<g ", 1)), nil
 }
-
-// A chartValue is one value with its interval. lo and hi are NaN where the rounds were
-// too few for one.
-type chartValue struct {
-	label  string // what has the value
-	note   string // what is written beside it
-	value  float64
-	lo, hi float64
-	color  color.Color
-}
-
-// errorsOf are the two halves of an interval as gonum wants them.
-func errorsOf(v chartValue) (below, above float64) {
-	if math.IsNaN(v.lo) || math.IsNaN(v.hi) || math.IsInf(v.lo, 0) || math.IsInf(v.hi, 0) {
-		return 0, 0
-	}
-	return v.value - v.lo, v.hi - v.value
-}
-
-// intervalNote ends the label of an axis if there are intervals to see.
-func intervalNote(haveIntervals bool) string {
-	if haveIntervals {
-		return "; with 95 % intervals"
-	}
-	return "; too few rounds for intervals"
-}
-
-// lines are values from top to bottom, one a line, with their labels at the left
-// and their notes at the right. They are what gonum's plotters ask for.
-type lines []chartValue
-
-func (l lines) Len() int { return len(l) }
-
-func (l lines) XY(i int) (x, y float64) { return l[i].value, float64(len(l) - 1 - i) }
-
-func (l lines) XError(i int) (float64, float64) { return errorsOf(l[i]) }
-
-func (l lines) Label(i int) string { return l[i].note }
-
-// haveIntervals reports whether one of them has an interval.
-func (l lines) haveIntervals() bool {
-	return slices.ContainsFunc(l, func(v chartValue) bool {
-		below, above := errorsOf(v)
-		return below+above > 0
-	})
-}
-
-// ends are the upper ends of the intervals.
-func (l lines) ends() []float64 {
-	ends := make([]float64, len(l))
-	for i, v := range l {
-		_, above := errorsOf(v)
-		ends[i] = v.value + above
-	}
-	return ends
-}
-
-// at are the same lines with other values: where to put the notes.
-func (l lines) at(values []float64) lines {
-	moved := slices.Clone(l)
-	for i := range moved {
-		moved[i].value = values[i]
-	}
-	return moved
-}
-
-// decorate adds to p what all charts of lines have: intervals, names, and the
-// notes, each right of its place.
-func (l lines) decorate(p *plot.Plot, places []float64) error {
-	// Without this their caps would be seen all the same.
-	if l.haveIntervals() {
-		bars, err := plotter.NewXErrorBars(l)
-		if err != nil {
-			return err
-		}
-		bars.Color = textColor
-		bars.Width = vg.Points(1.2)
-		bars.CapWidth = vg.Points(6)
-		p.Add(bars)
-	}
-
-	notes, err := plotter.NewLabels(l.at(places))
-	if err != nil {
-		return err
-	}
-	// The names of the axis stand a little higher than gonum's labels.
-	notes.Offset = vg.Point{X: vg.Points(6), Y: vg.Points(1.5)}
-	for i := range notes.TextStyle {
-		notes.TextStyle[i].Font = sans(10.5)
-		notes.TextStyle[i].Color = textColor
-		notes.TextStyle[i].YAlign = text.YCenter
-	}
-	p.Add(notes)
-
-	names := make([]string, len(l))
-	for i, v := range l {
-		names[len(l)-1-i] = v.label
-	}
-	p.NominalY(names...)
-	p.Y.Color = color.Transparent
-	p.Y.Tick.LineStyle.Width = 0
-	p.Y.Min, p.Y.Max = -0.6, float64(len(l))-0.4
-	return nil
-}
-
-// gridWidth is a pixel: gonum's own width is a third of one, which is hardly seen.
-const gridWidth vg.Length = 0.75
-
-// verticalGrid draws a line at each labelled tick, below everything added later.
-func verticalGrid() *plotter.Grid {
-	g := plotter.NewGrid()
-	g.Horizontal.Color = nil
-	g.Vertical.Color = gridColor
-	g.Vertical.Dashes = nil
-	g.Vertical.Width = gridWidth
-	return g
-}
-
-// lineHeight is the height of one line in charts of lines; headHeight that of
-// the title, the axis and the margins.
-const (
-	lineHeight vg.Length = 18.75
-	headHeight vg.Length = 86.25
-)

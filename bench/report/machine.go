@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,66 +11,78 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
-
-	"example.com/dispatch/bench"
 )
 
 const (
-	benchPackage = "example.com/dispatch/bench"
 	rootModule   = "example.com/dispatch"
-
-	// patience is how long a measurement may take beside the time it is asked to
-	// measure for: it starts up to 100,000 workers or queues a million jobs.
-	patience = time.Minute
+	benchPackage = "example.com/dispatch/bench"
 )
 
-// errNoEnd is the cause of a measurement's end when it takes too long.
-var errNoEnd = errors.New("did not end")
+// patience is how often a row may fail to end until it is given up: each time costs
+// its limit.
+const patience = 2
 
 // A machine runs benchmarks, each in a process of its own: what one pool leaves
 // behind, goroutines, garbage or a grown heap, must not be the next one's burden.
 type machine struct {
-	bin       string // the test binary, built once
-	dir       string // temporary, holds bin
-	spin      int
-	benchtime time.Duration
-	patience  time.Duration
-	raw       io.Writer // the results, in the Go benchmark format
-	progress  io.Writer
+	program
 
-	// givenUp are the rows that did not end once. They are not tried again, or
-	// each would cost its limit in every round.
-	givenUp map[string]bool
+	dir      string       // temporary, holds the program
+	raw      bytes.Buffer // the results, in the Go benchmark format
+	progress io.Writer
+	unended  map[row]int
 }
 
-func newMachine(ctx context.Context, o options, raw, progress io.Writer) (*machine, error) {
+func newMachine(ctx context.Context, o options, progress io.Writer) (*machine, error) {
 	dir, err := os.MkdirTemp("", "dispatch-bench-")
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{
-		bin:       filepath.Join(dir, "bench.test"),
-		dir:       dir,
-		benchtime: o.benchtime,
-		patience:  patience,
-		raw:       raw,
-		progress:  progress,
-		givenUp:   make(map[string]bool),
-	}
-	fmt.Fprintln(progress, "report: building the benchmarks")
-	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", m.bin, benchPackage).CombinedOutput(); err != nil {
+	m := &machine{dir: dir, progress: progress, unended: make(map[row]int)}
+	if err := m.prepare(ctx, o); err != nil {
 		m.close()
-		return nil, fmt.Errorf("building the benchmarks: %w\n%s", err, out)
+		return nil, err
 	}
-	m.spin = bench.Calibrate()
-	_, err = fmt.Fprintf(raw, "command: %s\ndate: %s\ngo: %s\ncpus: %d\ngomaxprocs: %d\nrounds: %d\nbenchtime: %v\nspin: %d\npeers: %s\n",
-		o.command, time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0),
-		o.rounds, o.benchtime, m.spin, peerVersions())
-	return m, err
+	return m, nil
+}
+
+// prepare builds the benchmarks and begins the results with what can be said before
+// anything is measured.
+func (m *machine) prepare(ctx context.Context, o options) error {
+	fmt.Fprintln(m.progress, "report: building the benchmarks")
+	bin := filepath.Join(m.dir, "bench.test")
+	if _, err := command(ctx, "", nil, "go", "test", "-c", "-o", bin, benchPackage); err != nil {
+		return err
+	}
+	var err error
+	if m.program, err = newProgram(ctx, bin, o); err != nil {
+		return err
+	}
+	if err := o.validateWorks(m.catalog.workNames()); err != nil {
+		return err
+	}
+	catalog, err := json.Marshal(m.catalog)
+	if err != nil {
+		return err
+	}
+	peers := "go list -m -f {{.Path}}@{{.Version}} " + strings.Join(m.catalog.Modules, " ")
+	for _, entry := range [][2]string{
+		{"command", o.command},
+		{"commit", output(ctx, "git describe --always --dirty --abbrev=12 --exclude=*")},
+		{"date", time.Now().UTC().Format(time.DateOnly)},
+		{"go", runtime.Version()},
+		{"cpus", fmt.Sprint(runtime.NumCPU())},
+		{"gomaxprocs", fmt.Sprint(runtime.GOMAXPROCS(0))},
+		{"rounds", fmt.Sprint(o.rounds)},
+		{"benchtime", o.time.String()},
+		{"peers", output(ctx, peers)},
+		{"catalog", string(catalog)},
+	} {
+		fmt.Fprintf(&m.raw, "%s: %s\n", entry[0], entry[1])
+	}
+	return nil
 }
 
 func (m *machine) close() {
@@ -78,19 +90,17 @@ func (m *machine) close() {
 	_ = os.RemoveAll(m.dir)
 }
 
-// measure runs a plan: round after round, and in each round group after group.
-// Within a group the rows follow one another directly, as they will be compared.
-func (m *machine) measure(ctx context.Context, p plan) error {
-	for round := range p.rounds {
-		for _, g := range p.groups {
-			fmt.Fprintf(m.progress, "report: round %d of %d: %s\n", round+1, p.rounds, g.title)
-			for _, row := range g.order(round) {
-				out, err := m.attempt(ctx, row, m.benchtime.String())
-				if err != nil {
-					return err
+// measure does the groups round after round.
+func (m *machine) measure(ctx context.Context, rounds int, groups []group) error {
+	for round := range rounds {
+		for _, g := range groups {
+			fmt.Fprintf(m.progress, "report: round %d of %d: %s\n", round+1, rounds, g[0].work)
+			for _, r := range g.order(round) {
+				if m.unended[r] == patience {
+					continue
 				}
-				if !m.givenUp[row] && !bytes.Contains(out, []byte("\n"+row)) {
-					return fmt.Errorf("%s: no result in\n%s", row, out)
+				if err := m.attempt(ctx, r); err != nil {
+					return err
 				}
 			}
 		}
@@ -98,100 +108,80 @@ func (m *machine) measure(ctx context.Context, p plan) error {
 	return nil
 }
 
-// weigh runs each row once: memory does not vary as time does. A row may give no
-// result, if the pool has nothing to be weighed.
-func (m *machine) weigh(ctx context.Context, rows []string) error {
-	fmt.Fprintln(m.progress, "report: memory")
-	for _, row := range rows {
-		if _, err := m.attempt(ctx, row, "1x"); err != nil {
-			return err
-		}
+// attempt adds what a row prints to the results, or that it did not end.
+func (m *machine) attempt(ctx context.Context, r row) error {
+	out, err := m.run(ctx, r)
+	switch {
+	case bytes.Contains(out, []byte("did not end")):
+		m.unended[r]++
+		fmt.Fprintf(m.progress, "report: %v did not end within %v\n", r, m.limit)
+		fmt.Fprintf(&m.raw, "%v\t1\t%v %s\n", r, m.limit.Seconds(), unitNoEnd)
+	case err != nil:
+		return err
+	case !bytes.Contains(out, []byte("\n"+r.String())):
+		return fmt.Errorf("%v: no result in\n%s", r, out)
+	default:
+		m.raw.Write(out)
 	}
 	return nil
 }
 
-// attempt runs a row, unless it has been given up. One that does not end is given
-// up: the results say so, and all the others are measured nevertheless.
-func (m *machine) attempt(ctx context.Context, row, benchtime string) ([]byte, error) {
-	if m.givenUp[row] {
-		return nil, nil
-	}
-	out, err := m.run(ctx, row, benchtime)
-	if !errors.Is(err, errNoEnd) {
-		return out, err
-	}
-	m.givenUp[row] = true
-	fmt.Fprintf(m.progress, "report: %s did not end within %v and is given up\n", row, m.limit())
-	_, err = fmt.Fprintf(m.raw, "%s\t1\t%v %s\n", row, m.limit().Seconds(), unitNoEnd)
-	return nil, err
+// A program is the benchmarks, built.
+type program struct {
+	bin     string
+	catalog catalog
+	time    time.Duration
+	limit   time.Duration // of one measurement
 }
 
-// limit is how long a measurement may take. testing tries out how many jobs fill
-// benchtime, and at the worst takes some times as long for that.
-func (m *machine) limit() time.Duration {
-	return m.patience + 20*m.benchtime
-}
-
-// run runs the one benchmark of that name and adds what it prints to the results.
-// Its limit is kept here, by killing the process: -test.timeout is for tests, and
-// does not end a benchmark.
-func (m *machine) run(ctx context.Context, row, benchtime string) ([]byte, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, m.limit(), errNoEnd)
-	defer cancel()
-	cmd := exec.CommandContext(limited, m.bin,
-		"-test.run=^$",
-		"-test.bench="+pattern(row),
-		"-test.benchtime="+benchtime,
-		fmt.Sprintf("-spin=%d", m.spin),
-	)
-	cmd.Dir = m.dir
-	out, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
+func newProgram(ctx context.Context, bin string, o options) (program, error) {
+	// testing tries out how many jobs fill the time, and at the worst takes some times
+	// as long for that; some rows start 16,384 workers first, or queue a million jobs.
+	p := program{bin: bin, time: o.time, limit: 20*time.Second + 20*o.time}
+	out, err := command(ctx, filepath.Dir(bin), nil, bin, "-catalog")
 	if err != nil {
-		if cause := context.Cause(limited); cause != nil {
-			return nil, fmt.Errorf("%s: %w", row, cause)
-		}
-		return nil, fmt.Errorf("%s: %w\n%s", row, err, out)
+		return p, err
 	}
-	_, err = m.raw.Write(out)
-	return out, err
+	return p, json.Unmarshal(out, &p.catalog)
 }
 
-// pattern matches the benchmark of that name alone.
-func pattern(row string) string {
-	parts := strings.Split(row, "/")
+// run runs the one benchmark of that name and returns what it prints.
+func (p program) run(ctx context.Context, r row) ([]byte, error) {
+	parts := strings.Split(r.String(), "/")
 	for i, part := range parts {
 		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
 	}
-	return strings.Join(parts, "/")
+	return command(ctx, filepath.Dir(p.bin), nil, p.bin, "-test.run=^$", "-test.bench="+strings.Join(parts, "/"),
+		fmt.Sprintf("-test.benchtime=%v", p.time), fmt.Sprintf("-limit=%v", p.limit), fmt.Sprintf("-spin=%d", p.catalog.Spin))
 }
 
-// peerVersions lists what is compared with, from the modules in this program.
-func peerVersions() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+// command runs a program in a folder and returns what it prints, also with an error.
+func command(ctx context.Context, dir string, env []string, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return out, context.Cause(ctx)
+	}
+	if err != nil {
+		return out, fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
+	}
+	return out, nil
+}
+
+// output is what a command line prints, in one line, for the head of a page.
+func output(ctx context.Context, line string) string {
+	words := strings.Fields(line)
+	out, err := command(ctx, "", nil, words[0], words[1:]...)
+	if err != nil {
 		return "unknown"
 	}
-	modules := bench.Modules()
-	var versions []string
-	for _, dep := range info.Deps {
-		if slices.Contains(modules, dep.Path) {
-			versions = append(versions, dep.Path+"@"+dep.Version)
-		}
-	}
-	return strings.Join(versions, " ")
+	return strings.Join(strings.Fields(string(out)), " ")
 }
 
-// outDir is where the report goes: what -out says, or docs beside the library.
-func outDir(ctx context.Context, o options) (string, error) {
-	if o.out != "" {
-		return o.out, nil
-	}
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", rootModule).Output()
-	if err != nil {
-		return "", fmt.Errorf("finding the folder of the library: %w", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "docs"), nil
+// moduleDir is the folder of a module.
+func moduleDir(ctx context.Context, module string) (string, error) {
+	out, err := command(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}", module)
+	return strings.TrimSpace(string(out)), err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -13,96 +14,106 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spinFlag is set when a machine runs this test binary in place of the benchmarks'.
-var spinFlag = flag.Int("spin", 0, "given by a machine")
+// The flags that a machine gives to its program, which in these tests is this test
+// binary in place of the benchmarks.
+var (
+	_         = flag.Int("spin", 0, "given by a machine")
+	limitFlag = flag.Duration("limit", 0, "given by a machine")
+)
 
-func BenchmarkThatEnds(b *testing.B) {
-	skipUnlessMeasured(b)
-	for b.Loop() {
-	}
-}
-
-func BenchmarkThatNeverEnds(b *testing.B) {
-	skipUnlessMeasured(b)
-	select {}
-}
-
-func skipUnlessMeasured(b *testing.B) {
-	if *spinFlag == 0 {
+func BenchmarkPool(b *testing.B) {
+	if *limitFlag == 0 {
 		b.Skip("for the tests of the machine")
 	}
+	b.Run("work=process/pool=ends", func(b *testing.B) {
+		for b.Loop() {
+		}
+	})
+	b.Run("work=process/pool=hangs", func(b *testing.B) {
+		fmt.Printf("\n%s did not end within %v\n", b.Name(), *limitFlag)
+		b.SkipNow()
+	})
+	b.Run("work=process/pool=sleeps", func(*testing.B) { time.Sleep(time.Minute) })
 }
 
-func TestAMeasurementThatDoesNotEndIsGivenUpAndTheOthersGoOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for seconds")
-	}
+func fakeMachine(t *testing.T) (m *machine, progress *bytes.Buffer) {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	var raw, progress bytes.Buffer
-	m := &machine{
-		bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: 3 * time.Second,
-		raw: &raw, progress: &progress, givenUp: make(map[string]bool),
-	}
-
-	const never, ends = "BenchmarkThatNeverEnds", "BenchmarkThatEnds"
-	require.NoError(t, m.measure(t.Context(), plan{rounds: 3, groups: []group{{title: "both", rows: []string{never, ends}}}}))
-	require.Equal(t, 1, strings.Count(progress.String(), never+" did not end within 3.02s and is given up\n"),
-		"it is tried once, not in every round")
-
-	tab, err := parseTable(&raw)
-	require.NoError(t, err)
-	require.True(t, tab.unended(never))
-	require.False(t, tab.unended(ends))
-	require.Len(t, tab.rows[ends][unitTime].Values, 3)
-
-	require.NoError(t, m.weigh(t.Context(), []string{never}))
-	require.Equal(t, 1, strings.Count(progress.String(), "given up"))
+	progress = new(bytes.Buffer)
+	p := program{bin: self, time: time.Millisecond, limit: 3 * time.Second}
+	return &machine{program: p, progress: progress, unended: make(map[row]int)}, progress
 }
 
-func TestAnInterruptIsNoMeasurementThatDoesNotEnd(t *testing.T) {
-	self, err := os.Executable()
+func TestARowThatDoesNotEndIsGivenUpAndTheOthersGoOn(t *testing.T) {
+	m, progress := fakeMachine(t)
+	hangs, ends := row{"process", "hangs"}, row{"process", "ends"}
+	require.NoError(t, m.measure(t.Context(), 4, []group{{hangs, ends}}))
+	require.Equal(t, patience, strings.Count(progress.String(), "pool=hangs did not end within 3s\n"), "it is not tried in every round")
+
+	tab, err := parseTable(&m.raw)
 	require.NoError(t, err)
-	m := &machine{bin: self, dir: t.TempDir(), spin: 1, benchtime: time.Millisecond, patience: time.Minute, raw: io.Discard, progress: io.Discard}
+	require.Equal(t, patience, tab.unended(hangs))
+	require.Len(t, tab.sample(ends, unitTime).Values, 4)
+}
+
+func TestARowThatIsNotThereIsAnError(t *testing.T) {
+	m, _ := fakeMachine(t)
+	require.ErrorContains(t, m.measure(t.Context(), 1, []group{{row{"process", "none"}}}), "no result")
+}
+
+func TestAnInterruptEndsAMeasurement(t *testing.T) {
+	m, _ := fakeMachine(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = m.attempt(ctx, "BenchmarkThatNeverEnds", "1x")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NotErrorIs(t, err, errNoEnd)
+	require.ErrorIs(t, m.attempt(ctx, row{"process", "sleeps"}), context.DeadlineExceeded)
 }
 
-func TestMachineMeasuresRoundAfterRound(t *testing.T) {
+func TestAMachineMeasuresRoundAfterRound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a test binary")
 	}
-	var raw bytes.Buffer
-	m, err := newMachine(t.Context(), options{rounds: 2, benchtime: time.Millisecond, command: "a command"}, &raw, io.Discard)
+	m, err := newMachine(t.Context(), options{rounds: 2, time: time.Millisecond, command: "a command"}, io.Discard)
 	require.NoError(t, err)
 	defer m.close()
 
-	rows := []string{poolRow("process", us), poolRow("process", "direct")}
-	require.NoError(t, m.measure(t.Context(), plan{rounds: 2, groups: []group{{title: "process", rows: rows}}}))
-
-	var order []string
-	for line := range strings.Lines(raw.String()) {
-		for _, row := range rows {
-			if strings.HasPrefix(line, row) {
-				order = append(order, row)
+	rows := newGroup("process", us, "chan")
+	require.NoError(t, m.measure(t.Context(), 2, []group{rows, newGroup(memoryWork, us)}))
+	var order []row
+	for line := range strings.Lines(m.raw.String()) {
+		for _, r := range rows {
+			if strings.HasPrefix(line, r.String()) {
+				order = append(order, r)
 			}
 		}
 	}
-	require.Equal(t, []string{rows[0], rows[1], rows[1], rows[0]}, order)
+	require.Equal(t, []row{rows[0], rows[1], rows[1], rows[0]}, order)
 
-	tab, err := parseTable(&raw)
+	tab, err := parseTable(&m.raw)
 	require.NoError(t, err)
 	require.Equal(t, "a command", tab.config["command"])
 	require.Contains(t, tab.config["peers"], "github.com/Jeffail/tunny@v0.1.4")
-	for _, row := range rows {
+	for _, r := range rows {
 		for _, unit := range []string{unitTime, unitBytes, unitAllocs} {
-			require.Len(t, tab.rows[row][unit].Values, 2, "%s %s", row, unit)
+			require.Len(t, tab.sample(r, unit).Values, 2, "%v %s", r, unit)
 		}
 	}
+	for _, unit := range []string{unitPool, unitWorker, unitQueued} {
+		require.NotNil(t, tab.sample(row{memoryWork, us}, unit), unit)
+	}
+	for _, g := range goals {
+		if g.work != memoryWork {
+			pools := tab.catalog.work(g.work).Pools
+			require.True(t, containsQualifying(tab.catalog, g, pools), "nobody is there for the goal %v", g)
+		}
+	}
+}
 
-	missing := plan{rounds: 1, groups: []group{{title: "none", rows: []string{poolRow("process", "none")}}}}
-	require.ErrorContains(t, m.measure(t.Context(), missing), "no result")
+func containsQualifying(c catalog, g goal, pools []string) bool {
+	for _, pool := range pools {
+		if g.against == "" || pool != us && g.qualifies(c, pool) {
+			return true
+		}
+	}
+	return false
 }

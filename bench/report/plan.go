@@ -3,100 +3,68 @@ package main
 import (
 	"fmt"
 	"slices"
-
-	"example.com/dispatch/bench"
 )
 
 // us is the name of our own pool in the rows.
 const us = "dispatch"
 
-// memoryWork stands for the memory rows wherever a work is named.
+// memoryWork is the name of what only dispatch is weighed for.
 const memoryWork = "memory"
 
-// A plan says what is measured in one go. Rows are full names of benchmarks.
-type plan struct {
-	rounds int
-	groups []group
-}
+// A row is one benchmark: a pool that does a work.
+type row struct{ work, pool string }
 
-// A group is rows that will be compared with one another.
-type group struct {
-	title string
-	rows  []string
+func (r row) String() string { return fmt.Sprintf("BenchmarkPool/work=%s/pool=%s", r.work, r.pool) }
+
+// A group is the rows of a work. They follow one another directly, as they will be
+// compared.
+type group []row
+
+func newGroup(work string, pools ...string) (g group) {
+	for _, pool := range pools {
+		g = append(g, row{work, pool})
+	}
+	return g
 }
 
 // order is the order of the rows in a round. Each round begins with another row, so
 // that none always has the first place.
-func (g group) order(round int) []string {
-	first := round % len(g.rows)
-	return slices.Concat(g.rows[first:], g.rows[:first])
+func (g group) order(round int) group {
+	first := round % len(g)
+	return slices.Concat(g[first:], g[:first])
 }
 
-func poolRow(work, pool string) string {
-	return fmt.Sprintf("BenchmarkPool/work=%s/pool=%s", work, pool)
-}
-
-func scaleRow(axis string, n int, pool string) string {
-	return fmt.Sprintf("BenchmarkScale/axis=%s/n=%d/pool=%s", axis, n, pool)
-}
-
-func memoryRow(use, pool string) string {
-	return fmt.Sprintf("BenchmarkMemory/use=%s/pool=%s", use, pool)
-}
-
-func benchmarkPlan(o options) plan {
-	p := plan{rounds: o.rounds}
-	for _, w := range bench.Works() {
-		if !o.wants(w.Name) {
-			continue
-		}
-		g := group{title: w.Name}
-		for _, pool := range w.Pools() {
-			g.rows = append(g.rows, poolRow(w.Name, pool))
-		}
-		p.groups = append(p.groups, g)
-	}
-	return p
+func benchmarkPlan(c catalog, o options) []group {
+	return worksPlan(c, o, func(work, string) bool { return true })
 }
 
 // checkPlan has only the rows that a goal asks for.
-func checkPlan(o options) plan {
-	p := plan{rounds: o.rounds}
-	for _, w := range bench.Works() {
-		if !o.wants(w.Name) {
-			continue
-		}
-		g := group{title: w.Name}
-		for _, pool := range w.Pools() {
-			if slices.ContainsFunc(goals, func(goal goal) bool { return goal.needs(w.Name, pool) }) {
-				g.rows = append(g.rows, poolRow(w.Name, pool))
-			}
-		}
-		if g.rows != nil {
-			p.groups = append(p.groups, g)
-		}
-	}
-	return p
+func checkPlan(c catalog, o options) []group {
+	return worksPlan(c, o, func(w work, pool string) bool {
+		return slices.ContainsFunc(goals, func(g goal) bool { return g.work == w.Name && g.needs(c, pool) })
+	})
 }
 
-// The uses of memory that are weighed.
-const (
-	idleWorkerUse = "idle-worker"
-	hugePoolUse   = "100k-workers"
-	queuedJobUse  = "queued-job"
-)
-
-func everyPool(string) bool         { return true }
-func dispatchOnly(pool string) bool { return pool == us }
-
-func memoryRows(wanted func(pool string) bool) []string {
-	var rows []string
-	for _, use := range []string{idleWorkerUse, hugePoolUse} {
-		for _, pool := range bench.Peers() {
-			if wanted(pool) {
-				rows = append(rows, memoryRow(use, pool))
-			}
+func worksPlan(c catalog, o options, wanted func(w work, pool string) bool) (groups []group) {
+	for _, w := range c.Works {
+		pools := slices.DeleteFunc(slices.Clone(w.Pools), func(pool string) bool { return !wanted(w, pool) })
+		if len(pools) > 0 && !w.OfAxis && o.wants(w.Name) {
+			groups = append(groups, newGroup(w.Name, pools...))
 		}
 	}
-	return append(rows, memoryRow(queuedJobUse, us))
+	if o.wants(memoryWork) {
+		groups = append(groups, newGroup(memoryWork, us))
+	}
+	return groups
+}
+
+// scalingPlan has all peers at all points of all axes.
+func scalingPlan(c catalog, _ options) (groups []group) {
+	for _, a := range c.Axes {
+		for _, name := range a.Works {
+			pools := slices.DeleteFunc(slices.Clone(c.work(name).Pools), c.isFloor)
+			groups = append(groups, newGroup(name, pools...))
+		}
+	}
+	return groups
 }

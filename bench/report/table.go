@@ -1,9 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
+	"encoding/json"
+	"errors"
 	"io"
+	"math"
+	"regexp"
 	"slices"
+	"strings"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
@@ -12,26 +17,29 @@ import (
 // confidence is the level of all intervals.
 const confidence = 0.95
 
-// The units of BenchmarkPool and BenchmarkScale, as benchfmt gives them.
+// The units of the benchmarks, as benchfmt gives them.
 const (
 	unitTime   = "sec/op"
 	unitBytes  = "B/job"
 	unitAllocs = "allocs/job"
+	unitPool   = "allocs/pool"
+	unitWorker = "B/worker"
+	unitQueued = "B/queued"
 
-	// unitNoEnd marks a row that was given up. The value is how long it was waited for.
+	// unitNoEnd marks a measurement that did not end.
 	unitNoEnd = "sec-without-end"
 )
 
 // A table holds what was measured.
 type table struct {
-	config map[string]string // the lines "key: value" of the file, the last of each
-	rows   map[string]map[string]*benchmath.Sample
+	config  map[string]string // the lines "key: value" of the results
+	catalog catalog
+	values  map[row]map[string][]float64
 }
 
 // parseTable reads results in the Go benchmark format.
 func parseTable(r io.Reader) (*table, error) {
-	t := &table{config: make(map[string]string)}
-	values := make(map[string]map[string][]float64)
+	t := &table{config: make(map[string]string), values: make(map[row]map[string][]float64)}
 	reader := benchfmt.NewReader(r, "results")
 	for reader.Scan() {
 		switch rec := reader.Result().(type) {
@@ -41,62 +49,73 @@ func parseTable(r io.Reader) (*table, error) {
 			for _, c := range rec.Config {
 				t.config[c.Key] = string(c.Value)
 			}
-			row := rowName(rec.Name)
-			if values[row] == nil {
-				values[row] = make(map[string][]float64)
+			at := rowOf(string(rec.Name.Full()))
+			if t.values[at] == nil {
+				t.values[at] = make(map[string][]float64)
 			}
 			for _, v := range rec.Values {
-				values[row][v.Unit] = append(values[row][v.Unit], v.Value)
+				t.values[at][v.Unit] = append(t.values[at][v.Unit], v.Value)
 			}
 		}
 	}
 	if err := reader.Err(); err != nil {
 		return nil, err
 	}
-	if len(values) == 0 {
-		return nil, fmt.Errorf("there is not one benchmark in the results")
+	if len(t.values) == 0 {
+		return nil, errors.New("there is not one benchmark in the results")
 	}
-
-	t.rows = make(map[string]map[string]*benchmath.Sample)
-	for row, units := range values {
-		t.rows[row] = make(map[string]*benchmath.Sample)
-		for unit, vs := range units {
-			slices.Sort(vs)
-			t.rows[row][unit] = benchmath.NewSample(vs, &benchmath.DefaultThresholds)
-		}
+	if listed, ok := t.config["catalog"]; ok {
+		return t, json.Unmarshal([]byte(listed), &t.catalog)
 	}
 	return t, nil
 }
 
-// rowName is the name with the prefix that benchfmt drops and without the
-// GOMAXPROCS suffix.
-func rowName(n benchfmt.Name) string {
-	base, parts := n.Parts()
-	row := append([]byte("Benchmark"), base...)
-	for _, part := range parts {
-		if part[0] == '/' {
-			row = append(row, part...)
-		}
+var gomaxprocsSuffix = regexp.MustCompile(`-\d+$`)
+
+func rowOf(name string) row {
+	work, pool, _ := strings.Cut(strings.TrimPrefix(name, "Pool/work="), "/pool=")
+	return row{work, gomaxprocsSuffix.ReplaceAllString(pool, "")}
+}
+
+// sample has all rounds of a row; nil if there is none.
+func (t *table) sample(r row, unit string) *benchmath.Sample {
+	values := slices.Sorted(slices.Values(t.values[r][unit]))
+	if len(values) == 0 {
+		return nil
 	}
-	return string(row)
+	return benchmath.NewSample(values, &benchmath.DefaultThresholds)
 }
 
-func (t *table) has(row string) bool {
-	return t.rows[row] != nil
-}
-
-// unended reports whether the row was given up.
-func (t *table) unended(row string) bool {
-	return t.rows[row][unitNoEnd] != nil
-}
-
-// summary returns the median of a row and its interval, and whether the row has
-// been measured. One that was given up has not, even if it ended in earlier rounds:
-// those would be the rounds that went well.
-func (t *table) summary(row, unit string) (benchmath.Summary, bool) {
-	s := t.rows[row][unit]
-	if s == nil || t.unended(row) {
+// summary returns the median of a row and its interval, and whether there is one.
+func (t *table) summary(r row, unit string) (benchmath.Summary, bool) {
+	s := t.sample(r, unit)
+	if s == nil {
 		return benchmath.Summary{}, false
 	}
 	return benchmath.AssumeNothing.Summary(s, confidence), true
+}
+
+// unended is how many measurements of a row did not end.
+func (t *table) unended(r row) int {
+	return len(t.values[r][unitNoEnd])
+}
+
+// pools are those that have a row in the work, the fastest first, those that never
+// ended last.
+func (t *table) pools(work string) (pools []string) {
+	for r := range t.values {
+		if r.work == work {
+			pools = append(pools, r.pool)
+		}
+	}
+	center := func(pool string) float64 {
+		if s, ok := t.summary(row{work, pool}, unitTime); ok {
+			return s.Center
+		}
+		return math.Inf(1)
+	}
+	slices.SortFunc(pools, func(a, b string) int {
+		return cmp.Or(cmp.Compare(center(a), center(b)), strings.Compare(a, b))
+	})
+	return pools
 }

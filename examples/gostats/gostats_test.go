@@ -211,7 +211,7 @@ func TestAnInterruptSaysHowManyFilesWereDone(t *testing.T) {
 	})
 	status := cli.Run(ctx, "gostats", run, nil, cli.Streams{Out: io.Discard, Err: stderr})
 	require.Equal(t, 130, status)
-	require.Regexp(t, `^gostats: interrupted after [\d,]+ of [\d,]+ files\n$`, errs.String()[strings.Index(errs.String(), "gostats"):])
+	require.Regexp(t, `(?m)^gostats: interrupted after [\d,]+ of [\d,]+ files\n\z`, errs.String())
 
 	status, stdout, _ := statsArgs(ctx)
 	require.Equal(t, 130, status)

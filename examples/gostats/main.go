@@ -8,7 +8,7 @@
 //	go run ./examples/gostats -http 127.0.0.1:8080     # with the live page, until Ctrl-C
 //
 // It shows workers with state of their own (a parser's file set and buffer, used
-// again for every file without a lock), a batch whose results come over a channel,
+// again for every file without a lock), a stream that runs a little ahead of its loop,
 // a pool that is resized, and what a pool says of itself.
 //
 // The exit status is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"example.com/dispatch"
@@ -113,21 +114,18 @@ func (t *tour) speedUp(ctx context.Context) error {
 	return nil
 }
 
+// lookAhead is how many files are under way for each worker. Most take less than a
+// millisecond, so the workers are to find some more while the loop adds up.
+const lookAhead = 16
+
 // pass parses every file once. When ctx ends it returns the cause.
 func (t *tour) pass(ctx context.Context, label string) (*survey, time.Duration, error) {
 	prog := progress.New(t.std.Err, progress.Work{Label: label, Noun: "file", Files: len(t.files), Bytes: sizeOf(t.files)})
 	defer prog.End()
 	start := time.Now()
-	batch := t.pool.Batch(ctx)
-	if err := batch.Add(t.files...); ctx.Err() != nil {
-		return nil, 0, context.Cause(ctx)
-	} else if err != nil {
-		return nil, 0, err
-	}
-	batch.Close()
 	s := newSurvey()
 	var faults []error
-	for r := range batch.Results() {
+	for r := range t.pool.Stream(ctx, slices.Values(t.files), dispatch.Unordered(), dispatch.LookAhead(lookAhead*t.workers)) {
 		switch {
 		case r.Err == nil:
 			s.add(r.In, r.Out, t.top)
@@ -149,7 +147,7 @@ func printPool(w io.Writer, stats dispatch.Stats, workers int, elapsed time.Dura
 		return
 	}
 	busy := stats.Run.Sum().Seconds() / (elapsed.Seconds() * float64(workers))
-	fmt.Fprintf(w, "a file waited %v (p50), %v (p99), was at a worker for %v (p50), %v (p99); workers were busy for %.0f %% of the time\n",
+	fmt.Fprintf(w, "a file waited %v (p50), %v (p99), and took %v (p50), %v (p99)\nworkers were busy for %.0f %% of the time\n",
 		words.Time(stats.Wait.Quantile(0.5)), words.Time(stats.Wait.Quantile(0.99)),
 		words.Time(stats.Run.Quantile(0.5)), words.Time(stats.Run.Quantile(0.99)), 100*busy)
 }

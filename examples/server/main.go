@@ -16,9 +16,11 @@
 //	/                                      a picture to zoom into: each tile is a job
 //	/tile?x=-0.5&y=0&zoom=1&depth=1000     a tile
 //	/debug/dispatch/                       the live page of the pool
-//	/metrics                               what Prometheus scrapes of it
+//	/debug/vars                            its Stats, among what package expvar shows
+//	/metrics                               the same for Prometheus
 //
-// and logs each tile that could not be drawn, with its times.
+// and logs the tiles that were not drawn, with -v each of them. The clients of the
+// show are those of the library of vegeta.
 //
 // The exit status is
 //
@@ -31,8 +33,8 @@ package main
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -50,57 +52,65 @@ func main() {
 	cli.Main("server", run)
 }
 
-const synopsis = `Usage: server [-addr ADDRESS] [-workers N] [-queue N] [-limit TIME]
+const synopsis = `Usage: server [-addr ADDRESS] [-workers N] [-queue N] [-limit TIME] [-v]
+              [-rate N]
 
 Draws tiles of the Mandelbrot set over HTTP, on a bounded number of workers.
 Without -addr it calls itself, shows what comes of it, and ends.`
 
-// run is the whole program.
+// run is the whole program. Results go to std.Out, log lines to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) error {
-	var addr string
-	workers, queue, limit := runtime.GOMAXPROCS(0), 4, 300*time.Millisecond
+	var (
+		addr    string
+		verbose bool
+	)
+	workers, queue, limit, rate := runtime.GOMAXPROCS(0), 4, 300*time.Millisecond, 200
 	flags := cli.NewFlags("server", synopsis)
 	flags.Address(&addr, "addr", "serve at this `address` until Ctrl-C")
 	flags.Count(&workers, 1, "workers", "how `many` tiles are drawn at once; the default is one for each processor")
 	flags.Count(&queue, 0, "queue", "how `many` requests may wait")
 	flags.Time(&limit, "limit", "longest `time` for a request, waiting included")
+	flags.BoolVar(&verbose, "v", false, "log every tile")
+	flags.Count(&rate, 1, "rate", "how `many` requests come in a second without -addr")
 	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
-	svc, err := newService(drawTile, workers, queue, limit, slog.New(slog.NewTextHandler(std.Err, nil)))
+	svc, err := newService(drawTile, workers, queue, limit, newLogger(std.Err, verbose))
 	if err != nil {
 		return err
 	}
 	defer svc.stop()
 	if addr == "" {
-		return show(ctx, svc, std.Out)
+		return show(ctx, svc, rate, std.Out)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
+	expvar.Publish("pool", expvar.Func(func() any { return svc.pool.Stats() })) // once in a process
 	fmt.Fprintf(std.Out, "serving http://%v/\n", l.Addr())
 	err = serve(ctx, l, svc, svc)
 	fmt.Fprintln(std.Out, svc.summary())
 	return err
 }
 
-// metrics serves what Prometheus scrapes of pools.
-func metrics(pools ...promdispatch.Pool) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(promdispatch.NewCollector(pools...))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-}
-
-// serve serves tiles at l, and the pages about them, until ctx ends. Then it takes
-// no more requests, answers those that it has taken, and shuts svc down.
-func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service) error {
+// routes serves tiles, and the pages about them.
+func routes(tiles http.Handler, svc *service) http.Handler {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(promdispatch.NewCollector(svc.pool))
 	mux := http.NewServeMux()
 	mux.Handle("GET /tile", tiles)
 	mux.HandleFunc("GET /{$}", serveIndex)
 	mux.Handle("/debug/dispatch/", page.New(svc.pool))
-	mux.Handle("GET /metrics", metrics(svc.pool))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	mux.Handle("GET /debug/vars", expvar.Handler())
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// serve serves at l until ctx ends. Then it takes no more requests, answers those
+// that it has taken, and shuts svc down.
+func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service) error {
+	srv := &http.Server{Handler: routes(tiles, svc), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	select {
@@ -108,6 +118,8 @@ func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service
 		return err
 	case <-ctx.Done():
 	}
+	stats := svc.pool.Stats()
+	svc.log.Info("shutting down", "cause", context.Cause(ctx), "running", stats.Running, "queued", stats.Queued)
 	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	// First the door, then the workers: no request then meets a closed pool.

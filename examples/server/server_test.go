@@ -1,19 +1,23 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"html"
 	"image/png"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +29,13 @@ import (
 	"example.com/dispatch/examples/internal/cli"
 )
 
+// programVar has the test binary be the program.
+const programVar = "SERVER_TEST_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(programVar) != "" {
+		main()
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -39,6 +49,15 @@ func newTestService(t *testing.T, draw dispatch.Handler[tile, []byte]) *service 
 		<-svc.pool.Done()
 	})
 	return svc
+}
+
+// counts is how many answers had each status.
+func (l load) counts() map[int]int {
+	counts := make(map[int]int)
+	for status, m := range l {
+		counts[status] = int(m.Requests)
+	}
+	return counts
 }
 
 // request sends svc a request and returns the answer once it is complete.
@@ -90,21 +109,6 @@ func TestMoreThanThereIsRoomForIsTurnedAwayAtOnce(t *testing.T) {
 		for range 2 {
 			require.Equal(t, http.StatusOK, (<-accepted).Code)
 		}
-	})
-}
-
-func TestATileThatIsNotDrawnIsLogged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
-		svc, err := newService(slowly, 1, 1, time.Second, slog.New(slog.NewTextHandler(&out, nil)))
-		require.NoError(t, err)
-		require.Equal(t, http.StatusGatewayTimeout, request(t.Context(), svc, "zoom=2").Code)
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		request(gone, svc, "zoom=3")
-		require.NoError(t, svc.shutdown(t.Context()))
-		require.Contains(t, out.String(), `level=WARN msg="no tile" job.outcome="timed out" job.wait=0s job.run=1s job.pool=tiles job.label="x=`)
-		require.NotContains(t, out.String(), "zoom=3")
 	})
 }
 
@@ -203,13 +207,13 @@ func TestRequestUnderWayIsAnsweredAtTheShutdown(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, l, svc, svc) }()
-	answers := make(chan statuses, 1)
-	go func() { answers <- get(t.Context(), 1, "http://"+l.Addr().String()+"/tile") }()
+	answers := make(chan load, 1)
+	go func() { answers <- send(t.Context(), 1, atOnce, "http://"+l.Addr().String()+"/tile") }()
 
 	<-begun
 	interrupt()
 	close(finish)
-	require.Equal(t, statuses{"200 OK": 1}, <-answers)
+	require.Equal(t, map[int]int{http.StatusOK: 1}, (<-answers).counts())
 	require.NoError(t, <-served)
 	<-svc.pool.Done()
 }
@@ -222,12 +226,20 @@ func serverArgs(ctx context.Context, args ...string) (status int, stdout, stderr
 }
 
 func TestShowEndsByItself(t *testing.T) {
-	status, stdout, stderr := serverArgs(t.Context(), "-workers", "2", "-limit", "250ms")
+	status, stdout, stderr := serverArgs(t.Context(), "-workers", "2", "-limit", "250ms", "-rate", "100")
 	require.Equal(t, cli.Good, status, stderr)
-	require.Regexp(t, `one that takes too long: 1 x 504 Gateway Timeout
-one that makes no sense: 1 x 400 Bad Request
-under way at the shutdown: (2 x .*|1 x .*, 1 x .*)
-at the end: \d+ drawn, `, stdout)
+	require.Regexp(t, `^more than it can draw: 100 requests, \d+ a second, success \d+ %
+( +\d+ x \d+ .* in .*\n)+one that takes too long
+    1 x 504 Gateway Timeout in \S+
+one that makes no sense
+    1 x 400 Bad Request in \S+
+under way at the shutdown
+( +\d x .*\n)+at the end: \d+ drawn, \d+ turned away, \d+ too slow, 0 given up by their clients
+a tile waited `, stdout)
+	require.Contains(t, stderr, `level=WARN msg=tile job.outcome="timed out"`)
+	require.Contains(t, stderr, `job.label="?depth=1000000&`)
+	require.Contains(t, stderr, `msg="shutting down" cause="the show is over"`)
+	require.NotContains(t, stderr, "level=DEBUG")
 }
 
 func TestShowThatIsInterruptedEnds(t *testing.T) {
@@ -237,24 +249,90 @@ func TestShowThatIsInterruptedEnds(t *testing.T) {
 	require.Equal(t, 130, status)
 }
 
-func TestTheServerDrainsAndEndsWell(t *testing.T) {
-	svc := newTestService(t, drawTile)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func TestALoadIsSentAtItsRateAndCountedByStatus(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Vegeta-Seq") == "3" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	defer server.Close()
+	start := time.Now()
+	l := send(t.Context(), 21, 100, server.URL)
+	require.GreaterOrEqual(t, time.Since(start), 200*time.Millisecond)
+	require.Equal(t, map[int]int{http.StatusOK: 20, http.StatusTeapot: 1}, l.counts())
+	require.Equal(t, 21, l.requests())
+	require.InDelta(t, 20.0/21, l.success(), 1e-9)
+	require.LessOrEqual(t, l.rate(), 110.0)
+
+	server.Close()
+	require.Equal(t, map[int]int{0: 2}, send(t.Context(), 2, atOnce, server.URL).counts())
+}
+
+func TestAnInterruptEndsALoad(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { interrupt() }))
+	defer server.Close()
+	require.Less(t, send(ctx, 1_000_000, 100, server.URL).requests(), 1000)
+}
+
+// start starts the test binary as the program at a free port, and returns the
+// server's URL.
+func start(t *testing.T, args ...string) (cmd *exec.Cmd, url string, stdout *bufio.Reader, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(os.Environ(), programVar+"=1")
+	stderr = new(bytes.Buffer)
+	cmd.Stderr = stderr
+	pipe, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	ctx, interrupt := context.WithCancelCause(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- serve(ctx, l, svc, svc) }()
-	url := "http://" + l.Addr().String()
-	for path, want := range map[string]string{"/": "200 OK", "/debug/dispatch/": "200 OK", "/metrics": "200 OK", "/tile": "200 OK", "/none": "404 Not Found"} {
-		require.Equal(t, statuses{want: 1}, get(t.Context(), 1, url+path), path)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	stdout = bufio.NewReader(pipe)
+	line, err := stdout.ReadString('\n')
+	require.NoError(t, err)
+	return cmd, strings.TrimSpace(strings.TrimPrefix(line, "serving ")), stdout, stderr
+}
+
+// fetch returns the body of an answer, which is to be a good one.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode, url)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func TestTheServerShowsWhatItDoesUntilASignalAndEndsWell(t *testing.T) {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		cmd, url, stdout, stderr := start(t, "-v")
+		require.Contains(t, fetch(t, url+"tile?depth=10"), "PNG")
+		require.Contains(t, fetch(t, url), "Mandelbrot")
+		require.Contains(t, fetch(t, url+"debug/dispatch/?format=text"), "tiles: ")
+		require.Contains(t, fetch(t, url+"metrics"), `dispatch_jobs_ended_total{outcome="success",pool="tiles"} 1`)
+		var vars struct {
+			Pool dispatch.Stats `json:"pool"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(fetch(t, url+"debug/vars")), &vars))
+		require.EqualValues(t, 1, vars.Pool.Succeeded)
+		require.EqualValues(t, 1, vars.Pool.Run.Count())
+
+		require.NoError(t, cmd.Process.Signal(signal))
+		rest, err := io.ReadAll(stdout)
+		require.NoError(t, err)
+		require.NoError(t, cmd.Wait(), "status 0: all accepted requests were answered")
+		require.Contains(t, string(rest), "at the end: 1 drawn, 0 turned away, 0 too slow, 0 given up by their clients\na tile waited ")
+		require.Contains(t, stderr.String(), "level=DEBUG msg=tile job.outcome=succeeded")
+		require.Contains(t, stderr.String(), `job.label="?depth=10&`)
+		require.Contains(t, stderr.String(), "msg=\"shutting down\" cause="+cli.Signal{Signal: signal}.Error())
 	}
-	interrupt(cli.Signal{Signal: os.Interrupt})
-	require.NoError(t, <-served)
-	require.Equal(t, "at the end: 1 drawn, 0 turned away, 0 too slow, 0 given up by their clients", svc.summary())
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, args := range []string{"-workers=0", "-queue=-1", "-limit=0s", "-addr=8080", "extra"} {
+	for _, args := range []string{"-workers=0", "-queue=-1", "-limit=0s", "-rate=0", "-addr=8080", "extra"} {
 		status, stdout, stderr := serverArgs(t.Context(), args)
 		require.Equal(t, cli.Usage, status)
 		require.Empty(t, stdout)

@@ -11,20 +11,22 @@ import (
 	"time"
 
 	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/words"
 )
 
 // A service answers requests for tiles with pictures from a pool.
 type service struct {
 	pool  *dispatch.Pool[tile, []byte]
 	limit time.Duration // on one request, waiting included
+	log   *slog.Logger
 }
 
 func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit time.Duration, log *slog.Logger) (*service, error) {
 	pool, err := dispatch.New(draw,
 		dispatch.WithName("tiles"),
+		dispatch.WithLabel(tile.query),
+		dispatch.WithHooks(logJobs(log)),
 		dispatch.WithLogger(log),
-		dispatch.WithLabel(tile.String),
-		dispatch.WithHooks(dispatch.Hooks{Done: logFailures(log)}),
 		dispatch.WithWorkers(workers),
 		dispatch.WithQueue(queue),
 		dispatch.WithOverflow(dispatch.Reject),
@@ -32,17 +34,7 @@ func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit t
 	if err != nil {
 		return nil, err
 	}
-	return &service{pool: pool, limit: limit}, nil
-}
-
-// logFailures returns a hook that logs each tile that could not be drawn. One whose
-// client has gone is none.
-func logFailures(log *slog.Logger) func(context.Context, dispatch.Job) {
-	return func(ctx context.Context, j dispatch.Job) {
-		if j.Err != nil && j.Outcome != dispatch.Canceled {
-			log.WarnContext(ctx, "no tile", "job", j)
-		}
-	}
+	return &service{pool: pool, limit: limit, log: log}, nil
 }
 
 // shutdown draws what has been accepted, within the budget that ctx is.
@@ -97,8 +89,14 @@ func retryAfter(stats dispatch.Stats) int {
 // summary tells what the service has done.
 func (s *service) summary() string {
 	stats := s.pool.Stats()
-	return fmt.Sprintf("at the end: %d drawn, %d turned away, %d too slow, %d given up by their clients",
+	text := fmt.Sprintf("at the end: %d drawn, %d turned away, %d too slow, %d given up by their clients",
 		stats.Succeeded, stats.Rejected, stats.TimedOut, stats.Canceled)
+	if stats.Run.Count() > 0 {
+		text += fmt.Sprintf("\na tile waited %v (p50), %v (p99), and took %v (p50), %v (p99)",
+			words.Time(stats.Wait.Quantile(0.5)), words.Time(stats.Wait.Quantile(0.99)),
+			words.Time(stats.Run.Quantile(0.5)), words.Time(stats.Run.Quantile(0.99)))
+	}
+	return text
 }
 
 // parseTile reads the tile that a request asks for; what it does not say is as

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
-	"sync"
+	"time"
 )
 
-// show serves svc on the loopback interface, calls it the way impatient clients
-// do, and shuts it down while requests are under way.
-func show(ctx context.Context, svc *service, stdout io.Writer) error {
+// show serves svc on the loopback interface, calls it as many impatient clients do,
+// and shuts it down while requests are under way.
+func show(ctx context.Context, svc *service, perSecond int, stdout io.Writer) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -27,78 +25,64 @@ func show(ctx context.Context, svc *service, stdout io.Writer) error {
 		}
 		svc.ServeHTTP(w, r)
 	})
-	serving, interrupt := context.WithCancel(ctx)
-	defer interrupt()
+	serving, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
 	served := make(chan error, 1)
 	go func() { served <- serve(serving, l, announce, svc) }()
 
 	url := fmt.Sprintf("http://%v/tile", l.Addr())
-	fmt.Fprintln(stdout, "32 requests at once:", get(ctx, 32, url))
-	fmt.Fprintln(stdout, "one that takes too long:", get(ctx, 1, url+"?depth=1000000"))
-	fmt.Fprintln(stdout, "one that makes no sense:", get(ctx, 1, url+"?depth=many"))
+	visit(ctx, stdout, url, perSecond)
 
-	answers := make(chan statuses)
-	go func() { answers <- get(ctx, late, url+"?late") }()
+	answers := make(chan load)
+	go func() { answers <- send(ctx, late, atOnce, url+"?late") }()
 	for range late {
 		select {
 		case <-arrived:
 		case <-ctx.Done():
 		}
 	}
-	interrupt()
-	fmt.Fprintln(stdout, "under way at the shutdown:", <-answers)
+	interrupt(errShowOver)
+	under := <-answers
 	if err := <-served; err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, svc.summary())
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	fmt.Fprintln(stdout, "under way at the shutdown")
+	under.print(stdout)
+	fmt.Fprintln(stdout, svc.summary())
 	return nil
 }
 
-// get makes n requests at once and returns the answers. When ctx ends it gives
-// up those that have none.
-func get(ctx context.Context, n int, url string) statuses {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	var (
-		wg      sync.WaitGroup
-		mu      sync.Mutex
-		answers = make(statuses)
-	)
-	for range n {
-		wg.Go(func() {
-			status := ask(ctx, client, url)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[status]++
-		})
-	}
-	wg.Wait()
-	return answers
-}
+// errShowOver is why the show's server is shut down.
+var errShowOver = errors.New("the show is over")
 
-// ask makes one request and returns the status of the answer.
-func ask(ctx context.Context, client *http.Client, url string) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err.Error()
+// visit calls url as clients do, and prints what came of it.
+func visit(ctx context.Context, stdout io.Writer, url string, perSecond int) {
+	const duration = time.Second
+	for _, call := range []struct {
+		text      string
+		n         int
+		perSecond int
+		query     string
+	}{
+		{"more than it can draw", int(float64(perSecond) * duration.Seconds()), perSecond, ""},
+		{"one that takes too long", 1, atOnce, "?depth=1000000"},
+		{"one that makes no sense", 1, atOnce, "?depth=many"},
+	} {
+		if ctx.Err() != nil {
+			return
+		}
+		answers := send(ctx, call.n, call.perSecond, url+call.query)
+		if ctx.Err() != nil {
+			return
+		}
+		fmt.Fprint(stdout, call.text)
+		if call.n > 1 {
+			fmt.Fprintf(stdout, ": %d requests, %.0f a second, success %.0f %%", answers.requests(), answers.rate(), 100*answers.success())
+		}
+		fmt.Fprintln(stdout)
+		answers.print(stdout)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "no answer"
-	}
-	resp.Body.Close()
-	return resp.Status
-}
-
-// statuses counts answers by their status.
-type statuses map[string]int
-
-func (s statuses) String() string {
-	var parts []string
-	for _, status := range slices.Sorted(maps.Keys(s)) {
-		parts = append(parts, fmt.Sprintf("%d x %s", s[status], status))
-	}
-	return strings.Join(parts, ", ")
 }

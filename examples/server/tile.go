@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -21,11 +20,6 @@ const (
 	tileSize = 128       // pixels on a side
 	maxDepth = 1_000_000 // some milliseconds for one pixel
 )
-
-// String is how logs and the live page name the tile.
-func (t tile) String() string {
-	return fmt.Sprintf("x=%g y=%g zoom=%g depth=%d", t.x, t.y, t.zoom, t.depth)
-}
 
 // width is how wide the tile is.
 func (t tile) width() float64 { return 3 / t.zoom }

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -134,6 +135,9 @@ func findPictures(dir string) ([]string, error) {
 // makeThumbs makes the thumbnails on a pool, says what became of each, and writes
 // the page.
 func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.Streams) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	var work workReport
 	pool, err := dispatch.NewWorkers(func(context.Context) (dispatch.Worker[string, thumb], error) {
 		return newThumbnailer(opts.out, opts.size, &work), nil
@@ -146,20 +150,14 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 	}
 	defer pool.Close() // for the way out by an error; a second Close does nothing
 
-	batch := pool.Batch(ctx)
-	if err := batch.Add(pictures...); ctx.Err() != nil {
-		return context.Cause(ctx)
-	} else if err != nil {
-		return err
-	}
 	var made []thumb
 	failed := 0
-	for r := range batch.All() {
+	for r := range pool.BatchOf(ctx, pictures).All() {
 		name := filepath.Base(r.In)
 		switch {
 		case r.Err == nil:
 			made = append(made, r.Out)
-			fmt.Fprintf(std.Out, "%s: %v -> %v, %d bytes\n", name, r.Out.From, r.Out.To, r.Out.Bytes)
+			fmt.Fprintf(std.Out, "%s: %s -> %s, %s\n", name, sides(r.Out.From), sides(r.Out.To), words.Bytes(int64(r.Out.Bytes)))
 		case ctx.Err() == nil || !errors.Is(r.Err, context.Cause(ctx)):
 			failed++
 			fmt.Fprintf(std.Out, "%s: %v\n", name, r.Err)
@@ -172,7 +170,7 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		return err
 	}
 	fmt.Fprintf(std.Out, "%s made, by each worker: %v\n", words.Count(len(made), "thumbnail"), work.perWorker)
-	page, err := writePage(opts.out, made)
+	page, err := writePage(opts.out, made, opts.size)
 	if err != nil {
 		return err
 	}
@@ -184,4 +182,9 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		return fmt.Errorf("%d of %s failed", failed, words.Count(len(pictures), "picture"))
 	}
 	return nil
+}
+
+// sides writes a size as people do: 160x120.
+func sides(size image.Point) string {
+	return fmt.Sprintf("%dx%d", size.X, size.Y)
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"example.com/dispatch/examples/internal/words"
 )
 
 // pageName is the page's name in the folder of the thumbnails.
@@ -33,9 +35,9 @@ type shown struct {
 	Title, Src, Link string // Link leads to the original
 }
 
-// writePage writes a page that shows the thumbnails in dir, and returns where it
-// is. Each links to its original.
-func writePage(dir string, thumbs []thumb) (string, error) {
+// writePage writes a page that shows the thumbnails in dir, no side of which is
+// longer than size, and returns where it is. Each links to its original.
+func writePage(dir string, thumbs []thumb, size int) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -51,8 +53,13 @@ func writePage(dir string, thumbs []thumb) (string, error) {
 		}
 		all[i] = shown{thumb: t, Title: filepath.Base(t.Original), Src: link(t.Name), Link: link(original)}
 	}
+	view := struct {
+		Title  string
+		Size   int
+		Thumbs []shown
+	}{words.Count(len(all), "thumbnail"), size, all}
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, all); err != nil {
+	if err := pageTemplate.Execute(&page, view); err != nil {
 		return "", err
 	}
 	name := filepath.Join(dir, pageName)

@@ -32,14 +32,7 @@ func (c checker) all(ctx context.Context, workers int, zips []modcache.Zip, each
 	}
 	defer pool.Close()
 
-	batch := pool.Batch(ctx)
-	if err := batch.Add(zips...); ctx.Err() != nil {
-		return context.Cause(ctx)
-	} else if err != nil {
-		return err
-	}
-	batch.Close()
-	for r := range batch.Results() {
+	for r := range pool.BatchOf(ctx, zips).Results() {
 		each(r)
 	}
 	return nil

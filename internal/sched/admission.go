@@ -145,10 +145,15 @@ func (s *Scheduler) hasCapacity() bool {
 func (s *Scheduler) enqueue(t *Task) {
 	t.accept()
 	s.submitted++
-	if s.free() && s.queued == 0 {
-		s.grantJob(t)
-	} else {
+	switch {
+	case !s.free() || s.queued > 0:
 		s.queued++
+	case len(s.idleSince) > 0 && s.called == 0 && s.nothingGranted():
+		w := s.claimIdle()
+		s.giveJob(t, w)
+		s.after.add(token(w.inbox))
+	default:
+		s.grantJob(t)
 	}
 	s.queue.push(t)
 }

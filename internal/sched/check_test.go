@@ -57,7 +57,7 @@ func (p *program) census() *census {
 	}
 	c.InUse += c.Coming
 	c.rings(p.m)
-	for _, w := range p.m.crew {
+	for _, w := range p.m.live {
 		c.worker(w)
 	}
 	for _, w := range p.inline {

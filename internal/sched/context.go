@@ -57,7 +57,7 @@ func (t *Task) Late() (o Outcome, late bool) {
 		return t.Outcome(), true
 	}
 	c := t.ctx
-	if c.caller != context.Background() && t.s.cfg.Guard.Err(c.caller) != nil {
+	if !t.endless && t.s.cfg.Guard.Err(c.caller) != nil {
 		return t.s.cfg.Guard.Ended(c.caller), true
 	}
 	if c.deadline != 0 && t.s.Since() >= c.deadline {

@@ -17,7 +17,7 @@ import (
 type machine struct {
 	*Scheduler
 	t    testing.TB
-	crew []*Worker // the workers that live, strays included, in the order in which they were started
+	live []*Worker // the workers that live, strays included, in the order in which they were started
 }
 
 var errTimeout = errors.New("timeout")
@@ -130,7 +130,7 @@ func (m *machine) grantedJobs() (ids []int) {
 // inHand returns the numbers of the jobs that workers have, in the order of the
 // workers.
 func (m *machine) inHand() (ids []int) {
-	for _, w := range m.crew {
+	for _, w := range m.live {
 		if t := w.Work.Task; t != nil {
 			ids = append(ids, t.job.(*testJob).id)
 		}
@@ -140,7 +140,7 @@ func (m *machine) inHand() (ids []int) {
 
 // atGroup returns the workers that have g in hand.
 func (m *machine) atGroup(g *testGroup) (at []*Worker) {
-	for _, w := range m.crew {
+	for _, w := range m.live {
 		if w.Work.Group == &g.Group {
 			at = append(at, w)
 		}
@@ -160,7 +160,7 @@ func (m *machine) decide() Decision {
 	return m.Decide(func() *Worker {
 		w := new(Worker)
 		w.Init(m.Scheduler)
-		m.crew = append(m.crew, w)
+		m.live = append(m.live, w)
 		return w
 	})
 }
@@ -177,7 +177,7 @@ func (m *machine) timer() {
 func (m *machine) dispatch() (d Decision) {
 	m.t.Helper()
 	for {
-		for _, w := range slices.Clone(m.crew) {
+		for _, w := range slices.Clone(m.live) {
 			m.look(w)
 			if w.Work.Leave {
 				m.quit(w)
@@ -201,13 +201,13 @@ func (m *machine) look(w *Worker) bool {
 
 func (m *machine) quit(w *Worker) {
 	w.Quit()
-	m.crew = slices.DeleteFunc(m.crew, func(x *Worker) bool { return x == w })
+	m.live = slices.DeleteFunc(m.live, func(x *Worker) bool { return x == w })
 }
 
 // worker returns the worker that has the job in hand.
 func (m *machine) worker(j *testJob) *Worker {
 	m.t.Helper()
-	for _, w := range m.crew {
+	for _, w := range m.live {
 		if w.Work.Task == &j.Task {
 			require.True(m.t, m.look(w))
 			return w
@@ -254,12 +254,12 @@ func (m *machine) close() {
 	for range 10_000 {
 		m.dispatch()
 		if m.state == Ended {
-			require.Empty(m.t, m.crew)
+			require.Empty(m.t, m.live)
 			require.NoError(m.t, m.Rest())
 			return
 		}
-		require.NotEmpty(m.t, m.crew, "the dispatcher sleeps, and no worker is left")
-		for _, w := range slices.Clone(m.crew) {
+		require.NotEmpty(m.t, m.live, "the dispatcher sleeps, and no worker is left")
+		for _, w := range slices.Clone(m.live) {
 			m.proceed(w, Outcome{})
 		}
 	}

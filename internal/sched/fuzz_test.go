@@ -101,12 +101,12 @@ var operations = []struct {
 	{"worker", (*program).work},
 	{"worker", (*program).work},
 	{"worker turns to its job", func(p *program, arg int) {
-		if w := pick(p.m.crew, arg); w != nil && p.m.look(w) {
+		if w := pick(p.m.live, arg); w != nil && p.m.look(w) {
 			w.Turn()
 		}
 	}},
 	{"worker claims without the mutex", func(p *program, arg int) {
-		if w := pick(p.m.crew, arg); w != nil && w.run != nil && !w.abandoned() {
+		if w := pick(p.m.live, arg); w != nil && w.run != nil && !w.abandoned() {
 			p.m.nextItem(w)
 		}
 	}},
@@ -170,7 +170,7 @@ var operations = []struct {
 		}
 	}},
 	{"job timeout", func(p *program, arg int) {
-		if w := pick(p.m.crew, arg); w != nil && w.exec != nil {
+		if w := pick(p.m.live, arg); w != nil && w.exec != nil {
 			w.exec.expire()
 		}
 	}},
@@ -220,7 +220,7 @@ func (p *program) accept(a *Admission, of int) {
 
 // handlers returns the contexts of the handlers that have been entered.
 func (p *program) handlers() (handlers []*Context) {
-	for _, w := range p.m.crew {
+	for _, w := range p.m.live {
 		if t := w.Work.Task; t != nil && p.entered[t.job.(*testJob)] {
 			handlers = append(handlers, t.ctx)
 		} else if w.run != nil {
@@ -282,7 +282,7 @@ func outcomeOf(arg int) Outcome {
 
 // work has a worker do what comes next for it.
 func (p *program) work(arg int) {
-	w := pick(p.m.crew, arg)
+	w := pick(p.m.live, arg)
 	if w == nil || !p.m.look(w) {
 		return
 	}
@@ -399,7 +399,7 @@ func (p *program) halt() {
 
 // abandon has the grace of a handler end: also of one that has returned.
 func (p *program) abandon(arg int) {
-	w := pick(p.m.crew, arg)
+	w := pick(p.m.live, arg)
 	if w == nil || w.exec == nil || p.m.cfg.MaxStrays <= p.m.strays || w.abandoned() {
 		return
 	}
@@ -418,7 +418,7 @@ func (p *program) look(int) {
 	for _, n := range now.Ended {
 		ended += int(n)
 	}
-	for _, w := range append(slices.Clone(p.m.crew), p.inline...) {
+	for _, w := range append(slices.Clone(p.m.live), p.inline...) {
 		if t := w.Work.Task; t != nil && t.Resolved() && (t.stage == handed || t.stage == begun) && !w.abandoned() {
 			late++ // it runs past its outcome
 		}
@@ -451,7 +451,7 @@ func (p *program) finish() {
 			m.decide()
 			p.check()
 		}
-		for _, w := range slices.Clone(m.crew) {
+		for _, w := range slices.Clone(m.live) {
 			if !m.look(w) {
 				continue
 			}
@@ -465,7 +465,7 @@ func (p *program) finish() {
 	}
 	require.Equal(t, Ended, m.state, "the pool does not end")
 	require.NoError(t, m.Rest())
-	require.Empty(t, m.crew)
+	require.Empty(t, m.live)
 	for _, j := range p.jobs {
 		require.Equal(t, p.in(j), p.in(j) && j.Resolved())
 	}

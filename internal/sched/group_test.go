@@ -61,7 +61,7 @@ func TestGroupsAndJobsTakeTurns(t *testing.T) {
 	var order strings.Builder
 	for range 8 {
 		m.dispatch()
-		w := m.crew[0]
+		w := m.live[0]
 		switch {
 		case w.Work.Group == &a.Group:
 			order.WriteString("a")
@@ -106,19 +106,22 @@ func TestAWorkerGoesThroughAGroupWhileNothingElseWaits(t *testing.T) {
 }
 
 func TestWorkersThatGoThroughAGroupComeBackWhenTheyShould(t *testing.T) {
-	for name, do := range map[string]func(m *machine){
-		"a job waits":                func(m *machine) { m.submit(1) },
-		"another group waits":        func(m *machine) { m.newGroup(1, 1) },
-		"the limit sinks":            func(m *machine) { m.Resize(1) },
-		"the pool is paused":         func(m *machine) { m.Pause() },
-		"a submitter waits for room": func(m *machine) { m.submits(1); m.try(2, Block) },
+	for name, row := range map[string]struct {
+		queue int
+		do    func(m *machine)
+	}{
+		"a job waits":                {1, func(m *machine) { m.submit(1) }},
+		"another group waits":        {1, func(m *machine) { m.newGroup(1, 1) }},
+		"the limit sinks":            {1, func(m *machine) { m.Resize(1) }},
+		"the pool is paused":         {1, func(m *machine) { m.Pause() }},
+		"a submitter waits for room": {0, func(m *machine) { m.try(2, Block) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMachine(t, Config{Limit: 2, Queue: 1})
+			m := newMachine(t, Config{Limit: 2, Queue: row.queue})
 			g := m.newGroup(9, 9)
 			m.dispatch()
-			for len(m.crew) < 2 || m.crew[1].run == nil {
-				for _, w := range m.crew {
+			for len(m.live) < 2 || m.live[1].run == nil {
+				for _, w := range m.live {
 					if w.run == nil && m.look(w) {
 						require.True(t, m.beginRun(w))
 					}
@@ -126,7 +129,7 @@ func TestWorkersThatGoThroughAGroupComeBackWhenTheyShould(t *testing.T) {
 				m.dispatch()
 			}
 			require.False(t, m.Preempt())
-			do(m)
+			row.do(m)
 			require.True(t, m.Preempt())
 			m.Resume()
 			m.close()
@@ -141,7 +144,7 @@ func TestAWorkerThatIsCalledToAGroupCallsTheNext(t *testing.T) {
 		m.dispatch()
 		m.enter(j)
 	}
-	for _, w := range m.crew {
+	for _, w := range m.live {
 		m.finish(w, Outcome{})
 	}
 	m.dispatch()
@@ -210,13 +213,13 @@ func TestGrantedSlotsWithoutItemsAreTakenBackBeforeAWorkerComes(t *testing.T) {
 	m := newMachine(t, Config{Limit: 4, Queue: 1})
 	g := m.newGroup(9, 4)
 	require.Equal(t, Start, m.decide().Action)
-	w := m.crew[0]
+	w := m.live[0]
 	require.True(t, m.beginRun(w))
 	require.True(t, m.nextItem(w))
 	require.True(t, m.nextItem(w))
 	require.Equal(t, 3, g.coming, "it has not said that it has claimed two more")
 	m.dispatch()
-	require.Len(t, m.crew, 2, "no worker is started for items that are gone")
+	require.Len(t, m.live, 2, "no worker is started for items that are gone")
 	require.Equal(t, 1, g.coming)
 	require.Equal(t, 2, m.inUse)
 	require.Zero(t, g.takeBack(0))
@@ -307,8 +310,8 @@ func TestAGroupIsKeptWhileItHasSomethingToDo(t *testing.T) {
 	g.Forget(g.over)
 	require.True(t, g.openLink.listed(), "an item has no outcome yet")
 	m.dispatch()
-	require.True(t, m.beginRun(m.crew[0]))
-	m.finishItem(m.crew[0], Outcome{}, true)
+	require.True(t, m.beginRun(m.live[0]))
+	m.finishItem(m.live[0], Outcome{}, true)
 	g.Forget(g.over)
 	require.False(t, g.openLink.listed())
 	m.close()
@@ -320,7 +323,7 @@ func TestARunsContextIsTheOneOfItsCaller(t *testing.T) {
 	g := m.newGroupOf(1, context.WithValue(t.Context(), key{}, "v"))
 	require.NoError(t, g.add(1))
 	m.dispatch()
-	w := m.crew[0]
+	w := m.live[0]
 	require.True(t, m.beginRun(w))
 	require.Equal(t, "v", w.run.Context.Value(key{}))
 	c := &w.run.Context
@@ -347,15 +350,15 @@ func TestTheIdleTimeoutCountsFromTheEndOfTheWork(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, IdleTimeout: time.Hour})
 	m.newGroup(9, 1)
 	m.dispatch()
-	require.True(t, m.beginRun(m.crew[0]))
+	require.True(t, m.beginRun(m.live[0]))
 	m.advance(2 * time.Hour)
-	m.finishItem(m.crew[0], Outcome{}, true)
+	m.finishItem(m.live[0], Outcome{}, true)
 	m.dispatch()
-	require.Len(t, m.crew, 1)
+	require.Len(t, m.live, 1)
 	m.advance(time.Hour)
 	m.timer()
 	require.Equal(t, Exit, m.dispatch().Action)
-	require.Empty(t, m.crew)
+	require.Empty(t, m.live)
 }
 
 func TestAWorkerThatHasLostItsSlotDoesNotComeOnTopOfMaxRunning(t *testing.T) {
@@ -375,4 +378,19 @@ func TestAWorkerThatHasLostItsSlotDoesNotComeOnTopOfMaxRunning(t *testing.T) {
 	require.Equal(t, 2, g.active)
 	m.close()
 	require.Equal(t, []int{1, 1, 1, 1}, g.outcomes)
+}
+
+func TestAnItemThatIsCountedDoesNotRun(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	m.newGroup(1, 1)
+	m.dispatch()
+	w := m.live[0]
+	require.True(t, m.beginRun(w))
+	require.Equal(t, 1, m.Snapshot().Running)
+	w.run.Count(0, &Outcome{}, nil, false)
+	now := m.Snapshot()
+	require.Zero(t, [2]int{now.Running, now.Queued}, "the worker has yet to end its run")
+	require.EqualValues(t, 1, now.Ended[Succeeded])
+	w.EndRun()
+	m.close()
 }

@@ -33,7 +33,9 @@ func (s *Scheduler) Halt(o Outcome) {
 	}
 	for s.haltGroups(&o) {
 	}
-	s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
+	if s.cfg.OnStop != nil {
+		s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
+	}
 	s.EndBackground()
 }
 
@@ -356,10 +358,12 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 		}
 	}
 	n := 0
-	for g := range s.open.all {
-		note(g.source.Oldest())
-		if n++; n == piece {
-			break
+	for _, groups := range []*list[Group]{&s.open, &s.closingGroups} {
+		for g := range groups.all {
+			if n++; n > piece {
+				break
+			}
+			note(g.source.Oldest())
 		}
 	}
 	return oldest

@@ -171,9 +171,25 @@ func TestWhatFillLeavesIsDoneByTheDispatcher(t *testing.T) {
 	require.Len(t, m.grantedJobs(), 2*piece, "a piece, and a piece when the intake has been closed")
 	require.True(t, m.awake())
 	m.dispatch()
-	require.Len(t, m.crew, n, "as many as there are slots")
+	require.Len(t, m.live, n, "as many as there are slots")
 	require.Equal(t, n, m.inUse)
 	require.Equal(t, []int{n + 1}, m.waiting())
+	m.close()
+}
+
+func TestAJobDoesNotOvertakeWhatFillHasLeft(t *testing.T) {
+	const n = 4 * piece
+	m := newMachine(t, Config{Limit: 1, Queue: n})
+	m.startJob()
+	for id := range n - 1 {
+		m.submit(id + 2)
+	}
+	m.Resize(n)
+	require.True(t, m.free())
+	m.submit(n + 1)
+	require.NotContains(t, m.grantedJobs(), n+1)
+	require.Equal(t, n+1, m.waiting()[len(m.waiting())-1])
+	m.dispatch()
 	m.close()
 }
 
@@ -212,7 +228,7 @@ func TestABrokenWorkerLeavesAndAnotherTakesItsPlace(t *testing.T) {
 	for m.awake() {
 		m.decide()
 	}
-	require.Len(t, m.crew, 2, "closing what is left of it may take long")
+	require.Len(t, m.live, 2, "closing what is left of it may take long")
 	require.NotSame(t, broken, m.worker(jobs[1]))
 	m.close()
 }

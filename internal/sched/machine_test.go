@@ -11,7 +11,7 @@ import (
 func TestAJobHasItsSlotFromAcceptanceBeforeThereIsAWorker(t *testing.T) {
 	m := newMachine(t, Config{Limit: 2, Queue: 3})
 	m.submits(5)
-	require.Empty(t, m.crew, "no worker has been started")
+	require.Empty(t, m.live, "no worker has been started")
 	require.Equal(t, []int{1, 2}, m.grantedJobs())
 	require.Equal(t, []int{3, 4, 5}, m.waiting())
 	require.Equal(t, 2, m.inUse)
@@ -135,14 +135,14 @@ func TestResizeUpGrantsAtOnceAndDownTakesNoSlotBack(t *testing.T) {
 	m.dispatch()
 	require.Equal(t, []int{1, 2, 3, 4}, m.inHand())
 
-	for _, w := range m.crew[:3] {
+	for _, w := range m.live[:3] {
 		w.Enter(w.Work.Task)
 		m.finish(w, Outcome{})
 	}
 	require.Equal(t, []int{5}, m.waiting(), "not before there are fewer than one")
 	require.Equal(t, 1, m.inUse)
 	m.dispatch()
-	require.Len(t, m.crew, 1, "workers that have no slot any more leave at once")
+	require.Len(t, m.live, 1, "workers that have no slot any more leave at once")
 	m.close()
 }
 
@@ -226,15 +226,23 @@ func TestTheIntakeIsOpenWhileJobsCanOnlyWait(t *testing.T) {
 		do   func(m *machine)
 		open bool
 	}{
-		"a slot is free":             {func(m *machine) {}, false},
-		"every slot is taken":        {func(m *machine) { m.submit(1) }, true},
-		"the queue is full":          {func(m *machine) { m.submits(5); m.Snapshot() }, false},
-		"a group has items":          {func(m *machine) { m.submit(1); m.newGroup(1, 1) }, false},
-		"the pool is paused":         {func(m *machine) { m.submit(1); m.Pause() }, false},
-		"the pool has been resumed":  {func(m *machine) { m.submit(1); m.Pause(); m.Resume() }, true},
-		"the pool drains":            {func(m *machine) { m.submit(1); m.Drain() }, false},
-		"a slot has become free":     {func(m *machine) { m.submit(1); m.Resize(2) }, false},
-		"every slot is taken again":  {func(m *machine) { m.submits(2); m.Resize(2) }, true},
+		"a slot is free":            {func(m *machine) {}, false},
+		"every slot is taken":       {func(m *machine) { m.submit(1) }, true},
+		"the queue is full":         {func(m *machine) { m.submits(5); m.Snapshot() }, false},
+		"a group has items":         {func(m *machine) { m.submit(1); m.newGroup(1, 1) }, false},
+		"the pool is paused":        {func(m *machine) { m.submit(1); m.Pause() }, false},
+		"the pool has been resumed": {func(m *machine) { m.submit(1); m.Pause(); m.Resume() }, true},
+		"the pool drains":           {func(m *machine) { m.submit(1); m.Drain() }, false},
+		"a slot has become free":    {func(m *machine) { m.submit(1); m.Resize(2) }, false},
+		"every slot is taken again": {func(m *machine) { m.submits(2); m.Resize(2) }, true},
+		"the queue holds too many": {func(m *machine) {
+			m.Resize(2)
+			m.Pause()
+			m.submits(6)
+			m.Resize(1)
+			m.Resume()
+			m.Snapshot()
+		}, false},
 		"the limit sank below those": {func(m *machine) { m.Resize(2); m.submits(2); m.Resize(1) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -303,12 +311,12 @@ func TestAnIdleWorkerLeavesAtItsTimeoutDownToTheMinimum(t *testing.T) {
 	m.advance(time.Hour - time.Minute)
 	m.timer()
 	require.Equal(t, Sleep, m.dispatch().Action)
-	require.Len(t, m.crew, 3, "not before")
+	require.Len(t, m.live, 3, "not before")
 	m.advance(time.Minute)
 	m.timer()
 	d = m.dispatch()
 	require.Equal(t, Sleep, d.Action)
-	require.Len(t, m.crew, 1)
+	require.Len(t, m.live, 1)
 	require.Zero(t, d.Until, "the minimum stays for good")
 	m.close()
 }
@@ -322,7 +330,7 @@ func TestAnIdlePoolWithoutAMinimumHoldsNoGoroutine(t *testing.T) {
 	m.advance(time.Hour)
 	m.timer()
 	require.Equal(t, Exit, m.dispatch().Action)
-	require.Empty(t, m.crew)
+	require.Empty(t, m.live)
 	require.False(t, m.dispatching)
 	require.NoError(t, m.Rest())
 
@@ -340,15 +348,15 @@ func TestPrestartMakesWhatTheMinimumIsShortOf(t *testing.T) {
 	require.Same(t, making, again, "calls share one making")
 	require.Equal(t, 2, m.inUse, "they are made within the limit")
 	m.dispatch()
-	require.Len(t, m.crew, 2)
+	require.Len(t, m.live, 2)
 
-	m.crew[0].FinishMaking(nil)
+	m.live[0].FinishMaking(nil)
 	select {
 	case <-making.Done():
 		require.Fail(t, "one is still being made")
 	default:
 	}
-	m.crew[1].FinishMaking(nil)
+	m.live[1].FinishMaking(nil)
 	<-making.Done()
 	require.NoError(t, making.Err())
 	none, err := m.Prestart()
@@ -363,10 +371,10 @@ func TestAWorkerThatCannotBeMadeLeavesAndTheNextCallTriesAgain(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, MinWorkers: 1})
 	making, _ := m.Prestart()
 	m.dispatch()
-	m.crew[0].FinishMaking(errTimeout)
+	m.live[0].FinishMaking(errTimeout)
 	<-making.Done()
 	require.ErrorIs(t, making.Err(), errTimeout)
-	require.True(t, m.crew[0].Work.Leave)
+	require.True(t, m.live[0].Work.Leave)
 	require.Zero(t, m.inUse)
 	again, err := m.Prestart()
 	require.NoError(t, err)

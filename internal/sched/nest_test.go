@@ -46,7 +46,7 @@ func TestAJobLendsItsSlotToTheJobThatItWaitsFor(t *testing.T) {
 	require.False(t, outer.extra.loan.used)
 	require.Zero(t, m.over)
 	m.dispatch()
-	require.Len(t, m.crew, 1, "the worker that came for it leaves at once")
+	require.Len(t, m.live, 1, "the worker that came for it leaves at once")
 	m.close()
 }
 
@@ -229,4 +229,33 @@ func TestAnInlineJobTakesASlotOrTheOneThatIsLent(t *testing.T) {
 	require.Equal(t, []int{4}, m.grantedJobs(), "its slot goes to what waits")
 	m.close()
 	require.EqualValues(t, 3, m.Snapshot().Ended[Succeeded])
+}
+
+func TestAnInlineJobOvertakesNothingThatWaits(t *testing.T) {
+	for name, wait := range map[string]func(m *machine){
+		"a job that has a slot":   func(m *machine) { m.submit(1) },
+		"an item that has a slot": func(m *machine) { m.newGroup(1, 1) },
+		"a job on a lent slot":    func(m *machine) { m.nest(2, m.startJob()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, Config{Limit: 2, Queue: 9})
+			wait(m)
+			require.True(t, m.free())
+			var w Worker
+			w.InitInline(m.Scheduler)
+			j := m.newJob(9, context.Background())
+			require.False(t, w.Inline(&j.Task, &Admission{}), "it waits for a worker")
+			m.dispatch()
+			for _, w := range m.live {
+				if w.Work.Group != nil {
+					require.True(t, m.beginRun(w))
+				}
+			}
+			require.True(t, w.Inline(&j.Task, &Admission{}), "a worker has it")
+			require.True(t, j.Decide())
+			j.Leave(&Outcome{})
+			w.FinishInline(&Outcome{}, true)
+			m.close()
+		})
+	}
 }

@@ -22,12 +22,22 @@ type Work struct {
 	Task   *Task   // a single job
 	Group  *Group  // or items of a group
 	Making *Making // or to be made before there is a job
-	Leave  bool    // or the end of the worker
 
-	overLimit bool     // it runs on top of the limit ...
-	lender    *Context // ... on the slot of this job, if it is not nil
+	lender    *Context // it runs on the slot of this job, if it is not nil
 	count     int      // of a group that has been granted several slots
+	overLimit bool     // it runs on top of the limit
 	slotless  bool     // its slot was given to others, before a worker turned to it
+	Leave     bool     // the end of the worker
+}
+
+// clear makes the work nothing. A single job within the limit, the usual case, has
+// one pointer.
+func (w *Work) clear() {
+	if w.Task != nil && w.lender == nil {
+		w.Task, w.overLimit = nil, false
+	} else {
+		*w = Work{}
+	}
 }
 
 // free tells whether a slot is free, and may be granted.
@@ -57,23 +67,35 @@ func (s *Scheduler) unfilled() bool {
 // themselves.
 func (s *Scheduler) grantNext() bool {
 	s.dropExhausted()
-	if s.queued == 0 && s.intake.isOpen {
-		s.drainIntake(true) // it may stay open: the slot is taken again by what has come
-	}
+	queued := s.anyQueued()
 	switch {
-	case !s.groups.empty() && (s.turn || s.queued == 0):
+	case !s.groups.empty() && (s.turn || !queued):
 		s.turn = false
 		s.grantGroup(s.groups.head.elem)
-	case s.queued > 0:
+	case queued:
 		s.turn = true
-		t := s.queue.first
-		s.queued--
-		s.queue.claim(t)
-		s.grantJob(t)
+		s.grantJob(s.dequeue())
 	default:
 		return false
 	}
 	return true
+}
+
+// anyQueued tells whether a job waits for a slot, also in the intake, which may stay
+// open: the slot is taken again by what has come.
+func (s *Scheduler) anyQueued() bool {
+	if s.queued == 0 && s.intake.isOpen {
+		s.drainIntake(true)
+	}
+	return s.queued > 0
+}
+
+// dequeue takes the first job that waits, which is about to have a slot.
+func (s *Scheduler) dequeue() *Task {
+	t := s.queue.first
+	s.queued--
+	s.queue.claim(t)
+	return t
 }
 
 // grantJob gives a slot to t, which does not wait in the queue.
@@ -83,6 +105,18 @@ func (s *Scheduler) grantJob(t *Task) {
 	s.granted++
 	s.ready.push(Work{Task: t})
 }
+
+// giveJob gives a slot to t, which does not wait in the queue, and t to w: what
+// grantJob and take would do together, where nothing that was granted comes first.
+func (s *Scheduler) giveJob(t *Task, w *Worker) {
+	t.stage = handed
+	s.inUse++
+	s.running++
+	w.Work.Task = t
+}
+
+// nothingGranted tells whether nothing has been granted that waits for a worker.
+func (s *Scheduler) nothingGranted() bool { return s.ready.empty() && s.immediate.empty() }
 
 // grantGroup gives a slot to g; or all that g can use, where nothing else waits.
 func (s *Scheduler) grantGroup(g *Group) {
@@ -188,17 +222,19 @@ func (s *Scheduler) giveUp(w *Work) {
 // next has w take what comes next, or go idle. From then on others count on it, so
 // it runs no user code before it looks into its hand.
 func (s *Scheduler) next(w *Worker) {
-	last := w.Work
-	w.Work = Work{}
 	if w.abandoned() {
-		w.Work.Leave = true
+		w.Work = Work{Leave: true}
 		return
 	}
-	s.giveUp(&last)
+	s.giveUp(&w.Work)
+	w.Work.clear()
 	if w.broken {
 		// Closing what is left of it may take long: another worker goes on.
 		w.Work.Leave = true
 		s.leaving++
+		return
+	}
+	if s.follow(w) {
 		return
 	}
 	s.fill()
@@ -212,6 +248,17 @@ func (s *Scheduler) next(w *Worker) {
 		return
 	}
 	s.stand(w)
+}
+
+// follow has w follow on with the first job that waits, if nothing else does; false
+// if more is to be looked at.
+func (s *Scheduler) follow(w *Worker) bool {
+	if !s.free() || !s.groups.empty() || !s.blocked.empty() || !s.nothingGranted() || !s.anyQueued() {
+		return false
+	}
+	s.turn = true
+	s.giveJob(s.dequeue(), w)
+	return true
 }
 
 // stand puts w into the worker channel, which is made, and made anew, with room for
@@ -254,7 +301,7 @@ func (s *Scheduler) claimSurplus() *Worker {
 // section. A worker that is called to a group calls the next when it begins: so a
 // group of cheap items wakes few.
 func (s *Scheduler) pair() bool {
-	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
+	if s.called > 0 || len(s.idleSince) == 0 || s.nothingGranted() || !s.waits() {
 		return false
 	}
 	w := s.claimIdle()
@@ -324,20 +371,27 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 		return Decision{Action: Exit}
 	}
 	s.asleep, s.timed = true, later > 0
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
+	}
 	return Decision{Action: Sleep, Until: later}
 }
 
 // Sleep waits to be woken, or until the time of d, if it is not 0.
-func (s *Scheduler) Sleep(d Decision, timer *time.Timer) {
+func (s *Scheduler) Sleep(d Decision) {
 	if d.Until == 0 {
 		<-s.wake
 		return
 	}
-	timer.Reset(d.Until - s.Since())
+	if left := d.Until - s.Since(); s.timer == nil {
+		s.timer = time.NewTimer(left)
+	} else {
+		s.timer.Reset(left)
+	}
 	select {
 	case <-s.wake:
-		timer.Stop()
-	case <-timer.C:
+		s.timer.Stop()
+	case <-s.timer.C:
 		s.lock()
 		woken := !s.asleep
 		s.asleep = false

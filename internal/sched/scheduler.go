@@ -54,7 +54,7 @@ const Unlimited = 1 << 29
 // together: a worker on another core has to fetch it each time.
 type Scheduler struct {
 	cfg     Config
-	epoch   time.Time // times are counted from here
+	epoch   time.Time // times are counted from here: just before the first moment, because 0 is no time
 	watches watches
 	// waiters gives single waits their channel. It belongs to the
 	// pool, so that a pool made in a synctest bubble uses that bubble's.
@@ -113,7 +113,8 @@ type Scheduler struct {
 	dispatching bool          // the dispatcher's goroutine lives
 	asleep      bool          // ... and waits for wake
 	timed       bool          // ... or for a worker to have been idle too long
-	wake        chan struct{} // one token for the dispatcher whenever asleep turns false
+	wake        chan struct{} // one token for the dispatcher whenever asleep turns false; nil until it is for the first time
+	timer       *time.Timer   // of the dispatcher's; nil until it needs one
 
 	background int           // what the end of the pool waits for besides workers: hooks, ends of watches
 	unmade     int           // of making, how many workers the dispatcher is to start
@@ -134,8 +135,8 @@ const (
 
 // New returns a scheduler that has started nothing.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{cfg: cfg, epoch: time.Now(), limit: cfg.Limit, room: cfg.Queue, wake: make(chan struct{}, 1)}
-	s.watches.guard, s.watches.ended = cfg.Guard, s.callersEnded
+	s := &Scheduler{cfg: cfg, epoch: time.Now().Add(-1), limit: cfg.Limit, room: cfg.Queue}
+	s.watches.guard, s.watches.owner = cfg.Guard, s
 	if cfg.MaxStrays > 0 {
 		s.strayRoom = semaphore.NewWeighted(int64(cfg.MaxStrays))
 	}
@@ -153,14 +154,20 @@ func (s *Scheduler) unlock() {
 	s.updatePreempt()
 	s.checkDispatcher()
 	s.checkQuiescent() // last: the others take out what has been withdrawn
-	if s.after.first == nil {
-		s.mu.Unlock()
-		return
+	first, more := s.after.first, s.after.more
+	if first != nil {
+		s.after.first = nil
 	}
-	after := s.after
-	s.after = effects{}
+	if more != nil {
+		s.after.more = nil
+	}
 	s.mu.Unlock()
-	after.perform()
+	if first != nil {
+		first.Perform()
+		for _, next := range more {
+			next.Perform()
+		}
+	}
 }
 
 // effects are what a critical section has decided and leaves to be done without
@@ -179,13 +186,6 @@ func (e *effects) add(next Effect) {
 		e.first = next
 	} else {
 		e.more = append(e.more, next)
-	}
-}
-
-func (e *effects) perform() {
-	e.first.Perform()
-	for _, next := range e.more {
-		next.Perform()
 	}
 }
 

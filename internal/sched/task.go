@@ -97,7 +97,8 @@ type Task struct {
 	kind Kind
 	by   By
 
-	watching  bool  // the caller's context is watched. Written before the job is accepted
+	endless   bool  // the caller's context has no end. Written before the job is accepted, as is watching
+	watching  bool  // the caller's context is watched
 	byOthers  bool  // not the worker has decided. This and what follows is guarded by the scheduler's mutex
 	overLimit bool  // it runs on top of the limit
 	stage     stage // of its slot
@@ -127,6 +128,7 @@ type Job interface {
 // Init makes a job of zero memory; ctx is new, and becomes its context.
 func (t *Task) Init(s *Scheduler, job Job, ctx *Context, caller context.Context) {
 	t.s, t.job, t.ctx = s, job, ctx
+	t.endless = caller == context.Background()
 	ctx.caller, ctx.task = caller, t
 }
 
@@ -136,7 +138,7 @@ func (t *Task) Reuse(ctx *Context, caller context.Context) {
 	t.ctx = ctx
 	t.phase.Store(accepted)
 	t.err, t.kind, t.by = nil, Succeeded, ByJob
-	t.overLimit, t.stage = false, waiting
+	t.endless, t.overLimit, t.stage = caller == context.Background(), false, waiting
 	ctx.caller, ctx.task = caller, t
 }
 
@@ -236,7 +238,10 @@ func (t *Task) Decide() bool {
 
 // write writes the outcome, before the phase says so.
 func (t *Task) write(o *Outcome, ran bool) {
-	t.kind, t.err, t.by = o.Kind, o.Err, o.By
+	t.kind, t.by = o.Kind, o.By
+	if o.Err != nil { // it is nil before
+		t.err = o.Err
+	}
 	if o.Limit != 0 {
 		t.err = t.s.cfg.Timeout(o.Limit, ran)
 	}

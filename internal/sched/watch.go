@@ -13,11 +13,14 @@ import (
 // it is held.
 type watches struct {
 	guard Guard
-	ended func([]expired) // called once with all whose context is done
+	owner watcher
 
 	mu     sync.Mutex
 	byDone map[<-chan struct{}]*watch
 }
+
+// watcher is told, once for each Done channel, of all whose context is done.
+type watcher interface{ callersEnded([]expired) }
 
 // member is a job or a group that is watched.
 type member interface {
@@ -39,7 +42,7 @@ type watch struct {
 	done    <-chan struct{}
 	members []member
 	stop    func() bool // ends the registration; nil until it is made
-	fired   bool        // the channel is closed: the members are on their way to ended
+	fired   bool        // the channel is closed: the members are on their way to the owner
 }
 
 // add has m told when done is closed, which is the Done channel of its context.
@@ -117,5 +120,5 @@ func (e *watch) fire() {
 		delete(e.of.byDone, e.done)
 	}
 	e.of.mu.Unlock()
-	e.of.ended(members)
+	e.of.owner.callersEnded(members)
 }

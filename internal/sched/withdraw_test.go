@@ -42,7 +42,7 @@ func TestAJobThatIsGrantedAndCanceledFreesItsSlotForTheNext(t *testing.T) {
 	m.requireCounts(1, 0, 1)
 	m.dispatch()
 	require.Equal(t, []int{2}, m.inHand())
-	require.Len(t, m.crew, 1)
+	require.Len(t, m.live, 1)
 	m.close()
 }
 
@@ -57,7 +57,7 @@ func TestAJobThatIsHandedAndCanceledFreesItsSlotAndNotItsWorker(t *testing.T) {
 	require.Equal(t, []int{2}, m.grantedJobs(), "its slot has gone to the next")
 	m.requireCounts(1, 0, 1)
 	m.dispatch()
-	require.Len(t, m.crew, 1, "no worker is started: one is about to come back")
+	require.Len(t, m.live, 1, "no worker is started: one is about to come back")
 
 	require.False(t, w.Enter(&jobs[0].Task), "the handler is not entered")
 	require.False(t, m.finish(w, Outcome{}))

@@ -55,22 +55,22 @@ var meeting = []mutation{
 	s.stand(w)
 `, "a worker has one job at a time"},
 	{"one worker too many", next, `	return s.inUse < s.limit && !s.paused`, `	return s.inUse <= s.limit && !s.paused`, "G14: never more than N handlers"},
-	{"last in, first out", next, `		t := s.queue.first
-		s.queued--
-`, `		t := s.queue.first
-		for n := t; n != nil; n = n.next {
-			if n.stage == waiting {
-				t = n
-			}
+	{"last in, first out", next, `	t := s.queue.first
+	s.queued--
+`, `	t := s.queue.first
+	for n := t; n != nil; n = n.next {
+		if n.stage == waiting {
+			t = n
 		}
-		s.queued--
+	}
+	s.queued--
 `, "jobs start in submit order"},
 	{"groups first", next, `		s.turn = false
 		s.grantGroup`, `		s.turn = true
 		s.grantGroup`, "a batch does not starve single jobs"},
 	{"single jobs first", next, `		s.turn = true
-		t := s.queue.first`, `		s.turn = false
-		t := s.queue.first`, "single jobs do not starve a batch"},
+		s.grantJob(`, `		s.turn = false
+		s.grantJob(`, "single jobs do not starve a batch"},
 	{"one group first", next, `	s.groups.remove(&g.link) // to the end, if it wants more
 	if g.wants() > 0 {
 		s.groups.push(&g.link, g)
@@ -90,7 +90,7 @@ var meeting = []mutation{
 	{"a blocked submitter does not stop a crowd", next, `(s.queued > 0 || !s.blocked.empty() || s.inUse`, `(s.queued > 0 || s.inUse`, "a submitter that waits for room does not wait for a whole batch"},
 	{"a crowd does not hear of Resize", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.paused || s.othersWant())`, "G13: as jobs end downwards"},
 	{"a crowd does not hear of other groups", next, ` || s.paused || s.othersWant())`, ` || s.paused)`, "batches take turns"},
-	{"a worker does not give way", "group.go", `r.single || g.pool.sched.Preempt() || t.Resolved()`, `r.single || t.Resolved()`, "a batch does not starve others, and hears of Resize"},
+	{"a worker does not give way", "group.go", `r.single || s.Preempt() ||`, `r.single ||`, "a batch does not starve others, and hears of Resize"},
 	{"a careful worker does not give way", group, `	next = more && !s.preempt.Load() && s.state`, `	next = more && s.state`, "a batch does not starve others, and hears of Resize"},
 	{"no theft between spans", "group.go", `		for range c.spans {
 			if r.span`, `		for range 1 {
@@ -224,7 +224,7 @@ var ending = []mutation{
 		t.exec.interrupt(t)
 	}
 `, ``, "a Worker is interrupted"},
-	{"a job whose context is done starts", ctx, `	if c.caller != context.Background() && t.s.cfg.Guard.Err(c.caller) != nil {`, `	if false {`, "G4: done before the start, never runs"},
+	{"a job whose context is done starts", ctx, `	if !t.endless && t.s.cfg.Guard.Err(c.caller) != nil {`, `	if false {`, "G4: done before the start, never runs"},
 	{"a late result is taken", ctx, `	if c.deadline != 0 && t.s.Since() >= c.deadline {`, `	if false {`, "G6: a late result is dropped"},
 	{"a late result of an item is taken", "worker.go", `r != nil && r.Task.Overran() {`, `false {`, "G6: a late result is dropped"},
 	{"an item gives way to the end of its batch", task, `	return t.Resolved() && t.ctx.deadline != 0 && t.s.Since() >= t.ctx.deadline

@@ -194,11 +194,11 @@ var running = []mutation{
 `, `func (w *worker[In, Out]) quit() {
 `, "Close is called after a Worker's last job"},
 	{"a broken Worker goes on", "worker.go", `			w.slot.Broken() // what`, `			_ = 0 // what`, "a Worker whose Process called Goexit is replaced"},
-	{"an idle worker keeps its work", next, `	last := w.Work
-	w.Work = Work{}
-`, `	last := w.Work
-	w.Work = Work{Group: last.Group}
-`, "G14: no item is kept by an idle worker"},
+	{"an idle worker keeps its work", next, `		*w = Work{}
+	}
+}`, `		*w = Work{Group: w.Group}
+	}
+}`, "G14: no item is kept by an idle worker"},
 	{"a worker keeps its outcome", "worker.go", `	w.out, w.outcome = *new(Out), sched.Outcome{}
 	return o
 `, `	w.outcome = sched.Outcome{}

@@ -2,11 +2,13 @@ package main
 
 // sharing: groups, batches and maps.
 var sharing = []mutation{
-	{"an item is claimed twice", "group.go", `		if s.next.CompareAndSwap(next, next+1) {
-			return int(next), true
+	{"an item is claimed twice", "group.go", `		if next >= end || s.next.CompareAndSwap(next, next+1) {
+			return next, end
 		}
-`, `		s.next.Store(next + 1)
-		return int(next), true
+`, `		if next < end {
+			s.next.Store(next + 1)
+		}
+		return next, end
 `, "G2: exactly one outcome"},
 	{"a sealed batch with one item left is forgotten", "batch.go", `	return left == 0 || left == 1 && !b.sealed.Load() && b.results`, `	return left == 0 || left == 1 && b.results`, "G4, G11: its context and Stop reach the last item"},
 	{"a batch whose results are awaited is forgotten", "batch.go", ` && !b.sealed.Load() && b.results.Load() == nil && `, ` && !b.sealed.Load() && `, "the end of a pool closes Results"},
@@ -36,7 +38,6 @@ var sharing = []mutation{
 	{"Stats counts items that run as queued", life, `		now.Queued -= handling + uncounted
 `, `		now.Queued -= uncounted
 `, "Stats balances"},
-	{"a run that was told goes on", "group.go", ` || g.pool.sched.Preempt() || t.Resolved() || !g.claim(r) {`, ` || g.pool.sched.Preempt() || !g.claim(r) {`, "G4: a canceled batch starts nothing"},
 	{"an item of a done context starts", "group.go", `late && o.By != sched.ByPool {`, `late && false {`, "G4: done before the start, never runs"},
 	{"an item's limit reaches the next", "group.go", ` || g.pool.cfg.jobTimeout > 0
 `, `
@@ -119,17 +120,17 @@ var reading = []mutation{
 	return true
 `, "G12: a slow reader of Results stops nobody"},
 	{"results leave out what came before", "results.go", `			if c.takeToSend(i) {
-				b.send(o, b.result(c, i))
+				b.send(o, c, i)
 			}
 `, ``, "Results: every outcome, also those that were there before"},
 	{"an outcome is sent twice", "results.go", `o != nil && !state.CompareAndSwap(bits, bits|sent) {`, `false {`, "Results: every outcome once"},
-	{"an outcome overtakes those that wait", "results.go", `	if r := b.result(c, i); o.busy.Load() || !o.offer(r) {
-		b.sendLater(o, r)
+	{"an outcome overtakes those that wait", "results.go", `	if o.busy.Load() || !o.offer(b.result(c, i)) {
+		b.sendLater(o, c, i)
 	}
 }
 
-// offer`, `	if r := b.result(c, i); !o.offer(r) {
-		b.sendLater(o, r)
+// offer`, `	if !o.offer(b.result(c, i)) {
+		b.sendLater(o, c, i)
 	}
 }
 

@@ -90,6 +90,7 @@ func runFlags(args ...string) (status int, stdout, stderr string, opts options) 
 	status = Run(context.Background(), "program", func(_ context.Context, args []string, std Streams) error {
 		fs := NewFlags("program", "Usage: program [-n N]")
 		fs.Count(&opts.n, 2, "n", "how `many`")
+		fs.Counts(&opts.ns, 0, "ns", "how many `each`")
 		fs.Time(&opts.d, "d", "how `long`")
 		fs.Dir(&opts.dir, "dir", "a `folder`")
 		fs.Address(&opts.addr, "http", "an `address`")
@@ -100,21 +101,25 @@ func runFlags(args ...string) (status int, stdout, stderr string, opts options) 
 
 type options struct {
 	n         int
+	ns        []int
 	d         time.Duration
 	dir, addr string
 }
 
 func TestFlagsAreRead(t *testing.T) {
-	status, stdout, stderr, opts := runFlags("-n", "2", "-d=3s", "-dir", ".", "-http", "127.0.0.1:0")
+	status, stdout, stderr, opts := runFlags("-n", "2", "-ns", "0, 3,5", "-d=3s", "-dir", ".", "-http", "127.0.0.1:0")
 	require.Equal(t, Good, status)
 	require.Empty(t, stdout+stderr)
-	require.Equal(t, options{2, 3 * time.Second, ".", "127.0.0.1:0"}, opts)
+	require.Equal(t, options{2, []int{0, 3, 5}, 3 * time.Second, ".", "127.0.0.1:0"}, opts)
 }
 
 func TestAWrongFlagIsNamedOnceWithItsValue(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
 		{"-n=1", `invalid value "1" for flag -n: must be a whole number, 2 or more`},
 		{"-n=many", `invalid value "many" for flag -n: must be a whole number, 2 or more`},
+		{"-ns=1,,2", `invalid value "1,,2" for flag -ns: must be whole numbers with commas between, each 0 or more`},
+		{"-ns=", `invalid value "" for flag -ns: must be whole numbers with commas between, each 0 or more`},
+		{"-ns=3,-1", `invalid value "3,-1" for flag -ns: must be whole numbers with commas between, each 0 or more`},
 		{"-d=0s", `invalid value "0s" for flag -d: must be a duration above zero, such as 30s`},
 		{"-d=5", `invalid value "5" for flag -d: must be a duration above zero, such as 30s`},
 		{"-dir=", `invalid value "" for flag -dir: must name a folder`},

@@ -6,11 +6,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Count is a flag for a whole number of at least least. What *n holds before is
-// its default.
+// its default; a number below least is none.
 func (f *Flags) Count(n *int, least int, name, usage string) {
 	f.Var(&count{n, least}, name, usage)
 }
@@ -21,8 +22,8 @@ type count struct {
 }
 
 func (c *count) String() string {
-	if c.n == nil {
-		return "" // of the zero value, which package flag makes to compare with
+	if c.n == nil || *c.n < c.least { // nil in the zero value, which package flag makes to compare with
+		return ""
 	}
 	return strconv.Itoa(*c.n)
 }
@@ -33,6 +34,41 @@ func (c *count) Set(s string) error {
 		return fmt.Errorf("must be a whole number, %d or more", c.least)
 	}
 	*c.n = n
+	return nil
+}
+
+// Counts is a flag for whole numbers of at least least with commas between. What
+// *ns holds before is its default.
+func (f *Flags) Counts(ns *[]int, least int, name, usage string) {
+	f.Var(&counts{ns, least}, name, usage)
+}
+
+type counts struct {
+	ns    *[]int
+	least int
+}
+
+func (c *counts) String() string {
+	if c.ns == nil {
+		return ""
+	}
+	parts := make([]string, len(*c.ns))
+	for i, n := range *c.ns {
+		parts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(parts, ",")
+}
+
+func (c *counts) Set(s string) error {
+	var ns []int
+	for part := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || n < c.least {
+			return fmt.Errorf("must be whole numbers with commas between, each %d or more", c.least)
+		}
+		ns = append(ns, n)
+	}
+	*c.ns = ns
 	return nil
 }
 

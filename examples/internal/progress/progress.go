@@ -19,7 +19,7 @@ type Work struct {
 	Label string // what is being done: "checked"
 	Noun  string // one of the files: "zip"
 	Files int
-	Bytes int64
+	Bytes int64 // zero: not known; the files are counted
 }
 
 // Progress shows how far a Work has come. One goroutine may use it at a time.
@@ -31,9 +31,35 @@ type Progress interface {
 // New shows the progress at w.
 func New(w io.Writer, work Work) Progress {
 	if isTerminal(w) {
-		return newBar(work, mpb.WithOutput(w))
+		return newBar(work, mpb.New(mpb.WithOutput(w)))
 	}
 	return &lines{w: w, work: work}
+}
+
+// Stages shows the progress of works that go on side by side, each of which hands
+// its files to the next: a bar for each on a terminal, and lines for the last one
+// elsewhere. A goroutine of its own may call each add; end is called once, after
+// the last of them.
+func Stages(w io.Writer, works ...Work) (add []func(bytes int64), end func()) {
+	if !isTerminal(w) {
+		for range works[1:] {
+			add = append(add, func(int64) {})
+		}
+		last := &lines{w: w, work: works[len(works)-1]}
+		return append(add, last.Add), last.End
+	}
+	container := mpb.New(mpb.WithOutput(w))
+	bars := make([]*bar, len(works))
+	for i, work := range works {
+		bars[i] = newBar(work, container)
+		add = append(add, bars[i].Add)
+	}
+	return add, func() {
+		for _, b := range bars {
+			b.bar.Abort(false)
+		}
+		container.Wait()
+	}
 }
 
 // isTerminal asks for the width as well: a terminal that has none, as some
@@ -48,24 +74,32 @@ func isTerminal(w io.Writer) bool {
 }
 
 // A bar grows with the bytes that are done, since files differ in size by a
-// factor of thousands.
+// factor of thousands, and with their number where the bytes are not known.
 type bar struct {
 	container *mpb.Progress
 	bar       *mpb.Bar
+	byFiles   bool
 }
 
-func newBar(work Work, opts ...mpb.ContainerOption) *bar {
-	container := mpb.New(opts...)
+func newBar(work Work, container *mpb.Progress) *bar {
+	total, counters := work.Bytes, decor.CountersKiloByte(" % .1f / % .1f ", decor.WCSyncWidth)
+	if work.Bytes == 0 {
+		total, counters = int64(work.Files), decor.CountersNoUnit(" %d / %d ", decor.WCSyncWidth)
+	}
 	return &bar{
 		container: container,
-		bar: container.AddBar(work.Bytes,
-			mpb.PrependDecorators(decor.Name(work.Label), decor.CountersKiloByte(" % .1f / % .1f ")),
+		byFiles:   work.Bytes == 0,
+		bar: container.AddBar(total,
+			mpb.PrependDecorators(decor.Name(work.Label, decor.WCSyncWidthR), counters),
 			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5})),
 		),
 	}
 }
 
 func (b *bar) Add(bytes int64) {
+	if b.byFiles {
+		bytes = 1
+	}
 	b.bar.IncrInt64(bytes)
 }
 

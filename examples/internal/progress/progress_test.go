@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 
 func TestBarIsFullWhenAllIsDone(t *testing.T) {
 	var out bytes.Buffer
-	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(80))
+	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(80)))
 	b.Add(1000)
 	b.Add(2000)
 	b.End()
@@ -27,10 +27,33 @@ func TestBarIsFullWhenAllIsDone(t *testing.T) {
 }
 
 func TestBarOfWorkThatWasCutShortEnds(t *testing.T) {
-	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.WithOutput(new(bytes.Buffer)), mpb.WithAutoRefresh())
+	b := newBar(Work{Label: "checked", Files: 2, Bytes: 3000}, mpb.New(mpb.WithOutput(new(bytes.Buffer)), mpb.WithAutoRefresh()))
 	b.Add(1000)
 	b.End()
 	require.True(t, b.bar.Aborted())
+}
+
+func TestBarCountsTheFilesWhereTheirBytesAreNotKnown(t *testing.T) {
+	var out bytes.Buffer
+	b := newBar(Work{Label: "stored", Files: 2}, mpb.New(mpb.WithOutput(&out), mpb.WithAutoRefresh(), mpb.WithWidth(80)))
+	b.Add(1000)
+	b.Add(0)
+	b.End()
+	require.True(t, b.bar.Completed())
+	require.Contains(t, out.String(), "stored 2 / 2 ")
+}
+
+func TestOfStagesTheLastIsToldOfInLines(t *testing.T) {
+	var out bytes.Buffer
+	add, end := Stages(&out, Work{Label: "fetched", Noun: "page", Files: 10}, Work{Label: "stored", Noun: "page", Files: 10})
+	for range 10 {
+		add[0](0)
+		add[1](0)
+	}
+	end()
+	require.NotContains(t, out.String(), "fetched")
+	require.Equal(t, 10, strings.Count(out.String(), "stored: "))
+	require.True(t, strings.HasSuffix(out.String(), "stored: 10 of 10 pages\n"))
 }
 
 func TestThereIsALineForEachTenth(t *testing.T) {

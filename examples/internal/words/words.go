@@ -26,8 +26,11 @@ func Number(n int) string {
 	return s
 }
 
-// Bytes returns a number of bytes: 103.4 MB.
+// Bytes returns a number of bytes: 12 B, 103.4 MB.
 func Bytes(n int64) string {
+	if n < 1000 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
 	return fmt.Sprintf("% .1f", decor.SizeB1000(n))
 }
 

@@ -1,0 +1,5 @@
+//go:build without_inline
+
+package bench
+
+var dispatchInline opener[func() caller]

@@ -1,0 +1,5 @@
+//go:build without_stream
+
+package bench
+
+var dispatchStream opener[mapper]

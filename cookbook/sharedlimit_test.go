@@ -1,0 +1,51 @@
+package cookbook_test
+
+import (
+	"context"
+	"fmt"
+
+	"example.com/dispatch"
+)
+
+// How do I put limits of their own under a common limit?
+//
+// Problem: a database allows ten connections. Reports may use at most two of them,
+// imports at most five, and what users wait for all ten.
+//
+// Solution: a pool within a pool. The Process of the big pool is the handler of
+// the small ones, which have queues, Stats and ends of their own. A job of a small
+// pool is a job of the big one while it runs.
+//
+// Trap: close the small ones first: their jobs would get ErrClosed. And pools may
+// call each other in one direction only. Two whose jobs wait for each other can
+// deadlock.
+func Example_sharedLimit() {
+	started, free := make(chan string, 201), make(chan struct{})
+	query := func(_ context.Context, sql string) (int, error) {
+		started <- sql
+		<-free
+		return len(sql), nil
+	}
+	database := dispatch.Must(dispatch.New(query, dispatch.WithWorkers(10)))
+	reports := dispatch.Must(dispatch.New(database.Process, dispatch.WithWorkers(2)))
+	imports := dispatch.Must(dispatch.New(database.Process, dispatch.WithWorkers(5)))
+	defer database.Close()
+	defer imports.Close()
+	defer reports.Close()
+
+	ctx := context.Background()
+	for range 100 {
+		_, _ = reports.Submit(ctx, "SELECT sum(x) FROM t")
+		_, _ = imports.Submit(ctx, "INSERT INTO t VALUES (1)")
+	}
+	answer, _ := database.Submit(ctx, "SELECT 1") // does not wait behind the two hundred
+	for range 2 + 5 + 1 {
+		<-started
+	}
+	fmt.Println("beyond the limits:", len(started))
+	close(free)
+	fmt.Println(answer.Wait(ctx))
+	// Output:
+	// beyond the limits: 0
+	// 8 <nil>
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"example.com/dispatch"
+	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/words"
+)
+
+// run is the whole program. Each line of the table is written as soon as it is known.
+func run(ctx context.Context, args []string, std cli.Streams) error {
+	opts, err := parseFlags(args, std)
+	if err != nil {
+		return err
+	}
+	svc, err := newService(ctx, opts.workers, opts.run)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, "%s, %v of work a request: %.0f a second at best\n", words.Count(opts.workers, "worker"), opts.run, opts.capacity())
+	fmt.Fprintf(std.Out, "%s come in a second, for %v\n", words.Count(opts.rate, "request"), opts.duration)
+	fmt.Fprintf(std.Out, "an answer is in time within %v\n\n", opts.deadline)
+	printRow(std.Out, "queue", "refused", "in time", "late", "p50", "p99")
+
+	l := load{requests: opts.requests(), rate: opts.rate}
+	direct := func(ctx context.Context) error {
+		_, err := svc.serve(ctx, struct{}{})
+		return err
+	}
+	all, err := l.send(ctx, time.Now(), direct)
+	if err != nil {
+		return err
+	}
+	all.print(std.Out, "no pool", opts.deadline)
+	for _, queue := range opts.queues {
+		all, err := l.sendToPool(ctx, svc.serve, opts.workers, queue)
+		if err != nil {
+			return err
+		}
+		all.print(std.Out, strconv.Itoa(queue), opts.deadline)
+	}
+	fmt.Fprintf(std.Out, "\nlongest queue whose last request is in time:\nabout workers x (deadline / run - 1) = %d\n", opts.longestUseful())
+	return nil
+}
+
+// sendToPool sends the load to a pool of its own, which refuses what it has no room
+// for.
+func (l load) sendToPool(ctx context.Context, serve dispatch.Handler[struct{}, struct{}], workers, queue int) (outcome, error) {
+	pool, err := dispatch.New(serve,
+		dispatch.WithName("overload"),
+		dispatch.WithWorkers(workers),
+		dispatch.WithQueue(queue),
+		dispatch.WithOverflow(dispatch.Reject),
+	)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer pool.Close()
+	return l.send(ctx, time.Now(), func(ctx context.Context) error {
+		_, err := pool.Process(ctx, struct{}{})
+		return err
+	})
+}
+
+// print writes the outcome as a line of the table. The quantiles are those of the
+// answers; who is refused knows it at once.
+func (o outcome) print(w io.Writer, queue string, deadline time.Duration) {
+	inTime := o.inTime(deadline)
+	printRow(w, queue, words.Number(o.refused), words.Number(inTime), words.Number(len(o.answers)-inTime),
+		short(o.quantile(0.5)), short(o.quantile(0.99)))
+}
+
+// short returns d in five characters at most, for what is below a minute.
+func short(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		d = d.Round(100 * time.Millisecond)
+	case d >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	default:
+		d = d.Round(time.Millisecond)
+	}
+	return d.String()
+}
+
+// printRow writes a line that fits into 40 columns.
+func printRow(w io.Writer, queue, refused, inTime, late, p50, p99 string) {
+	fmt.Fprintf(w, "%7s%8s%8s%5s%6s%6s\n", queue, refused, inTime, late, p50, p99)
+}
