@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,13 +20,14 @@ import (
 )
 
 func TestF4AResultWaitsInTheStoreWhileItsCallerIsAway(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(4))
 	p := callers(t, client(t, connect(t, line.url())), 4)
 	b := p.Batch(limited(t))
-	require.NoError(t, b.Add(many(4, task{Nap: 200 * time.Millisecond})...))
+	require.NoError(t, b.Add(many(4, task{Nap: 2 * time.Second})...))
 	requireSoon(t, func() bool { return len(j.inFlight("w")) == 4 }, "nothing runs")
 	line.cut()
 	requireRest(t, nc)
@@ -52,7 +54,7 @@ func TestF12AResultIsLookedForWhenTheLineIsWholeAgain(t *testing.T) {
 	line.cut()
 	requireRest(t, nc)
 	line.mend()
-	soon, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	soon, cancel := context.WithTimeout(t.Context(), 25*time.Second) // of the 30 s between two looks
 	defer cancel()
 	out, err := f.Wait(soon)
 	require.NoError(t, err)
@@ -64,19 +66,27 @@ func TestF4AResultOfACallerThatIsHalfGoneIsStored(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	j := newJournal(t)
-	serve(t, nc, j.handler("w"), dispatch.WithWorkers(1))
-	p := callers(t, client(t, connect(t, line.url())), 16)
+	hushed := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hushed) })
+	serve(t, nc, func(ctx context.Context, in task) (string, error) {
+		<-hushed
+		return j.handler("w")(ctx, in)
+	}, dispatch.WithWorkers(1))
+	t.Cleanup(release)
+	const calls = 60
+	p := callers(t, client(t, connect(t, line.url())), calls)
 	b := p.Batch(limited(t))
-	require.NoError(t, b.Add(append(many(1, task{Nap: time.Second}), many(16, task{Nap: 20 * time.Millisecond})[1:]...)...))
-	requireSoon(t, func() bool { return stats(t, nc).Waiting == 15 }, "not all is stored")
+	require.NoError(t, b.Add(many(calls, task{})...))
+	requireSoon(t, func() bool { return stats(t, nc).Waiting == calls-1 }, "not all is stored")
 	line.hush()
+	release()
 	began := time.Now()
 	requireRest(t, nc)
-	require.Less(t, time.Since(began), 12*time.Second)
+	require.Less(t, time.Since(began), calls*time.Second*3/4, "a wait for each would be a second")
 	line.mend()
 	outs, err := b.Wait(limited(t))
 	require.NoError(t, err)
-	require.Len(t, outs, 16)
+	require.Len(t, outs, calls)
 	for n, times := range j.begun() {
 		require.Equal(t, 1, times, "task %d", n)
 	}
@@ -107,9 +117,9 @@ func TestF4AWorkerKeepsItsResultsHoweverLongTheStoreIsDown(t *testing.T) {
 	c := client(t, nc)
 	p := callers(t, c, 2)
 	b := p.Batch(t.Context())
-	require.NoError(t, b.Add(many(2, task{Nap: 300 * time.Millisecond})...))
+	require.NoError(t, b.Add(many(2, task{Nap: 2 * time.Second})...))
 	for n := range 2 {
-		_, err := c.Send(limited(t), task{N: 10 + n, Nap: 300 * time.Millisecond}, fleet.ID(fmt.Sprint("sent ", n)))
+		_, err := c.Send(limited(t), task{N: 10 + n, Nap: 2 * time.Second}, fleet.ID(fmt.Sprint("sent ", n)))
 		require.NoError(t, err)
 	}
 	requireSoon(t, func() bool { return len(j.inFlight("w")) == 4 }, "nothing runs")
@@ -366,8 +376,10 @@ func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	}
 	all, urls := members(t, 3)
 	nc := connect(t, strings.Join(urls, ","))
-	requireSoon(t, func() bool { // it may not have a leader yet, or not all its members
-		return tasks.Provision(limited(t), nc, fleet.Settings{Lease: 2 * time.Second, Replicas: 3}) == nil
+	requireSoon(t, func() bool { // it may not have a leader yet, or not all its members, and then leave a request unanswered
+		try, cancel := context.WithTimeout(t.Context(), patience/10)
+		defer cancel()
+		return tasks.Provision(try, nc, fleet.Settings{Lease: 2 * time.Second, Replicas: 3}) == nil
 	}, "the cluster is not ready")
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)

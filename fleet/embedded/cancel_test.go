@@ -79,13 +79,18 @@ func TestF8TheDeadlineTravelsWithTheJob(t *testing.T) {
 		return "", context.Cause(ctx)
 	}, dispatch.WithWorkers(1))
 	requireFree(t, nc, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	c := client(t, nc)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	_, err := client(t, nc).Call(ctx, task{})
+	_, err := c.Call(ctx, task{})
 	require.Equal(t, context.DeadlineExceeded, err, "the caller's own context makes the answer")
-	d := <-left
-	require.Greater(t, d, time.Duration(0))
-	require.LessOrEqual(t, d, 2100*time.Millisecond)
+	select {
+	case d := <-left:
+		require.Greater(t, d, time.Duration(0))
+		require.LessOrEqual(t, d, 5100*time.Millisecond)
+	default:
+		require.Fail(t, "the job has not been begun")
+	}
 	requireRest(t, nc)
 }
 
@@ -107,7 +112,7 @@ func TestF8TheServerDropsAJobWhoseDeadlineHasPassed(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	c := client(t, connect(t, line.url()))
-	ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	failed := make(chan error, 1)
 	go func() {

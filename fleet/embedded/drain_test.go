@@ -20,7 +20,7 @@ func TestF7SIGTERMUnderLoadRepeatsNothingWhateverTheLease(t *testing.T) {
 	first := worker(t, server.URL(), j, "first", 8)
 	p := callers(t, client(t, nc), 32)
 	b := p.Batch(limited(t))
-	require.NoError(t, b.Add(many(300, task{Nap: 10 * time.Millisecond})...))
+	require.NoError(t, b.Add(many(300, task{Nap: 30 * time.Millisecond})...))
 	requireSoon(t, func() bool { return len(j.inFlight("first")) == 8 }, "nothing runs")
 	worker(t, server.URL(), j, "second", 8)
 	first.signal(syscall.SIGTERM)
@@ -92,7 +92,7 @@ func TestF7StopOfThePoolHandsItsJobsToOthersAtOnceAndCostsNoAttempt(t *testing.T
 	_, nc := lazy(t, fleet.Settings{Lease: time.Hour, Attempts: 1})
 	j := newJournal(t)
 	c := client(t, nc)
-	for _, in := range many(4, task{Nap: 100 * time.Millisecond}) {
+	for _, in := range many(4, task{Nap: 2 * time.Second}) {
 		_, err := c.Send(limited(t), in, fleet.ID(fmt.Sprint("job ", in.N)))
 		require.NoError(t, err)
 	}
@@ -137,16 +137,17 @@ func TestF7ADrainWhileTheServerIsAwayEnds(t *testing.T) {
 	nc := connect(t, m.url())
 	provision(t, nc, fleet.Settings{Lease: 500 * time.Millisecond})
 	c := client(t, nc)
-	entered := make(chan struct{}, 1)
+	entered, killed := make(chan struct{}, 1), make(chan struct{})
 	w := serve(t, connect(t, m.url()), func(ctx context.Context, in task) (string, error) {
 		entered <- struct{}{}
-		<-time.After(200 * time.Millisecond)
+		<-killed
 		return "first", nil
 	}, dispatch.WithWorkers(1))
 	id, err := c.Send(limited(t), task{})
 	require.NoError(t, err)
 	<-entered
 	m.kill()
+	close(killed)
 	began := time.Now()
 	require.NoError(t, w.end())
 	require.Less(t, time.Since(began), 20*time.Second)

@@ -21,7 +21,7 @@ import (
 
 // patience is how long a test waits for what must come. It is no measure of how
 // long that takes: the machine may be busy with other things.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // task is what a job of the tests does.
 type task struct {

@@ -129,7 +129,7 @@ func beMember() error {
 		return err
 	}
 	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		return fmt.Errorf("member %s is not ready", name)
 	}
 	ready(s.ClientURL())

@@ -24,7 +24,7 @@ func TestF2AKillRepeatsOnlyWhatWasInFlightThere(t *testing.T) {
 	worker(t, server.URL(), j, "other", 4)
 	p := callers(t, client(t, nc), 16)
 	b := p.Batch(limited(t))
-	require.NoError(t, b.Add(many(150, task{Nap: 20 * time.Millisecond})...))
+	require.NoError(t, b.Add(many(150, task{Nap: 60 * time.Millisecond})...))
 	requireSoon(t, func() bool { return len(j.inFlight("victim")) == 4 && len(j.lines()) > 40 }, "the victim is idle")
 	victim.kill()
 	caught := j.inFlight("victim")
@@ -50,7 +50,7 @@ func TestF2AWorkerThatFreezesLosesItsJobsAndTakesNoMoreThanItsPlacesAfterwards(t
 	frozen := worker(t, server.URL(), j, "frozen", 2)
 	requireFree(t, nc, 2)
 	c := client(t, nc)
-	for _, in := range many(2, task{Nap: 200 * time.Millisecond}) {
+	for _, in := range many(2, task{Nap: 2 * time.Second}) {
 		_, err := c.Send(limited(t), in, fleet.ID(fmt.Sprint("job ", in.N)))
 		require.NoError(t, err)
 	}
@@ -101,11 +101,12 @@ func mostAtOnce(j journal, name string) int {
 }
 
 func TestF3TheFirstOutcomeCountsForACallToo(t *testing.T) {
+	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Lease: 500 * time.Millisecond})
 	j := newJournal(t)
 	frozen := worker(t, server.URL(), j, "frozen", 1)
 	requireFree(t, nc, 1)
-	f, err := callers(t, client(t, nc), 1).Submit(limited(t), task{Nap: 100 * time.Millisecond})
+	f, err := callers(t, client(t, nc), 1).Submit(limited(t), task{Nap: 2 * time.Second})
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return len(j.inFlight("frozen")) == 1 }, "nothing runs")
 	frozen.signal(syscall.SIGSTOP)
@@ -206,7 +207,7 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 // Forty workers that come and go under load: each drain hands over all that is
 // on its way, so nothing waits for a lease, and nothing runs twice.
 func TestF7FortyWorkersComeAndGoUnderLoad(t *testing.T) {
-	_, nc := lazy(t, fleet.Settings{Lease: time.Minute})
+	_, nc := lazy(t, fleet.Settings{Lease: time.Hour})
 	j := newJournal(t)
 	p := callers(t, client(t, nc), 64)
 	ctx := limited(t)
@@ -227,7 +228,7 @@ func TestF7FortyWorkersComeAndGoUnderLoad(t *testing.T) {
 	serve(t, connectTo(t, nc), j.handler("last"), dispatch.WithWorkers(8))
 	select {
 	case <-over:
-	case <-time.After(patience / 2):
+	case <-time.After(patience):
 		require.Fail(t, "a job waits for its lease", "%+v", stats(t, nc))
 	}
 	require.NoError(t, err)

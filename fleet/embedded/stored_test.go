@@ -120,7 +120,7 @@ func TestF1BeyondMaxBytesJobsAreRefusedAndTheRestIsWorkedOff(t *testing.T) {
 
 func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 	t.Parallel()
-	_, nc := lazy(t, fleet.Settings{KeepFor: 2 * time.Second})
+	_, nc := lazy(t, fleet.Settings{KeepFor: 6 * time.Second})
 	c, other := client(t, nc), client(t, connectTo(t, nc))
 	send := func(ids ...string) {
 		t.Helper()
