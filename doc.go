@@ -79,7 +79,7 @@
 //
 // # Promises
 //
-// Each is kept by tests that carry its number: go test -run 'TestG0?9' runs those of G9.
+// Each is kept by tests that carry its number: go test -run 'TestG09' runs those of G9.
 //
 // G1, order of memory. In the terminology of [the Go memory model], the call
 // that submits a job synchronizes before the call of its handler. The return of

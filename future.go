@@ -62,26 +62,36 @@ func (j *job[In, Out]) Withdrawn(keep bool) sched.Effect {
 // newJob returns a job that is not accepted yet. Its context is part of it only
 // where that keeps nothing of the caller's alive: a future may be kept for long.
 func (p *Pool[In, Out]) newJob(ctx context.Context, in In) *job[In, Out] {
-	if p.tel != nil {
-		j := &struct {
+	var j *job[In, Out]
+	var handling *sched.Context
+	var extra *sched.Extra
+	switch background := ctx == context.Background(); {
+	case p.tel != nil && background:
+		all := &struct {
+			job[In, Out]
+			ctx   sched.Context
+			extra sched.Extra
+		}{}
+		j, handling, extra = &all.job, &all.ctx, &all.extra
+	case p.tel != nil:
+		all := &struct {
 			job[In, Out]
 			extra sched.Extra
 		}{}
-		j.in = in
-		j.task.Init(p.sched, &j.job, new(sched.Context), ctx)
-		j.task.Timed(&j.extra)
-		return &j.job
-	}
-	if ctx == context.Background() {
-		j := &struct {
+		j, handling, extra = &all.job, new(sched.Context), &all.extra
+	case background:
+		all := &struct {
 			job[In, Out]
 			ctx sched.Context
 		}{}
-		j.in = in
-		j.task.Init(p.sched, &j.job, &j.ctx, ctx)
-		return &j.job
+		j, handling = &all.job, &all.ctx
+	default:
+		j, handling = new(job[In, Out]), new(sched.Context)
 	}
-	j := &job[In, Out]{in: in}
-	j.task.Init(p.sched, j, new(sched.Context), ctx)
+	j.in = in
+	j.task.Init(p.sched, j, handling, ctx)
+	if extra != nil {
+		j.task.Timed(extra)
+	}
 	return j
 }

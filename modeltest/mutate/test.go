@@ -75,7 +75,8 @@ var suites = []struct {
 	name, dir string
 	args      []string
 }{
-	{"pool", ".", []string{"-timeout=60s"}},
+	{"sched", "internal/sched", []string{"-timeout=60s"}},
+	{"pool", ".", []string{"-timeout=2m"}},
 	{"modeltest", "modeltest", []string{"-short", "-timeout=30s"}},
 	{"modeltest", "modeltest", []string{"-timeout=3m"}},
 }
