@@ -61,11 +61,11 @@ func (j *job[In, Out]) Withdrawn(keep bool) sched.Effect {
 
 // newJob returns a job that is not accepted yet. Its context is part of it only
 // where that keeps nothing of the caller's alive: a future may be kept for long.
-func (p *Pool[In, Out]) newJob(ctx context.Context, in In) *job[In, Out] {
+func (p *Pool[In, Out]) newJob(ctx context.Context, background bool, in In) *job[In, Out] {
 	var j *job[In, Out]
 	var handling *sched.Context
 	var extra *sched.Extra
-	switch background := ctx == context.Background(); {
+	switch {
 	case p.tel != nil && background:
 		all := &struct {
 			job[In, Out]

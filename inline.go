@@ -14,7 +14,7 @@ func inlined(s *sched.Scheduler, w *sched.Worker, t *sched.Task, r *sched.Run, g
 	s.PutWaiter(s.GetWaiter())
 	_, _, _, _ = w.Run(), w.Interrupts(), w.OverLimit(), w.IsBroken()
 	w.Await()
-	_, _, _, _ = t.Resolved(), t.Decide(), t.Enter(), t.Reusable()
+	_, _, _, _, _ = t.Resolved(), t.Decide(), t.Enter(), t.Reusable(), t.MayBeLate()
 	_, _, _, _, _ = t.Err(), t.Context(), t.Job(), t.Scheduler(), t.Outcome()
 	t.Init(s, nil, c, nil)
 	t.Reuse(c, nil)

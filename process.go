@@ -38,13 +38,12 @@ func (p *Pool[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], err
 
 // process is Process with a limit on the whole, unless timeout is 0.
 func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duration) (out Out, err error) {
-	caller := p.sched.Look(ctx)
-	if caller.Err != nil {
-		return out, caller.Err
+	a := sched.Admission{Ctx: ctx, Policy: sched.Policy(p.cfg.overflow), Waits: true}
+	if err := a.Look(p.sched); err != nil {
+		return out, err
 	}
 	c := p.getJob(ctx)
 	c.in = in
-	a := sched.Admission{Caller: caller, Ctx: ctx, Policy: sched.Policy(p.cfg.overflow), Waits: true}
 	if timeout != 0 {
 		a.Limit, a.Expired = timeout, c.start(c.task.Limit(timeout))
 	} else if p.cfg.inline {
@@ -101,8 +100,9 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 
 // finishInline is finishJob on the caller's goroutine.
 func (w *worker[In, Out]) finishInline(j *job[In, Out]) {
-	o, decided := w.settle(j)
-	w.slot.FinishInline(&o, decided)
+	w.settle(j)
+	w.slot.FinishInline(&w.outcome, w.decided)
+	w.clear()
 }
 
 // syncJob is a job of Process. It is used again: unlike a future's, nobody but its
@@ -153,15 +153,14 @@ func (c *syncJob[In, Out]) start(d time.Duration) <-chan time.Time {
 }
 
 func (p *Pool[In, Out]) submit(ctx context.Context, in In, policy Overflow) (*Future[Out], error) {
-	caller := p.sched.Look(ctx)
-	if caller.Err != nil {
-		return nil, caller.Err
+	a := sched.Admission{Ctx: ctx, Policy: sched.Policy(policy)}
+	if err := a.Look(p.sched); err != nil {
+		return nil, err
 	}
-	j := p.newJob(ctx, in)
-	if caller.Done != nil {
-		j.task.Watch(caller.Done)
+	j := p.newJob(ctx, a.None, in)
+	if a.Done != nil {
+		j.task.Watch(a.Done)
 	}
-	a := sched.Admission{Caller: caller, Ctx: ctx, Policy: sched.Policy(policy)}
 	if err := p.sched.Accept(&j.task, &a); err != nil {
 		j.task.Unwatch()
 		return nil, err

@@ -131,26 +131,26 @@ func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 	if w.state != judging && w.state != telling {
 		w.judge(t)
 	}
-	o, decided := w.settle(j)
-	w.slot.FinishJob(&o, decided)
+	w.settle(j)
+	w.slot.FinishJob(&w.outcome, w.decided)
+	w.clear()
 }
 
 // settle decides the outcome of a job whose handler has returned, unless others
 // have, and ends its context: that can take long, so it comes before the worker is
 // free.
-func (w *worker[In, Out]) settle(j *job[In, Out]) (o sched.Outcome, decided bool) {
-	o = w.outcome
+func (w *worker[In, Out]) settle(j *job[In, Out]) {
 	if w.state != telling {
 		w.state = resting
 		w.decided = j.task.Decide()
 		if w.decided {
-			j.task.Leave(&o)
+			j.task.Leave(&w.outcome)
 		} else {
 			j.task.Leave(nil)
 		}
 		if w.desk != nil {
 			if w.decided {
-				w.tell(&j.task, j.in, o, true)
+				w.tell(&j.task, j.in, w.outcome, true)
 			} else { // the input is no longer the worker's: Stop may take it
 				w.tell(&j.task, *new(In), j.task.Outcome(), false)
 			}
@@ -160,13 +160,14 @@ func (w *worker[In, Out]) settle(j *job[In, Out]) (o sched.Outcome, decided bool
 	if w.decided {
 		j.in, j.out = *new(In), w.out
 	}
-	w.takeOutcome()
-	return o, w.decided
 }
 
 // judge makes the end of the job's context the outcome, if that came before the
 // handler's return.
 func (w *worker[In, Out]) judge(t *sched.Task) {
+	if !t.MayBeLate() {
+		return
+	}
 	w.state = judging
 	if o, late := t.Late(); late {
 		w.fail(o)
@@ -177,8 +178,16 @@ func (w *worker[In, Out]) judge(t *sched.Task) {
 // takeOutcome returns the outcome of what was in hand, and keeps nothing of it.
 func (w *worker[In, Out]) takeOutcome() sched.Outcome {
 	o := w.outcome
-	w.out, w.outcome = *new(Out), sched.Outcome{}
+	w.clear()
 	return o
+}
+
+// clear keeps nothing of the outcome of what was in hand.
+func (w *worker[In, Out]) clear() {
+	w.out = *new(Out)
+	if w.outcome.Kind != sched.Succeeded {
+		w.outcome = sched.Outcome{}
+	}
 }
 
 // fail makes o the outcome of what is in hand.
@@ -198,10 +207,12 @@ func (w *worker[In, Out]) failWith(t *sched.Task, err error) { w.fail(t.Failure(
 // handled.
 func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 	w.state = handling
-	if o, late := t.Late(); late {
-		w.fail(o)
-		w.state = resting
-		return
+	if t.MayBeLate() {
+		if o, late := t.Late(); late {
+			w.fail(o)
+			w.state = resting
+			return
+		}
 	}
 	if w.desk != nil {
 		w.desk.setLabels()
@@ -229,7 +240,9 @@ func (w *worker[In, Out]) leaveUserCode() {
 		w.pool.report(w.caught)
 		w.caught = nil
 	}
-	w.stack = nil
+	if w.stack != nil {
+		w.stack = nil
+	}
 	w.state = resting
 }
 
@@ -237,7 +250,7 @@ func (w *worker[In, Out]) leaveUserCode() {
 func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 	w.state = unwound
 	defer w.called()
-	if !w.prepare(t) || !w.enter(t) {
+	if w.elaborate() && !w.prepare(t) || !w.enter(t) {
 		w.state = handling
 		return
 	}
@@ -245,11 +258,13 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 	if w.slot.Work.Task != nil {
 		*in = *new(In) // the future may outlive the handler by far
 	}
-	var ctx context.Context = t.Context()
-	if w.desk != nil {
-		ctx = w.start(ctx, input)
+	var out Out
+	var err error
+	if w.desk == nil {
+		out, err = w.impl.Process(t.Context(), input)
+	} else {
+		out, err = w.process(w.start(t.Context(), input), input)
 	}
-	out, err := w.process(ctx, input)
 	if err != nil {
 		w.failWith(t, err)
 	} else {
@@ -260,7 +275,7 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 
 // process calls the handler, as a region of the execution tracer if somebody looks.
 func (w *worker[In, Out]) process(ctx context.Context, in In) (Out, error) {
-	if w.desk != nil && trace.IsEnabled() {
+	if trace.IsEnabled() {
 		return w.traced(ctx, in)
 	}
 	return w.impl.Process(ctx, in)
@@ -271,12 +286,14 @@ func (w *worker[In, Out]) traced(ctx context.Context, in In) (Out, error) {
 	return w.impl.Process(ctx, in)
 }
 
-// prepare does what comes before a job that can be interrupted or whose Worker
-// has something to say; false if the job cannot be started.
+// elaborate tells whether something comes before a handler: it can be interrupted,
+// or its Worker has something to say.
+func (w *worker[In, Out]) elaborate() bool {
+	return w.slot.Interrupts() || w.pool.newWorker != nil
+}
+
+// prepare does what comes before an elaborate job; false if it cannot be started.
 func (w *worker[In, Out]) prepare(t *sched.Task) bool {
-	if !w.slot.Interrupts() && w.pool.newWorker == nil {
-		return true
-	}
 	w.slot.Begin(t)
 	if w.ready != nil {
 		if err := w.ready(t.Context()); err != nil {

@@ -28,6 +28,7 @@ type Caller struct {
 	Outer *Context // of the job of this pool whose handler calls, if one does
 	Err   error    // the cause of a context that is done, or the panic of one that panics
 	Late  bool     // its deadline has passed
+	None  bool     // there is nothing to know: it is the background context
 }
 
 // Ended is how what is bound to a context ends for which Err is not nil.
@@ -41,8 +42,13 @@ func (c *Caller) Ended() Outcome {
 
 // Look asks the context of a call for all that the call needs to know of it.
 func (s *Scheduler) Look(ctx context.Context) (c Caller) {
-	if ctx == context.Background() {
-		return c
+	s.look(ctx, &c)
+	return c
+}
+
+func (s *Scheduler) look(ctx context.Context, c *Caller) {
+	if c.None = ctx == context.Background(); c.None {
+		return
 	}
 	err := s.cfg.Guard.Call(func() {
 		c.Done = ctx.Done()
@@ -60,7 +66,6 @@ func (s *Scheduler) Look(ctx context.Context) (c Caller) {
 	if err != nil {
 		c.Err = err
 	}
-	return c
 }
 
 // enclosing returns the context of the running job of this pool that ctx descends
@@ -85,6 +90,13 @@ type Admission struct {
 	Limit   time.Duration    // ... when this has passed
 
 	Immediate bool // set where CallerRuns has the job run: the caller is to wait for it
+}
+
+// Look asks the context of the call, as Scheduler.Look does, in place: an admission
+// is too large to be copied for each job.
+func (a *Admission) Look(s *Scheduler) error {
+	s.look(a.Ctx, &a.Caller)
+	return a.Err
 }
 
 // nested tells whether the job of a running job comes in, which waits for it.

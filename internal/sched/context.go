@@ -50,6 +50,10 @@ func (s *Scheduler) due(caller context.Context, ours time.Duration) time.Duratio
 	return max(ours, saturate(theirs, slack))
 }
 
+// MayBeLate tells whether anything but its handler can have ended the job of t: if
+// not, Late need not look.
+func (t *Task) MayBeLate() bool { return !t.endless || t.ctx.deadline != 0 || t.Resolved() }
+
 // Late tells whether the context of t is done, and how the job ends then, even if
 // those who watch the context and the clock get to it only after the worker.
 func (t *Task) Late() (o Outcome, late bool) {

@@ -114,7 +114,7 @@ func (s *Scheduler) needsDispatcher() bool {
 	switch {
 	case s.unfilled() || s.unmade > 0:
 		return true
-	case s.waits():
+	case !s.nothingGranted() && s.waits():
 		return s.returning == 0 && (s.called == 0 || idle == 0)
 	case s.state != Running:
 		return idle > 0 || s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished()

@@ -94,7 +94,9 @@ func (w *Worker) FinishJob(o *Outcome, decided bool) {
 func (w *Worker) endTask(o *Outcome, decided bool) {
 	s, t := w.s, w.Work.Task
 	if decided {
-		t.write(o, true)
+		if o.Kind != Succeeded { // or else all of it is zero, as it was
+			t.write(o, true)
+		}
 		s.ended[o.Kind]++
 		t.tell()
 	}
