@@ -70,6 +70,7 @@ func newTour(opts options, files []file, std cli.Streams) (*tour, error) {
 	},
 		dispatch.WithName("gostats"),
 		dispatch.WithTelemetry(),
+		dispatch.WithLabel(func(f file) string { return f.name }),
 		dispatch.WithWorkers(opts.workers),
 	)
 	return &tour{options: opts, std: std, files: files, pool: pool}, err

@@ -15,7 +15,7 @@ type service struct {
 }
 
 // calibrationTime is long against the time slices of any scheduler.
-const calibrationTime = 200 * time.Millisecond
+const calibrationTime = 150 * time.Millisecond
 
 // newService returns a service whose work takes run while workers do it at once. It
 // measures how fast they are for that.
