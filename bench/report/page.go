@@ -71,10 +71,10 @@ func newPage(t *table, chart bool) page {
 		}
 	}
 	for _, g := range goals {
-		o := g.evaluate(t)
-		if o.state == unmeasured {
+		if t.values[row{g.work, us}] == nil {
 			continue
 		}
+		o := g.evaluate(t)
 		p.Goals = append(p.Goals, o)
 		if o.state == reached {
 			p.Reached++

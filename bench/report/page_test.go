@@ -57,6 +57,7 @@ func TestATableIsSortedByTimeAndSaysWhatDidNotEnd(t *testing.T) {
 		"| tunny (**1 did not end**) | 1.000µs | 0% | 48 | 1.50 |",
 		"| ants (**2 did not end**) | | | | |",
 	}, "\n"))
+	require.Contains(t, page, "| process | time, × ants | 1.1 |  | not measured |\n", "a goal is not dropped for want of the other")
 }
 
 func TestOnlyWhatWasMeasuredHasASection(t *testing.T) {
