@@ -356,10 +356,12 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 		}
 	}
 	n := 0
-	for g := range s.open.all {
-		note(g.source.Oldest())
-		if n++; n == piece {
-			break
+	for _, groups := range []*list[Group]{&s.open, &s.closingGroups} {
+		for g := range groups.all {
+			if n++; n > piece {
+				break
+			}
+			note(g.source.Oldest())
 		}
 	}
 	return oldest

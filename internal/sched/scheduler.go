@@ -54,7 +54,7 @@ const Unlimited = 1 << 29
 // together: a worker on another core has to fetch it each time.
 type Scheduler struct {
 	cfg     Config
-	epoch   time.Time // times are counted from here
+	epoch   time.Time // times are counted from here: just before the first moment, because 0 is no time
 	watches watches
 	// waiters gives single waits their channel. It belongs to the
 	// pool, so that a pool made in a synctest bubble uses that bubble's.
@@ -134,7 +134,7 @@ const (
 
 // New returns a scheduler that has started nothing.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{cfg: cfg, epoch: time.Now(), limit: cfg.Limit, room: cfg.Queue, wake: make(chan struct{}, 1)}
+	s := &Scheduler{cfg: cfg, epoch: time.Now().Add(-1), limit: cfg.Limit, room: cfg.Queue, wake: make(chan struct{}, 1)}
 	s.watches.guard, s.watches.ended = cfg.Guard, s.callersEnded
 	if cfg.MaxStrays > 0 {
 		s.strayRoom = semaphore.NewWeighted(int64(cfg.MaxStrays))
