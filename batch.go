@@ -173,7 +173,7 @@ func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOpti
 	b, caller := p.newBatch(ctx, "BatchOf", opts)
 	refused := caller.Ended()
 	if caller.Err == nil {
-		err := b.add(ins)
+		err := b.add(ins, b.now())
 		if err == nil {
 			b.Watch(b.done)
 			b.Close()
@@ -240,7 +240,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 	if b.cfg.maxPending > 0 && len(ins) > 0 {
 		err = b.addAsRoomComes(ins)
 	} else {
-		err = b.add(ins)
+		err = b.add(ins, b.now())
 	}
 	if err == nil {
 		b.Watch(b.done)
@@ -250,12 +250,13 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 
 // addAsRoomComes is add with MaxPending. Calls wait for room one after another.
 func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
+	called := b.now()
 	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 	for {
 		total, done, _ := b.Group.Progress()
 		n := min(b.cfg.maxPending-(total-done), len(ins))
-		if err := b.add(ins[:max(n, 0)]); err != nil {
+		if err := b.add(ins[:max(n, 0)], called); err != nil {
 			return err
 		}
 		if ins = ins[max(n, 0):]; len(ins) == 0 {
@@ -288,8 +289,9 @@ func (b *Batch[In, Out]) makeRoom() {
 }
 
 // add accepts inputs: a few in what room the last chunk has, or else in a chunk of
-// their own, which is made before a mutex is locked if they are many.
-func (b *Batch[In, Out]) add(ins []In) error {
+// their own, which is made before a mutex is locked if they are many. Add was called
+// at the time called.
+func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 	const few, most = 64, 1 << 16
 	var made *chunk[In, Out]
 	if len(ins) > few {
@@ -315,7 +317,7 @@ func (b *Batch[In, Out]) add(ins []In) error {
 		copy(c.ins[end:], ins)
 	}
 	if b.pool.tel != nil {
-		c.stamp(end, end+n, b.pool.sched.Since())
+		c.stamp(end, end+n, called)
 	}
 	halt, err := b.Group.Add(n, func() {
 		b.left.Add(int64(n))
@@ -338,6 +340,14 @@ func (b *Batch[In, Out]) add(ins []In) error {
 		return ErrSealed
 	}
 	return nil
+}
+
+// now is the time on the scheduler's clock, in a pool with telemetry.
+func (b *Batch[In, Out]) now() time.Duration {
+	if b.pool.tel == nil {
+		return 0
+	}
+	return b.pool.sched.Since()
 }
 
 // link makes c the last chunk. b.adding is held.

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,5 +33,22 @@ func TestOldestWaitKnowsTheInputsOfABatchWhileThePoolDrains(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, time.Minute, p.Stats().OldestWait)
 		h.letAll()
+	})
+}
+
+func TestTheWaitOfAnInputBeginsWithTheCallOfAddThatWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told notes[dispatch.Job]
+		p := openPool(t, nap, dispatch.WithHooks(dispatch.Hooks{Done: func(_ context.Context, j dispatch.Job) { told.add(j) }}))
+		begin := time.Now()
+		b := p.Batch(t.Context(), dispatch.MaxPending(1))
+		require.NoError(t, b.Add(time.Minute, time.Minute))
+		_, err := b.Wait(t.Context())
+		require.NoError(t, err)
+		require.Len(t, told.all(), 2)
+		for i, j := range told.all() {
+			require.Equal(t, begin, j.Submitted)
+			require.Equal(t, time.Duration(i)*time.Minute, j.Wait)
+		}
 	})
 }
