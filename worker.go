@@ -420,6 +420,8 @@ func (w *worker[In, Out]) resume() {
 		w.finishPrestart()
 		return
 	}
-	w.yieldToTimeout()
+	if w.state == resting {
+		w.yieldToTimeout()
+	}
 	w.slot.Run().Typed.(*run[In, Out]).finish(w)
 }
