@@ -20,6 +20,7 @@ func (w *world) poll() {
 		}
 	default:
 	}
+	w.pollAdds()
 	polled := w.jobs[:0:0]
 	for _, j := range w.jobs {
 		if w.polled(j) && j.settled == 0 {
@@ -40,8 +41,13 @@ func (w *world) poll() {
 // check holds what the model saw in this phase against the promises.
 func (w *world) check() {
 	stats := w.pool.Stats()
+	running, failures := w.pool.Running(), w.pool.Failures()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.resizes > 1 {
+		w.limit = stats.MaxRunning // the pool knows which came last
+	}
+	w.checkPause(stats)
 	for _, j := range w.jobs {
 		if !j.checked {
 			w.checkJob(j)
@@ -50,7 +56,11 @@ func (w *world) check() {
 	w.checkPlaces(stats)
 	w.checkCalls()
 	w.checkStats(stats)
+	w.checkBlockedStats(stats)
+	w.checkPrestarted(stats)
 	w.checkContexts()
+	w.checkLife()
+	w.checkWatch(stats, running, failures)
 	for _, g := range w.groups {
 		if g.batch != nil {
 			if err := w.checkProgress(g); err != nil {
@@ -105,7 +115,7 @@ func (w *world) awaited(j *job) bool {
 	if j.future != nil {
 		return w.followed(j) || w.polled(j)
 	}
-	return j.group == nil && j.refused == nil && !j.indirect
+	return j.group == nil && j.refused == nil && !j.indirect && !j.over
 }
 
 // checkPolling checks that a handler that asks for the cause every tick has
@@ -152,11 +162,11 @@ func (w *world) checkPlaces(stats dispatch.Stats) {
 		if j.running {
 			running++
 		}
-		if w.pending(j) == yes && (waiting == nil || j.group != nil) {
+		if w.pending(j) == yes && !w.heldBack(j) && (waiting == nil || j.group != nil) {
 			waiting = j
 		}
 	}
-	free := running-stats.Strays < w.limit
+	free := running-stats.Strays < w.limit && !w.pause.on
 	if free && waiting != nil {
 		w.failf("%v: it waits, while %d handlers (%d of them strays) run on %d workers\n%s", waiting, running, stats.Strays, w.limit, w.list())
 	}
@@ -172,7 +182,9 @@ func (w *world) checkPlaces(stats dispatch.Stats) {
 func (w *world) checkServed(j *job) {
 	open := (*job)(nil)
 	for _, child := range j.waiting {
-		if w.pending(child) == yes {
+		// What had a slot, and no worker yet, when the pool was paused is held back.
+		caught := w.pause.on && child.asked == w.pause.since
+		if w.pending(child) == yes && !w.heldBack(child) && !caught {
 			open = child
 		}
 	}

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"errors"
 	"time"
 
 	"example.com/dispatch"
@@ -14,7 +15,11 @@ const patience = 5000
 // checks that need the whole story.
 func (w *world) finish() {
 	if w.patient {
-		w.advanceUntil("the jobs to end", func() bool { return !w.busy() })
+		w.advanceUntil("the jobs to end", func() bool { return w.pause.on || !w.busy() && w.feeds == 0 })
+		for w.pause.on && !w.broken() { // jobs may pause the pool once more
+			w.do(w.resumePool)
+			w.advanceUntil("the jobs to end", func() bool { return w.pause.on || !w.busy() && w.feeds == 0 })
+		}
 		w.idleOut()
 	}
 	if w.closed == 0 {
@@ -30,9 +35,10 @@ func (w *world) finish() {
 		})
 	}
 	w.advanceUntil("the pool to end", func() bool { return w.ended != 0 })
+	w.do(w.takeUnrun)
 	w.do(w.endBatches)
 	w.do(w.readAgain)
-	w.advanceUntil("all calls to return", func() bool { return len(w.calls) == 0 })
+	w.advanceUntil("all calls to return", func() bool { return len(w.calls) == 0 && w.feeds == 0 })
 	w.do(func() {
 		w.start(&call{name: "Close of the second pool", ready: always}, func() { _ = w.second.Close() })
 	})
@@ -44,10 +50,12 @@ func (w *world) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.checkTotals(stats)
+	w.checkGaveUp(stats)
 	w.checkOrder()
 	w.checkGivenBack()
 	w.checkWaits()
 	w.checkLeft()
+	w.checkTold(stats)
 }
 
 // advanceUntil lets time pass until the model has what it waits for.
@@ -175,15 +183,15 @@ func (w *world) checkGivenBack() {
 	given := map[int]bool{}
 	for _, id := range w.givenBack {
 		j := w.jobs[id]
-		if given[id] || j.starts > 0 || j.refused != nil || j.settled != 0 && j.outcome.err != dispatch.ErrStopped {
+		if given[id] || j.starts > 0 || j.refused != nil || j.settled != 0 && !errors.Is(j.outcome.err, dispatch.ErrStopped) {
 			w.failf("%v: Stop gave it back", j)
 		}
 		given[id] = true
 	}
 	for _, j := range w.jobs {
-		unrun := j.settled != 0 && j.outcome.err == dispatch.ErrStopped && j.starts == 0 && j.accepted != 0
+		unrun := j.settled != 0 && errors.Is(j.outcome.err, dispatch.ErrStopped) && j.starts == 0 && j.accepted != 0
 		unrun = unrun || j.group != nil && j.group.stopped && j.starts == 0 && j.settled == 0
-		if unrun && !given[j.id] && !w.spent && j.ctx.doneAt == 0 {
+		if unrun && !given[j.id] && j.ctx.doneAt == 0 {
 			w.failf("%v: Stop did not give it back\n%s", j, w.list())
 		}
 	}

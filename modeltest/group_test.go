@@ -20,6 +20,7 @@ type group struct {
 	stopOnSuccess bool
 
 	ahead     int  // how many inputs a stream takes at most whose outcome the loop is not done with; 0: the default
+	bound     int  // ... with the default
 	unordered bool // a stream yields outcomes as they come
 	channel   bool // the inputs of a stream come through a channel
 	taken     int  // inputs that a stream has taken
@@ -27,6 +28,15 @@ type group struct {
 	stopped   bool // a map said that Stop had ended it
 
 	waits []waited // what calls of Wait have returned
+
+	maxRunning int // 0: no bound
+	maxPending int
+	turnedAway func(error) bool // tells the error of a BatchOf that the pool did not accept; nil: it did
+	vague      func(error) bool // ... or may not have accepted
+
+	live bool // the source of a stream takes its time
+	open bool // ... and stays open when it has given all
+	fed  bool // ... or it has closed
 
 	sealed   int // the phase in which the program sealed it
 	canceled int // the phase in which the program canceled it, or broke out of a loop over it
@@ -75,7 +85,7 @@ func (g *group) tripped(w *world) (from, by int) {
 	for _, j := range g.items {
 		limit := w.runLimit(j)
 		if j.ended != 0 && j.ended <= limit {
-			good := j.body.finish == returns && !j.gaveUp
+			good := j.body.finish == returns && !j.gaveUp && !j.torn
 			if good && g.stopOnSuccess || !good && g.stopOnError {
 				from = min(from, j.ended)
 				// Unless it was too late by a hair, or it gave up, because of
@@ -177,6 +187,9 @@ func (w *world) batchDone(g *group) bool {
 // streamDone tells whether a loop over a stream has nothing left to wait for: it
 // takes inputs for as long as it may, and there are always some.
 func (w *world) streamDone(g *group) bool {
+	if g.live && !g.fed && w.closed == 0 {
+		return g.ctx.doneAt != 0 // its source may have more
+	}
 	return g.ctx.doneAt != 0 || !slices.ContainsFunc(g.items, func(j *job) bool {
 		return j.refused == nil && deadline(w.decisions(j)) > w.phase
 	})
@@ -193,6 +206,15 @@ func (w *world) mapDone(g *group) bool {
 // checkProgress compares what the batch says of itself with the model.
 func (w *world) checkProgress(g *group) error {
 	p := g.batch.Progress()
+	if g.vague != nil {
+		return nil
+	}
+	if n := len(g.items); g.turnedAway != nil {
+		if (p != dispatch.Progress{Total: n, Done: n, Failed: n}) {
+			return fmt.Errorf("group %d: Progress is %+v, and none of %d items was accepted", g.id, p, n)
+		}
+		return nil
+	}
 	least, most, total := 0, 0, 0
 	for _, j := range g.items {
 		if j.accepted == 0 {

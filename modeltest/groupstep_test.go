@@ -12,14 +12,20 @@ func (w *world) groupStep(s step, b body) {
 	n := 1 + int(s.a)%5
 	switch s.op {
 	case opBatch:
-		g := w.newBatch(w.pick(s.a), s.b)
+		g := w.newBatch(w.pick(s.a), s.b, 0)
 		w.add(g, w.join(g, b, int(s.d)%6, nil))
+	case opBatchBounded:
+		g := w.newBatch(w.pick(s.a), s.b, 1+int(s.d)/6%15)
+		w.addAsRoomComes(g, w.join(g, b, int(s.d)%6, nil))
+	case opBatchOf:
+		w.batchOf(w.newBounded(w.pick(s.a), s.b, int(s.d)/6%16), b, int(s.d)%6, nil)
 	case opMap:
 		g := w.newGroup(opMap, w.pick(s.a))
 		w.join(g, b, int(s.d)%7, nil)
 		w.start(&call{name: "Map", ready: func() bool { return w.mapDone(g) }}, func() { w.mapAll(g) })
 	case opStream:
 		g := w.newStream(w.pick(s.a), int(s.d)/56+int(s.b)%7*5)
+		g.open = g.live && s.c%2 == 1
 		w.start(&call{name: "Stream", ready: func() bool { return w.streamDone(g) }}, func() { w.stream(g, b, int(s.d)%7, 1+int(s.d)/7%8, nil) })
 	}
 
@@ -30,7 +36,9 @@ func (w *world) groupStep(s step, b body) {
 	done := func() bool { return w.batchDone(g) }
 	switch s.op {
 	case opAdd:
-		w.add(g, w.join(g, b, n, nil))
+		w.addAsRoomComes(g, w.join(g, b, n, nil))
+	case opBatchDone:
+		w.start(&call{name: "Batch.Done", ready: done}, func() { w.awaitDone(g) })
 	case opBatchClose:
 		w.seal(g)
 	case opBatchCancel:
@@ -49,22 +57,10 @@ func (w *world) groupStep(s step, b body) {
 	}
 }
 
-// newBatch makes a batch that may be one that stops early.
-func (w *world) newBatch(c *watched, how byte) *group {
-	g := w.newGroup(opBatch, c)
-	opts := []dispatch.BatchOption{dispatch.OnProgress(w.onProgress(g))}
-	switch how % 5 {
-	case 3:
-		g.stopOnError = true
-		opts = append(opts, dispatch.StopOnError())
-	case 4:
-		g.stopOnSuccess = true
-		opts = append(opts, dispatch.StopOnSuccess())
-	}
-	b := w.pool.Batch(c.plain(), opts...)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	g.batch = b
+// newBatch makes a batch that may be one that stops early, or that has bounds.
+func (w *world) newBatch(c *watched, how byte, bounds int) *group {
+	g := w.newBounded(c, how, bounds)
+	w.attach(g, w.pool.Batch(c.plain(), w.batchOptions(g)...))
 	return g
 }
 
@@ -84,11 +80,12 @@ func (w *world) aBatch(which int) *group {
 	return all[which%len(all)]
 }
 
-// add adds jobs to g, all of them or none.
+// add adds jobs to g, all of them or none; with MaxPending maybe some.
 func (w *world) add(g *group, jobs []*job) bool {
 	err := g.batch.Add(ids(jobs)...)
+	total := g.batch.Progress().Total
 	for _, j := range jobs {
-		if err == nil {
+		if err == nil || g.maxPending > 0 && j.index < total {
 			w.accept(j, nil)
 		} else {
 			w.refuseItem(j, err)
@@ -103,6 +100,7 @@ func (w *world) refuseItem(j *job, err error) {
 	defer w.mu.Unlock()
 	g := j.group
 	j.refused = err
+	w.stoppedAt()
 	g.items = slices.DeleteFunc(g.items, func(item *job) bool { return item == j })
 	from, _ := g.tripped(w)
 	switch {
@@ -150,7 +148,7 @@ func (w *world) waitBatch(g *group, c *watched) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g.waits = append(g.waits, waited{outs, err})
-	if len(outs) != len(g.items) {
+	if len(outs) != len(g.items) && g.maxPending == 0 { // an Add may not have returned yet
 		w.failf("group %d: Wait returned %d outcomes of %d", g.id, len(outs), len(g.items))
 	}
 }
@@ -189,7 +187,7 @@ func (w *world) readResults(g *group, n int) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if g.canceled == 0 && !g.ctx.over() && got != len(g.items) {
+	if g.canceled == 0 && g.maxPending == 0 && !g.ctx.over() && got != len(g.items) {
 		if from, _ := g.tripped(w); from == 0 && w.stopped == 0 {
 			w.failf("group %d: the channel gave %d results of %d", g.id, got, len(g.items))
 		}
@@ -221,7 +219,7 @@ func (w *world) mapAll(g *group) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g.stopped = item != nil && item.Err == dispatch.ErrStopped
+	g.stopped = item != nil && errors.Is(item.Err, dispatch.ErrStopped)
 	for _, j := range g.items {
 		j.over = true
 		if j.running && !g.ctx.over() && !w.stray(j) {

@@ -13,7 +13,8 @@ import (
 // handle is the pool's handler: it performs the body of the job of that number.
 func (w *world) handle(ctx context.Context, id int) (int, error) {
 	j := w.enter(ctx, id)
-	defer w.leave(j)
+	whole := false
+	defer func() { w.leave(j, whole) }() // also if it panics or ends the goroutine
 
 	gaveUp := false
 	manner := j.body.manner
@@ -49,6 +50,7 @@ func (w *world) handle(ctx context.Context, id int) (int, error) {
 		w.mu.Unlock()
 		return 0, ctx.Err()
 	}
+	whole = true
 	switch j.body.finish {
 	case fails:
 		return 0, bodyError(id)
@@ -73,6 +75,7 @@ func (w *world) enter(ctx context.Context, id int) *job {
 	j.starts, j.order, j.running = j.starts+1, w.order, true
 	j.started, j.startTime = w.phase, w.now()
 	j.onLoan = j.parent != nil && (j.parent.lending || j.parent.lent == w.phase)
+	j.inline = w.inline && j.goroutine == goroutine()
 	if j.body.manner != sleeps && (j.body.manner != polls || j.ctx.silent) {
 		j.handed = j.ctx.inherit(ctx)
 		w.contexts = append(w.contexts, j.handed)
@@ -100,6 +103,10 @@ func (w *world) enter(ctx context.Context, id int) *job {
 		w.failf("%v: its context's deadline is too early", j)
 	}
 	w.checkLimit(j)
+	w.checkPaused(j)
+	w.checkInline(j)
+	w.checkBounds(j)
+	w.checkHooked(j, ctx)
 	return j
 }
 
@@ -115,11 +122,12 @@ func (w *world) ownDeadline(j *job) time.Time {
 	return w.epoch.Add(d)
 }
 
-// leave is deferred, so that it sees panics and Goexit too.
-func (w *world) leave(j *job) {
+// leave notes that the handler of j returns. It is not whole if a job inside has
+// ended its goroutine.
+func (w *world) leave(j *job, whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	j.running, j.ended = false, w.phase
+	j.running, j.ended, j.endTime, j.torn = false, w.phase, w.now(), !whole
 }
 
 // checkLimit checks, as j starts, that no more handlers run than may: as many
@@ -171,6 +179,11 @@ func (w *world) stray(j *job) bool {
 // act makes one call from inside a job that is not waited for.
 func (w *world) act(ctx context.Context, j *job) {
 	seed := int(j.body.seed)
+	if w.bold && seed%2 == 1 {
+		w.actBoldly(j, seed/2)
+		time.Sleep(ticks(j.body.ticks))
+		return
+	}
 	switch seed % 7 {
 	case 0, 1:
 		w.trySubmit(w.newJob(opTrySubmit, w.newContext(byte(seed)), j.body.child(0), j))

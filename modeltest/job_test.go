@@ -30,6 +30,9 @@ type job struct {
 	accepted  int      // the phase from which the job is known to be accepted
 	over      bool     // the call that it was part of is over: nobody will tell its outcome
 	indirect  bool     // it comes through a second pool, and may never reach the first
+	goroutine uint64   // that made the call
+	atOnce    bool     // it must run on that goroutine
+	blocked   int      // submitters that waited for room, before the call; -1: unknown
 
 	// The run.
 	starts     int
@@ -45,6 +48,9 @@ type job struct {
 	waiting    []*job   // for which jobs
 	interrupts int      // of its Worker, while it ran
 	onLoan     bool     // started while its parent waited
+	inline     bool     // on the goroutine of its caller
+	torn       bool     // a job inside has ended its goroutine
+	endTime    time.Duration
 
 	// The outcome.
 	future     *dispatch.Future[int]
@@ -53,6 +59,8 @@ type job struct {
 	since      int // the reader waited for nothing else from this phase on
 	outcome    outcome
 	checked    bool // against the model; nothing more will happen to it
+
+	told told // what labels and hooks were told of it
 }
 
 // outcome is what a reader is told.
@@ -113,8 +121,14 @@ func (w *world) newJob(via op, c *watched, b body, parent *job) *job {
 	defer w.mu.Unlock()
 	j := &job{
 		id: len(w.jobs), body: b, via: via, ctx: c, value: c.Value(valueKey{}), parent: parent,
-		asked: w.phase, askedTime: w.now(), room: w.roomNow(),
+		asked: w.phase, askedTime: w.now(), blocked: -1,
 	}
+	if w.calm {
+		j.blocked = w.last.Blocked
+		j.atOnce = w.inline && via == opProcess && w.doneAt(c) == 0 && w.inlineNow()
+	}
+	j.room = w.roomNow()
+	w.rename(j)
 	w.jobs = append(w.jobs, j)
 	c.users = append(c.users, j)
 	return j
@@ -125,8 +139,9 @@ func (w *world) refuse(j *job, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j.refused = err
-	if j.starts > 0 {
-		w.failf("%v: refused, but it ran", j)
+	w.stoppedAt()
+	if j.starts > 0 || j.told.ends > 0 {
+		w.failf("%v: refused, but it ran, or its end was told", j)
 	}
 	switch {
 	case errors.Is(err, dispatch.ErrClosed), errors.Is(err, dispatch.ErrStopped):
@@ -137,7 +152,9 @@ func (w *world) refuse(j *job, err error) {
 		if j.room == yes && w.closed == 0 {
 			w.failf("%v: refused while a place was free\n%s", j, w.list())
 		}
-		if j.via != opTrySubmit && w.overflow != dispatch.Reject && !(w.overflow == dispatch.DropOldest && w.queue == 0) {
+		if w.maxBlocked != dispatch.Unlimited && j.via != opTrySubmit {
+			w.checkTurnedAway(j)
+		} else if j.via != opTrySubmit && w.overflow != dispatch.Reject && !(w.overflow == dispatch.DropOldest && w.queue == 0) {
 			w.failf("%v: refused against the policy", j)
 		}
 	case j.ctx.over():
@@ -182,14 +199,14 @@ func (w *world) settle(j *job, o outcome, since int) {
 // pending tells whether j waits for a worker, as far as the model knows: no
 // means that it does not.
 func (w *world) pending(j *job) answerTo {
-	if j.starts > 0 || j.refused != nil || j.settled != 0 || j.over {
+	if j.starts > 0 || j.refused != nil || j.settled != 0 || j.over || j.waitsInAdd() {
 		return no
 	}
 	ds := w.decisions(j)
 	switch {
 	case deadline(ds) <= w.phase:
 		return no
-	case first(ds) <= w.phase || w.hidden(j) && j.group != nil || j.indirect:
+	case first(ds) <= w.phase || w.hidden(j) && j.group != nil || j.indirect || j.group != nil && j.group.vague != nil:
 		return unknown
 	case j.via == opStream && w.closed != 0 && j.accepted == 0:
 		return unknown // it may have been taken and refused

@@ -14,6 +14,7 @@ func (w *world) markClosed(budget *watched) {
 	if w.closed == 0 {
 		w.closed = w.phase
 	}
+	w.resumed()
 	if budget != nil {
 		w.budgets = append(w.budgets, budget)
 	}
@@ -50,9 +51,10 @@ func (w *world) shutdown(n int) {
 func (w *world) stop() {
 	w.markClosed(nil)
 	w.mu.Lock()
-	if w.stopped == 0 {
+	if w.stoppedAt() == 0 {
 		w.stopped = w.phase
 	}
+	w.ends.byCall = w.ends.byCall || w.stopped == w.phase
 	w.mu.Unlock()
 	unrun := w.pool.Stop()
 	w.mu.Lock()
@@ -83,25 +85,28 @@ func (w *world) spend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped == 0 && w.ended == 0 {
-		w.stopped, w.spent = w.phase, true
+		w.stopped = w.phase
 	}
+	w.ends.byCall = w.ends.byCall || w.stopped == w.phase
 }
 
 func (w *world) closedNow() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stoppedAt()
 	return w.closed != 0
 }
 
 // stoppedAt is the phase of the first Stop, or of the end of a Shutdown's
-// budget, which may be this one. The caller holds mu.
+// budget or of the pool's context, which may be this one. The caller holds mu.
 func (w *world) stoppedAt() int {
 	for _, b := range w.budgets {
 		// A Shutdown that has returned has canceled its budget.
 		if w.stopped == 0 && w.ended == 0 && w.doneAt(b) != 0 && b.Err() == context.DeadlineExceeded {
-			w.stopped, w.spent = max(b.doneAt, w.closed), true
+			w.stopped, w.ends.byCall = max(b.doneAt, w.closed), true
 		}
 	}
+	w.lifeEnded()
 	return w.stopped
 }
 

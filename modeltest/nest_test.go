@@ -105,10 +105,24 @@ func (w *world) through(child *job) {
 // nestBatch adds children to a batch of j's own and waits for them in one of
 // the ways there are.
 func (w *world) nestBatch(j *job, c *watched, fan, how int) {
-	g := w.newBatch(c, byte(how/4))
-	children := w.join(g, j.body.child(0), fan, j)
+	var g *group
+	var children []*job
+	of := false
+	switch {
+	case !w.bold:
+		g = w.newBatch(c, byte(how/4), 0)
+	case how%4 == 3:
+		g, of = w.newBounded(c, byte(how/4), how%3), true
+	default:
+		g = w.newBatch(c, byte(how/4), 1+how*7%15)
+	}
+	if of {
+		children = w.batchOf(g, j.body.child(0), fan, j)
+	} else {
+		children = w.join(g, j.body.child(0), fan, j)
+	}
 	w.lend(j, children, func() {
-		if !w.add(g, children) {
+		if !of && !w.add(g, children) {
 			return
 		}
 		switch how % 3 {

@@ -49,6 +49,9 @@ type decision struct {
 // handler makes of it: what ends the group only tells the handler, unless that is
 // past its limit, has given up, or may be a stray.
 func (w *world) decisions(j *job) []decision {
+	if g := j.group; g != nil && g.turnedAway != nil {
+		return []decision{{from: j.asked, by: j.asked, kind: canceled, why: "BatchOf", want: func(o outcome) bool { return g.turnedAway(o.err) }}}
+	}
 	var ds []decision
 	limit := w.runLimit(j)
 	late := limit < j.ended // what the handler returns is dropped
@@ -58,6 +61,11 @@ func (w *world) decisions(j *job) []decision {
 		d := decision{from: from, by: max(from, by), kind: k, why: why, want: want, ends: true, told: from == by}
 		if j.item() && j.starts > 0 && j.started <= d.by {
 			d.only = from != limit && !atLimit && !j.gaveUp && !w.pastGrace(j, from)
+			if d.by = max(d.by, j.ended); j.ended == 0 {
+				d.by = never
+			}
+		}
+		if j.inline && j.started <= d.by { // its caller is answered when the handler returns
 			if d.by = max(d.by, j.ended); j.ended == 0 {
 				d.by = never
 			}
@@ -81,7 +89,7 @@ func (w *world) decisions(j *job) []decision {
 		tell(j.canceledAt, j.canceledAt, canceled, "Cancel", isError(context.Canceled))
 	}
 	if w.stoppedAt() != 0 {
-		tell(w.stopped, w.stopped, canceled, "Stop", isError(dispatch.ErrStopped))
+		tell(w.stopped, w.stopped, canceled, "Stop", w.isStop)
 	}
 	if g := j.group; g != nil {
 		if g.canceled != 0 {
@@ -94,6 +102,7 @@ func (w *world) decisions(j *job) []decision {
 	}
 	switch {
 	case j.ended == 0 || late:
+	case j.inline && !j.exits() && !j.ctx.silent && first(ds) < j.ended: // its context says so
 	case !j.gaveUp:
 		ds = append(ds, j.own())
 	case j.ctx.silent: // the pool may not know yet that the context is done, which nobody tells
@@ -101,6 +110,9 @@ func (w *world) decisions(j *job) []decision {
 	}
 	if j.starts == 0 {
 		ds = w.withoutRun(j, ds)
+	}
+	if g := j.group; g != nil && g.vague != nil && j.starts == 0 {
+		ds = append(ds, decision{from: j.asked, by: never, kind: canceled, why: "BatchOf", want: func(o outcome) bool { return g.vague(o.err) }, unseen: true})
 	}
 	return ds
 }
@@ -144,7 +156,11 @@ func (d *decision) causes(err error) bool {
 // own is the decision of j's handler itself.
 func (j *job) own() decision {
 	d := decision{from: j.ended, by: j.ended, why: "handler"}
-	switch j.body.finish {
+	finish := j.body.finish
+	if j.exits() {
+		finish = exits
+	}
+	switch finish {
 	case fails:
 		d.kind, d.want = failed, func(o outcome) bool { return o.err == bodyError(j.id) }
 	case panics:
@@ -159,6 +175,9 @@ func (j *job) own() decision {
 	}
 	return d
 }
+
+// exits tells whether the handler of j has ended its goroutine, or a job inside has.
+func (j *job) exits() bool { return j.torn || j.body.finish == exits }
 
 // withoutRun adds what may happen to a job that waits, at a time that the model
 // does not follow.

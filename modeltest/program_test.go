@@ -34,7 +34,35 @@ type setup struct {
 	flaky      bool // every third construction of a worker fails
 	ending     op   // how the program ends its pool, if no step has
 	patient    bool // lets all jobs end before that
+
+	inline     bool
+	life       lifetime
+	lifeTicks  int // of a lifetime that ends by itself
+	maxBlocked int // dispatch.Unlimited: none
+	watching   watching
+	bold       bool // its jobs and streams do what those of other programs do not
 }
+
+// lifetime is the context of WithContext that a pool has.
+type lifetime byte
+
+const (
+	forever  lifetime = iota // it has none
+	cut                      // a step may cancel it
+	expiring                 // it has a deadline
+	lost                     // it is done before the pool is made
+)
+
+// watching is what a pool tells of its jobs.
+type watching byte
+
+const (
+	counts    watching = iota // no more than counters
+	times                     // WithTelemetry
+	labels                    // ... and WithLabel
+	hooks                     // ... and WithHooks
+	rudeHooks                 // ... which ask the pool, panic and call runtime.Goexit
+)
 
 // step is one call; what its bytes mean depends on op.
 type step struct {
@@ -66,12 +94,21 @@ const (
 	opShutdown
 	opStop
 	opClose
+	opPause
+	opResume
+	opDrain
+	opPrestart
+	opEndLife
+	opBatchOf
+	opBatchBounded
+	opBatchDone
 )
 
 var opNames = [...]string{
 	"Submit", "TrySubmit", "Process", "ProcessTimed", "advance", "Cancel", "cancel context",
 	"Batch", "Batch.Add", "Batch.Close", "Batch.Cancel", "Batch.Wait", "Batch.All", "Batch.Results",
 	"Map", "Stream", "Resize", "Wait", "Shutdown", "Stop", "Close",
+	"Pause", "Resume", "Drain", "Prestart", "end the pool's context", "BatchOf", "Batch with bounds", "Batch.Done",
 }
 
 func (o op) String() string { return opNames[o] }
@@ -83,7 +120,8 @@ var ops = repeat(
 	opSubmit, 7, opAdvance, 8, opProcess, 5, opTrySubmit, 4, opProcessTimed, 4, opCancel, 3,
 	opBatch, 5, opAdd, 3, opCancelContext, 3, opMap, 3, opBatchResults, 2, opBatchAll, 2,
 	opBatchWait, 2, opBatchClose, 1, opBatchCancel, 1, opStream, 3, opResize, 3, opWait, 1,
-	opShutdown, 1, opStop, 1, opClose, 1,
+	opBatchOf, 2, opBatchBounded, 4, opBatchDone, 1, opPause, 2, opResume, 3, opPrestart, 2,
+	opShutdown, 1, opStop, 1, opClose, 1, opDrain, 1, opEndLife, 1,
 )
 
 func repeat(pairs ...op) []op {
@@ -98,7 +136,7 @@ func repeat(pairs ...op) []op {
 
 // The encoding: a header, then five bytes a step.
 const (
-	headerSize = 10
+	headerSize = 15
 	stepSize   = 5
 	maxSteps   = 40
 )
@@ -126,6 +164,12 @@ func decodeSetup(h [headerSize]byte) setup {
 		flaky:      h[7]%6 == 4,
 		patient:    h[8]/3%2 == 1,
 		ending:     []op{opClose, opStop, opShutdown}[h[8]%3],
+		inline:     h[10]%4 == 1,
+		life:       []lifetime{forever, forever, forever, cut, forever, cut, expiring, lost}[h[11]%8],
+		lifeTicks:  1 + int(h[11])/8,
+		maxBlocked: []int{dispatch.Unlimited, dispatch.Unlimited, 0, 1, 2}[h[12]%5],
+		watching:   []watching{counts, hooks, counts, labels, rudeHooks, times}[h[13]%6],
+		bold:       h[14]%2 == 1,
 	}
 	s.minWorkers = min(int(h[9]%3), s.workers)
 	if s.flaky {
@@ -134,17 +178,28 @@ func decodeSetup(h [headerSize]byte) setup {
 	if s.overflow == dispatch.CallerRuns {
 		s.stateful, s.flaky = false, false // NewWorkers refuses it
 	}
+	if s.inline {
+		s.stateful, s.flaky = false, false // NewWorkers refuses it, and New these
+		s.jobTimeout, s.strays = 0, 0
+	}
+	if s.overflow != dispatch.Block {
+		s.maxBlocked = dispatch.Unlimited // New refuses another
+	}
+	if s.life == lost && h[11] < 128 {
+		s.life = cut // or else too many programs do nothing
+	}
 	return s
 }
 
 func (s setup) String() string {
-	return fmt.Sprintf("workers=%d min=%d queue=%d overflow=%d idle=%d jobTimeout=%d grace=%d/%d stateful=%t flaky=%t ending=%s patient=%t",
-		s.workers, s.minWorkers, s.queue, s.overflow, s.idle, s.jobTimeout, s.grace, s.strays, s.stateful, s.flaky, s.ending, s.patient)
+	return fmt.Sprintf("workers=%d min=%d queue=%d overflow=%d idle=%d jobTimeout=%d grace=%d/%d stateful=%t flaky=%t ending=%s patient=%t inline=%t life=%d/%d maxBlocked=%d watching=%d bold=%t",
+		s.workers, s.minWorkers, s.queue, s.overflow, s.idle, s.jobTimeout, s.grace, s.strays, s.stateful, s.flaky, s.ending, s.patient,
+		s.inline, s.life, s.lifeTicks, s.maxBlocked, s.watching, s.bold)
 }
 
 func (s step) String() string {
 	switch s.op {
-	case opSubmit, opTrySubmit, opProcess, opProcessTimed, opAdd, opMap, opStream:
+	case opSubmit, opTrySubmit, opProcess, opProcessTimed, opAdd, opMap, opStream, opBatch, opBatchOf, opBatchBounded:
 		return fmt.Sprintf("%v a=%d: %v", s.op, s.a, decodeBody(s.b, s.c, s.d, 0))
 	default:
 		return fmt.Sprintf("%v a=%d b=%d c=%d d=%d", s.op, s.a, s.b, s.c, s.d)

@@ -13,7 +13,7 @@ func (w *world) checkStats(s dispatch.Stats) {
 		switch {
 		case j.running:
 			running++
-			past = past || !j.item() && (deadline(w.decisions(j)) <= w.phase || j.settled != 0)
+			past = past || !j.item() && (w.runsPast(j) || j.settled != 0)
 		case w.pending(j) == yes && j.counted():
 			queued++
 		case w.pending(j) != no:
@@ -37,6 +37,12 @@ func (w *world) checkStats(s dispatch.Stats) {
 	}
 	w.last = s
 	w.checkState(s.State)
+}
+
+// runsPast tells whether the handler of j, which runs, has gone on past its outcome.
+func (w *world) runsPast(j *job) bool {
+	ds := w.decisions(j)
+	return deadline(ds) <= w.phase || j.inline && first(ds) <= w.phase
 }
 
 // accounted is the sum that must equal Stats.Submitted as long as no handler
@@ -103,6 +109,10 @@ func (w *world) checkTotals(s dispatch.Stats) {
 		}
 		if j.over {
 			maybe[canceled]++ // by the call that it was part of
+		}
+		if j.indirect && j.inline {
+			maybe[canceled]++ // as the other pool ends the context of its job
+			maybe[timedOut]++
 		}
 	}
 	got := counters(s)

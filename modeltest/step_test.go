@@ -42,6 +42,16 @@ func (w *world) step(s step) {
 		w.stop()
 	case opClose:
 		w.close()
+	case opDrain:
+		w.drain()
+	case opPause:
+		w.pausePool()
+	case opResume:
+		w.resumePool()
+	case opPrestart:
+		w.prestart(w.pick(s.a))
+	case opEndLife:
+		w.endLife()
 	default:
 		w.groupStep(s, b)
 	}
@@ -61,6 +71,7 @@ func (w *world) pick(a byte) *watched {
 
 // submit submits j and follows its future. It returns whether j was accepted.
 func (w *world) submit(j *job) bool {
+	defer w.onThisGoroutine(j)()
 	f, err := w.pool.Submit(j.ctx.plain(), j.id)
 	return w.submitted(j, f, err)
 }
@@ -96,11 +107,13 @@ func (w *world) read(j *job, since int) {
 }
 
 func (w *world) process(j *job) {
+	defer w.onThisGoroutine(j)()
 	v, err := w.pool.Process(j.ctx.plain(), j.id)
 	w.answered(j, outcome{v, err})
 }
 
 func (w *world) processTimed(j *job) {
+	defer w.onThisGoroutine(j)()
 	v, err := w.pool.ProcessTimed(j.ctx.plain(), j.id, j.limit)
 	w.answered(j, outcome{v, err})
 }
@@ -166,6 +179,7 @@ func (w *world) resize(n int) {
 		w.failf("Resize(%d) returned %v", n, err)
 	case err == nil:
 		w.limit, w.resized = n, true
+		w.resizes++
 	}
 }
 

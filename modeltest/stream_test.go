@@ -2,6 +2,8 @@ package modeltest
 
 import (
 	"iter"
+	"runtime"
+	"time"
 
 	"example.com/dispatch"
 )
@@ -12,6 +14,7 @@ func (w *world) newStream(c *watched, how int) *group {
 	g.unordered = how%2 == 1
 	g.channel = how/2%2 == 1
 	g.ahead = how / 4 % 4 // 0: the default
+	g.live = w.bold && g.channel && how/16%2 == 1
 	return g
 }
 
@@ -28,22 +31,45 @@ func (w *world) streamOf(g *group, feed iter.Seq[int], over <-chan struct{}) ite
 		return w.pool.Stream(g.ctx.plain(), feed, opts...)
 	}
 	ins := make(chan int)
-	go func() {
-		defer close(ins)
-		for id := range feed {
-			select {
-			case ins <- id:
-			case <-over:
-				return
-			}
-		}
-	}()
+	go w.feed(g, feed, ins, over)
 	return w.pool.StreamChan(g.ctx.plain(), ins, opts...)
+}
+
+// feed is the source of a stream that comes through a channel. One that is live
+// takes its time; one that stays open gives nothing more, until the stream is over.
+func (w *world) feed(g *group, feed iter.Seq[int], ins chan<- int, over <-chan struct{}) {
+	w.fed(g, 1, false)
+	defer w.fed(g, -1, true)
+	for id := range feed {
+		if g.live {
+			time.Sleep(ticks(id % 3))
+		}
+		select {
+		case ins <- id:
+		case <-over:
+			return
+		}
+	}
+	if g.open {
+		w.fed(g, -1, false)
+		<-over
+		w.fed(g, 1, false)
+	}
+	close(ins)
+}
+
+// fed notes that a source begins or ends.
+func (w *world) fed(g *group, feeds int, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.feeds += feeds
+	g.fed = over
 }
 
 // stream runs n jobs through a stream and breaks after some of them.
 func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 	over := make(chan struct{})
+	w.setAhead(g)
 	feed := func(yield func(int) bool) {
 		for range n {
 			select {
@@ -112,10 +138,24 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 	}
 }
 
+// setAhead notes how far a stream that is about to start looks ahead by default.
+func (w *world) setAhead(g *group) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case g.ahead > 0:
+		g.bound = g.ahead
+	case w.limit == dispatch.Unlimited || w.before == dispatch.Unlimited:
+		g.bound = max(2*runtime.GOMAXPROCS(0), 2*5)
+	default:
+		g.bound = 2 * max(w.limit, w.before)
+	}
+}
+
 // take notes that the stream has taken an input. The caller holds mu.
 func (w *world) take(g *group) {
-	if g.taken++; g.ahead > 0 && g.taken-g.done > g.ahead {
-		w.failf("group %d: a stream that looks %d ahead has taken %d inputs, and the loop is done with %d outcomes", g.id, g.ahead, g.taken, g.done)
+	if g.taken++; g.taken-g.done > g.bound {
+		w.failf("group %d: a stream that looks %d ahead has taken %d inputs, and the loop is done with %d outcomes", g.id, g.bound, g.taken, g.done)
 	}
 }
 
@@ -131,6 +171,7 @@ func (w *world) endOfStream(g *group, r dispatch.Result[int, int], told map[int]
 	if g.ctx.tells(r.Err) {
 		return
 	}
+	w.stoppedAt()
 	if r.Err != dispatch.ErrClosed || w.closed == 0 {
 		w.failf("group %d: Stream ended with %v", g.id, r.Err)
 	}

@@ -41,6 +41,12 @@ func (w *world) checkWait(g *group, got waited) error {
 	if len(got.outs) != len(g.items) {
 		return errors.New("there are more or fewer items")
 	}
+	if g.turnedAway != nil && len(g.items) == 0 {
+		if errs := split(got.err); len(errs) != 1 || !g.turnedAway(errs[0]) {
+			return errors.New("it was not accepted, and that is not said")
+		}
+		return nil
+	}
 	failures, common := g.parse(split(got.err))
 	if failures[-1] != nil {
 		return errors.New("an error is no item's")

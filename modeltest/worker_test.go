@@ -12,7 +12,10 @@ import (
 var errConstruct = errors.New("no worker today")
 
 // fleet counts the Workers of a stateful pool.
-type fleet struct{ asked, made, closed int }
+type fleet struct {
+	asked, made, closed int
+	prestarted          int // the last phase in which Prestart has returned nil
+}
 
 // modelWorker is a Worker that holds the pool to what it promises Workers.
 type modelWorker struct {

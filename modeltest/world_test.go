@@ -42,15 +42,21 @@ type world struct {
 	limit    int // of workers, as the last Resize left it
 	before   int // as it was when the phase began
 	resized  bool
+	resizes  int // in this phase
 
 	closed    int        // the phase of the first Close, Shutdown or Stop
-	stopped   int        // the phase of the first Stop, or of the end of a Shutdown's budget
+	stopped   int        // the phase of the first Stop, or of the end of a Shutdown's budget or of the pool's context
 	ended     int        // the phase in which Done was closed
 	budgets   []*watched // of Shutdowns
-	spent     bool       // a Shutdown's budget ended before the pool did
 	waited    int        // the phase in which Wait said that nothing was queued or running
 	givenBack []int      // by Stop
 	last      dispatch.Stats
+
+	life  *watched // the context of WithContext; nil: there is none
+	ends  stopper  // what stopped the pool
+	pause pause
+	feeds int // sources of streams that have not given all yet
+	heard heard
 }
 
 func ticks(n int) time.Duration { return time.Duration(n) * tick }
@@ -73,7 +79,8 @@ func run(t *testing.T, p program) (err error) {
 				w.fail("the model panicked: %v\n%s", r, debug.Stack())
 			}
 		}()
-		w.open()
+		w.epoch = time.Now()
+		w.do(w.open)
 		for _, s := range p.steps {
 			if s.op == opAdvance {
 				w.advance(1 + int(s.a)%6)
@@ -151,7 +158,7 @@ func (w *world) begin(d time.Duration) {
 	defer w.mu.Unlock()
 	w.phase++
 	w.clock = append(w.clock, w.now()+d)
-	w.before, w.calm = w.limit, false
+	w.before, w.calm, w.resizes = w.limit, false, 0
 }
 
 func (w *world) end() {
@@ -175,16 +182,18 @@ func (w *world) start(c *call, f func()) {
 	w.calls[c] = true
 	w.mu.Unlock()
 	go func() {
+		defer func() { // also if an inline job ends the goroutine
+			w.mu.Lock()
+			delete(w.calls, c)
+			w.mu.Unlock()
+		}()
 		f()
-		w.mu.Lock()
-		delete(w.calls, c)
-		w.mu.Unlock()
 	}()
 }
 
 // open makes the pools.
 func (w *world) open() {
-	w.epoch = time.Now()
+	w.heard.init()
 	w.limit = w.setup.workers
 	if w.limit == 0 {
 		w.limit = dispatch.Unlimited
@@ -206,12 +215,28 @@ func (w *world) open() {
 	if w.strays > 0 {
 		opts = append(opts, dispatch.WithGrace(ticks(w.grace), w.strays))
 	}
+	if w.inline {
+		opts = append(opts, dispatch.WithInline())
+	}
+	if w.maxBlocked != dispatch.Unlimited {
+		opts = append(opts, dispatch.WithMaxBlocked(w.maxBlocked))
+	}
+	if w.setup.life != forever {
+		opts = append(opts, dispatch.WithContext(w.newLife().plain()))
+	}
+	opts = append(opts, w.telemetry()...)
 	if w.stateful {
 		w.pool = dispatch.Must(dispatch.NewWorkers(w.newWorker, opts...))
 	} else {
 		w.pool = dispatch.Must(dispatch.New(w.handle, opts...))
 	}
-	through := func(ctx context.Context, id int) (int, error) { return w.pool.Process(ctx, id) }
+	through := func(ctx context.Context, id int) (int, error) {
+		w.mu.Lock()
+		j := w.jobs[id]
+		w.mu.Unlock()
+		defer w.onThisGoroutine(j)()
+		return w.pool.Process(ctx, id)
+	}
 	w.second = dispatch.Must(dispatch.New(through, dispatch.WithWorkers(1)))
 }
 

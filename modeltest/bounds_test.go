@@ -1,0 +1,205 @@
+package modeltest
+
+import (
+	"errors"
+
+	"example.com/dispatch"
+)
+
+// newBounded makes the group of a batch with the bounds that bounds describes: none
+// if it is 0.
+func (w *world) newBounded(c *watched, how byte, bounds int) *group {
+	g := w.newGroup(opBatch, c)
+	g.stopOnError, g.stopOnSuccess = how%5 == 3, how%5 == 4
+	g.maxRunning, g.maxPending = bounds%4, bounds/4%4
+	return g
+}
+
+// batchOptions are the options of the batch of g.
+func (w *world) batchOptions(g *group) []dispatch.BatchOption {
+	opts := []dispatch.BatchOption{dispatch.OnProgress(w.onProgress(g))}
+	if g.stopOnError {
+		opts = append(opts, dispatch.StopOnError())
+	}
+	if g.stopOnSuccess {
+		opts = append(opts, dispatch.StopOnSuccess())
+	}
+	if g.maxRunning > 0 {
+		opts = append(opts, dispatch.MaxRunning(g.maxRunning))
+	}
+	if g.maxPending > 0 {
+		opts = append(opts, dispatch.MaxPending(g.maxPending))
+	}
+	return opts
+}
+
+// attach has g be the batch b.
+func (w *world) attach(g *group, b *dispatch.Batch[int, int]) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g.batch = b
+}
+
+// batchOf runs n jobs as a batch that is complete. The pool accepts all of them, or
+// none if it takes no more or the context is done: then each has that as its outcome.
+func (w *world) batchOf(g *group, b body, n int, parent *job) []*job {
+	w.mu.Lock()
+	g.maxPending = 0 // of which BatchOf takes no notice
+	g.sealed = w.phase
+	w.mu.Unlock()
+	opts := append(w.batchOptions(g), dispatch.MaxPending(1))
+	items := w.join(g, b, n, parent)
+	turnedAway := w.turnsAway(g)
+	w.attach(g, w.pool.BatchOf(g.ctx.plain(), ids(items), opts...))
+	if parent != nil && turnedAway == nil {
+		turnedAway = w.turnsAway(g) // others may have ended the pool meanwhile
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case parent != nil && turnedAway != nil:
+		g.vague = turnedAway
+	default:
+		g.turnedAway = turnedAway
+	}
+	for _, j := range items {
+		switch {
+		case g.turnedAway != nil:
+			j.refused = errTurnedAway
+		case g.vague == nil:
+			j.accepted = w.phase
+		}
+	}
+	return items
+}
+
+// errTurnedAway marks the items of a BatchOf that was not accepted.
+var errTurnedAway = errors.New("turned away")
+
+// turnsAway returns what tells why the pool accepts nothing for g; nil if it does.
+func (w *world) turnsAway(g *group) func(error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stoppedAt()
+	switch {
+	case w.doneAt(g.ctx) != 0 && !g.ctx.lies():
+		return g.ctx.tells
+	case w.closed != 0:
+		return func(err error) bool { return err == dispatch.ErrClosed }
+	}
+	return nil
+}
+
+// addAsRoomComes adds jobs to g, which may wait for room.
+func (w *world) addAsRoomComes(g *group, jobs []*job) {
+	if g.maxPending == 0 {
+		w.add(g, jobs)
+		return
+	}
+	ready := func() bool {
+		p := g.batch.Progress()
+		return w.takesNoMore(g) || p.Total-p.Done < g.maxPending || len(jobs) == 0 || jobs[len(jobs)-1].accepted != 0
+	}
+	w.start(&call{name: "Batch.Add", ready: ready}, func() { w.add(g, jobs) })
+}
+
+// takesNoMore tells whether the model is sure that g is sealed.
+func (w *world) takesNoMore(g *group) bool {
+	if g.sealed != 0 || g.canceled != 0 || g.ctx.doneAt != 0 || w.closed != 0 {
+		return true
+	}
+	_, by := g.tripped(w)
+	return by != 0 && by <= w.phase
+}
+
+// waitsInAdd tells whether j is not in its batch yet, as far as the model knows.
+func (j *job) waitsInAdd() bool {
+	return j.group != nil && j.group.maxPending > 0 && j.accepted == 0
+}
+
+// pollAdds looks how far calls of Add have come, and that no more items are pending
+// than may be. The caller holds mu.
+func (w *world) pollAdds() {
+	for _, g := range w.groups {
+		if g.batch == nil || g.maxPending == 0 {
+			continue
+		}
+		total := w.checkPending(g)
+		for _, j := range g.items[:min(total, len(g.items))] {
+			if j.accepted == 0 {
+				j.accepted = w.phase
+			}
+		}
+	}
+}
+
+// checkPending checks the bound of MaxPending, and returns how many items there are.
+func (w *world) checkPending(g *group) (total int) {
+	p := g.batch.Progress()
+	if p.Total-p.Done > g.maxPending {
+		w.failf("group %d: %d of %d items have no outcome, and %d may be pending\n%s", g.id, p.Total-p.Done, p.Total, g.maxPending, w.list())
+	}
+	return p.Total
+}
+
+// atWork is how many items of g run; strays are not among them.
+func (w *world) atWork(g *group) int {
+	running, strays := 0, 0
+	for _, j := range g.items {
+		switch {
+		case !j.running:
+		case w.stray(j):
+			strays++
+		default:
+			running++
+		}
+	}
+	return running + strays - min(strays, w.strays)
+}
+
+// heldBack tells whether j waits because as many items of its batch run as may. One
+// that could be a stray counts as either.
+func (w *world) heldBack(j *job) bool {
+	g := j.group
+	if g == nil || g.maxRunning == 0 {
+		return false
+	}
+	running := 0
+	for _, item := range g.items {
+		if item.running {
+			running++
+		}
+	}
+	return running >= g.maxRunning
+}
+
+// checkBounds checks, as j starts, the bounds of its batch.
+func (w *world) checkBounds(j *job) {
+	g := j.group
+	if g == nil {
+		return
+	}
+	if n := w.atWork(g); g.maxRunning > 0 && n > g.maxRunning {
+		w.failf("%v: %d items of its batch run at once, and %d may\n%s", j, n, g.maxRunning, w.list())
+	}
+	if g.batch != nil && g.maxPending > 0 {
+		w.checkPending(g)
+	}
+}
+
+// awaitDone waits for the end of g.
+func (w *world) awaitDone(g *group) {
+	<-g.batch.Done()
+	p := g.batch.Progress()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stoppedAt()
+	w.doneAt(g.ctx)
+	from, _ := g.tripped(w)
+	if sealed := w.takesNoMore(g) || from != 0; !sealed || p.Done != p.Total {
+		w.failf("group %d: Done is closed (sealed: %t), and Progress is %+v", g.id, sealed, p)
+	}
+	if n := len(g.progress); g.calling || p.Total > 0 && (n == 0 || g.progress[n-1].Done != p.Total) {
+		w.failf("group %d: Done was closed before the last call of OnProgress had returned: %+v of %+v", g.id, g.progress, p)
+	}
+}

@@ -1,0 +1,137 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+
+	"example.com/dispatch"
+)
+
+// errLife is the cause with which the program ends the context of its pool.
+var errLife = errors.New("the program ended the pool's context")
+
+// stopper is what has stopped the pool; several things can in one phase.
+type stopper struct {
+	byCall bool // Stop, or a Shutdown whose budget ended
+	byLife bool // the end of the context of WithContext
+}
+
+// newLife makes the context of WithContext. It is not among those that jobs are
+// submitted with.
+func (w *world) newLife() *watched {
+	c := &watched{Context: context.Background()}
+	switch w.setup.life {
+	case expiring:
+		ctx, cancel := context.WithTimeout(c.Context, ticks(w.lifeTicks))
+		c.Context, c.cancel = ctx, func(error) { cancel() }
+	default:
+		c.Context, c.cancel = context.WithCancelCause(c.Context)
+	}
+	c.makeForeign()
+	if w.setup.life == lost {
+		c.cancel(errLife)
+		<-c.Done()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.life = c
+	return c
+}
+
+// endLife ends the context of the pool.
+func (w *world) endLife() {
+	if w.life != nil {
+		w.life.cancel(errLife)
+	}
+}
+
+// lifeEnded notes that the end of its context has stopped the pool. The caller holds
+// mu.
+func (w *world) lifeEnded() {
+	if w.life == nil || w.ended != 0 || w.doneAt(w.life) == 0 {
+		return
+	}
+	if w.closed == 0 {
+		w.closed = w.life.doneAt
+	}
+	if w.stopped == 0 {
+		w.stopped = w.life.doneAt
+	}
+	w.ends.byLife = w.ends.byLife || w.stopped == w.life.doneAt
+}
+
+// isStop tells whether an outcome is that of what was stopped: ErrStopped itself
+// after Stop, and an error that is also the cause of the pool's context after the end
+// of that.
+func (w *world) isStop(o outcome) bool {
+	if o.err == dispatch.ErrStopped {
+		return w.ends.byCall
+	}
+	return w.ends.byLife && errors.Is(o.err, dispatch.ErrStopped) && errors.Is(o.err, context.Cause(w.life))
+}
+
+// checkLife checks that the pool is registered with its context for as long as both
+// go on.
+func (w *world) checkLife() {
+	if w.life == nil {
+		return
+	}
+	goOn := w.life.doneAt == 0 && w.ended == 0
+	if n := w.life.registrations(); goOn != (n > 0) {
+		w.failf("%d callbacks are registered with the pool's context", n)
+	}
+}
+
+// drain has the pool take no more, and must not wait for anything.
+func (w *world) drain() {
+	w.markClosed(nil)
+	w.pool.Drain()
+}
+
+// takeUnrun asks the ended pool for what has not been given back yet: where it was
+// stopped without a call of Stop, that is all.
+func (w *world) takeUnrun() {
+	if w.ended == 0 {
+		return // the run has failed
+	}
+	unrun := w.pool.Stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.givenBack = append(w.givenBack, unrun...)
+	w.checkUnrun(unrun)
+}
+
+// prestart makes the workers of the minimum, which takes no time.
+func (w *world) prestart(c *watched) {
+	w.start(&call{name: "Prestart", ready: always}, func() {
+		if w.prestarted(c, w.pool.Prestart(c.plain())) {
+			w.mu.Lock()
+			w.fleet.prestarted = w.phase
+			w.mu.Unlock()
+		}
+	})
+}
+
+// prestarted judges what Prestart returned, and tells whether it has made all.
+func (w *world) prestarted(c *watched, err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stoppedAt()
+	switch {
+	case err == nil:
+		return true
+	case w.closed != 0 && err == dispatch.ErrClosed:
+	case w.flaky && err == errConstruct:
+	case c.tells(err):
+	default:
+		w.failf("Prestart returned %v", err)
+	}
+	return false
+}
+
+// checkPrestarted checks that the minimum is there, after a Prestart that has made it.
+func (w *world) checkPrestarted(s dispatch.Stats) {
+	if w.fleet.prestarted == w.phase && w.closed == 0 && w.before == w.limit && s.Workers < min(w.minWorkers, w.limit) {
+		w.failf("Prestart has returned, and of %d workers there are %d", w.minWorkers, s.Workers)
+	}
+}
