@@ -124,7 +124,7 @@ var watching = []mutation{
 `, ` || b.cfg.maxPending > 0
 `, "Done is told of each item"},
 	{"the items of a Map with hooks are handled in one go", "map.go", `	if m.careful = len(p.cfg.hooks) > 0; p.tel`, `	if m.careful = false; p.tel`, "Done is told of each item"},
-	{"the wait for room does not count", "batch.go", `b.add(ins[:max(n, 0)], called)`, `b.add(ins[:max(n, 0)], b.now())`, "Wait begins with the call of Add"},
+	{"the wait for room does not count", "batch.go", `b.add(ins[:max(n, 0)], called)`, `b.add(ins[:max(n, 0)], max(called, b.now()))`, "Wait begins with the call of Add"},
 	{"what waits in a draining pool has no age", life, `[]*list[Group]{&s.open, &s.closingGroups}`, `[]*list[Group]{&s.open}`, "OldestWait of a draining pool"},
 	{"what came in the first moment has no age", scheduler, `epoch: time.Now().Add(-1), limit`, `epoch: time.Now(), limit`, "OldestWait of what came first"},
 	{"the longest run is the last that was looked at", "desk.go", `			s.LongestRun = max(s.LongestRun, now-d.at.begun)
