@@ -50,3 +50,21 @@ func (w *world) checkBlockedStats(s dispatch.Stats) {
 		w.failf("Stats says that %d may run and %d may wait; the limits are %d and %d", s.MaxRunning, s.MaxQueued, w.limit, w.queue)
 	}
 }
+
+// checkGaveUp compares, after the end, the number of those who have given up their
+// wait for room with the model. Process does not tell whether its job was accepted.
+func (w *world) checkGaveUp(s dispatch.Stats) {
+	sure, maybe := uint64(0), uint64(0)
+	for _, j := range w.jobs {
+		switch {
+		case j.group != nil || j.starts > 0 || j.ctx.doneAt != 0 && j.ctx.doneAt < j.asked:
+		case j.via == opSubmit && j.refused != nil && j.ctx.doneAt > j.asked && j.ctx.tells(j.refused):
+			sure++
+		case j.refused != nil && j.ctx.tells(j.refused), j.refused == nil && j.accepted == 0 && !j.counted():
+			maybe++
+		}
+	}
+	if s.GaveUp < sure || s.GaveUp > sure+maybe {
+		w.failf("Stats counts %d that gave up, expected %d to %d\n%s", s.GaveUp, sure, sure+maybe, w.list())
+	}
+}

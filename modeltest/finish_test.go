@@ -50,6 +50,7 @@ func (w *world) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.checkTotals(stats)
+	w.checkGaveUp(stats)
 	w.checkOrder()
 	w.checkGivenBack()
 	w.checkWaits()

@@ -102,7 +102,7 @@ func (w *world) decisions(j *job) []decision {
 	}
 	switch {
 	case j.ended == 0 || late:
-	case j.inline && !j.exits() && !j.ctx.lies() && first(ds) < j.ended: // its context says so
+	case j.inline && !j.exits() && !j.ctx.silent && first(ds) < j.ended: // its context says so
 	case !j.gaveUp:
 		ds = append(ds, j.own())
 	case j.ctx.silent: // the pool may not know yet that the context is done, which nobody tells

@@ -20,7 +20,7 @@ import (
 
 // stressParts is how many loops over rounds share the time of -stress: one in
 // each stress test, but three in TestStressNest and four in TestStressPolicies.
-const stressParts = 16
+const stressParts = 20
 
 // tally counts what the readers of a pool's jobs were told, as Stats does.
 type tally struct {

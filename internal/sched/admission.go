@@ -206,6 +206,7 @@ func (s *Scheduler) dismiss(b *blockedSubmitter, err error) {
 func (s *Scheduler) admitBlocked() {
 	b := s.blocked.head.elem
 	if b.task.Resolved() {
+		s.gaveUp++
 		s.dismiss(b, b.task.err) // its caller's context is done
 		return
 	}

@@ -3,7 +3,8 @@ package main
 import "slices"
 
 // mutations are the faults that pools have had, put into this one.
-var mutations = slices.Concat(meeting, room, ending, contexts, running, sharing, reading, streaming, lifecycle, holes)
+var mutations = slices.Concat(meeting, room, ending, contexts, running, sharing, reading, streaming, lifecycle,
+	bounding, pausing, draining, prestarting, blocking, inlining, watching, measuring, holes)
 
 const (
 	admission = "internal/sched/admission.go"
@@ -130,6 +131,7 @@ var room = []mutation{
 	{"the intake has too much room", next, `		s.intake.start(s.room - s.queued)
 `, `		s.intake.start(s.room - s.queued + 1)
 `, "N workers and a queue of Q take N+Q jobs"},
+	{"the intake opens on a queue that is over-full", next, `!s.intake.isOpen && s.queued < s.room:`, `!s.intake.isOpen && s.queued != s.room:`, "a queue that holds too many takes no more"},
 	{"the intake counts the room before the jobs that came", queue, `	i.came, i.room = 0, room-came
 `, `	i.came, i.room = 0, room
 `, "N workers and a queue of Q take N+Q jobs"},
@@ -138,8 +140,8 @@ var room = []mutation{
 		} else if`, `		if`, "blocked submitters wake when there is room"},
 	{"who comes later is let in first", admission, `	case s.hasCapacity() && s.blocked.empty():`, `	case s.hasCapacity():`, "submitters are let in in order"},
 	{"a blocked job that was canceled is run", admission, `	if b.task.Resolved() {
-		s.dismiss`, `	if false {
-		s.dismiss`, "a job whose context ends while it waits for room is not accepted"},
+		s.gaveUp++`, `	if false {
+		s.gaveUp++`, "a job whose context ends while it waits for room is not accepted"},
 	{"no second look after a wait for room", admission, `	if b.err == nil {
 		s.complete(b.task, gone)
 	}

@@ -22,7 +22,7 @@ func (m *monitor) checkCounters(r *rig) {
 }
 
 func counters(s dispatch.Stats) []uint64 {
-	return []uint64{s.Submitted, s.Succeeded, s.Failed, s.Panicked, s.Canceled, s.TimedOut, s.Dropped, s.Rejected}
+	return []uint64{s.Submitted, s.Succeeded, s.Failed, s.Panicked, s.Canceled, s.TimedOut, s.Dropped, s.Rejected, s.GaveUp, s.Wait.Count(), s.Run.Count()}
 }
 
 // patience is how many jobs a pool may run while one caller waits for the end of
@@ -56,8 +56,24 @@ func (m *monitor) checkEnded(r *rig) {
 	if s.State != dispatch.Ended || s.Submitted != sum || s.Running+s.Queued+s.Strays+s.Workers+s.Idle != 0 {
 		m.fault("%s: after the end: %+v", r.name, s)
 	}
+	if r.hooked {
+		m.checkTold(r, s)
+	}
 	if n := r.busy.Load(); n != 0 {
 		m.fault("%s: %d handlers at work after the end", r.name, n)
+	}
+}
+
+// checkTold compares what the hooks of a pool that is closed were told with Stats.
+func (m *monitor) checkTold(r *rig, s dispatch.Stats) {
+	counted := counters(s)
+	for o := dispatch.Succeeded; o <= dispatch.Dropped; o++ {
+		if told := r.told[o].Load(); told != counted[o] {
+			m.fault("%s: Done was told of %d jobs that %v, and Stats counts %d", r.name, told, o, counted[o])
+		}
+	}
+	if s.Wait.Count() != s.Submitted || len(r.pool.Running()) != 0 || s.LongestRun+s.OldestWait != 0 {
+		m.fault("%s: %d waits of %d jobs, and these run: %v", r.name, s.Wait.Count(), s.Submitted, r.pool.Running())
 	}
 }
 

@@ -58,8 +58,11 @@ type rig struct {
 	name    string
 	pool    *dispatch.Pool[job, int]
 	monitor *monitor
-	most    int  // workers
-	strict  bool // no strays, no CallerRuns, no nesting: never more than most at work at once
+	most    int                                 // workers
+	strict  bool                                // no strays, no CallerRuns, no nesting: never more than most at work at once
+	inline  bool                                // its callers run their jobs themselves
+	told    [dispatch.Dropped + 1]atomic.Uint64 // outcomes that the hooks were told of
+	hooked  bool
 	busy    atomic.Int64
 	ran     atomic.Int64 // handlers entered
 }
@@ -113,7 +116,7 @@ func (r *rig) judge(j job, out int, err error) {
 	switch {
 	case err == nil && out == 2*j.n && j.fate == returns:
 	case errors.Is(err, errFailed) && (j.fate == fails || j.fate == panics && errors.As(err, &pe)):
-	case errors.Is(err, dispatch.ErrGoexit) && j.fate == exits:
+	case errors.Is(err, dispatch.ErrGoexit) && (j.fate == exits || r.hooked): // a hook may be what ended it
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	case errors.Is(err, dispatch.ErrQueueFull), errors.Is(err, dispatch.ErrDropped):
 	case errors.Is(err, dispatch.ErrStopped), errors.Is(err, dispatch.ErrClosed), errors.Is(err, errConstruct):

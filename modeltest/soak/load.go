@@ -38,6 +38,9 @@ func newRigs(m *monitor) []*rig {
 		rigOf("drop", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.DropOldest)),
 		rigOf("caller runs", false, dispatch.WithQueue(2), dispatch.WithOverflow(dispatch.CallerRuns)),
 		rigOf("timeout", false, dispatch.WithJobTimeout(100*time.Microsecond)),
+		rigOf("max blocked", false, dispatch.WithQueue(1), dispatch.WithMaxBlocked(3)),
+		inlineRig(rigOf),
+		watchedRig(m, most),
 		rigOf("strays", false, dispatch.WithJobTimeout(50*time.Microsecond), dispatch.WithGrace(20*time.Microsecond, 2)),
 		stateful,
 	}
@@ -57,6 +60,9 @@ var loads = []load{
 	{"map", mapSome},
 	{"stream", streamSome},
 	{"batch", batchSome},
+	{"bounded", boundSome},
+	{"live", streamLive},
+	{"pause", pauseOnce},
 	{"resize", resizeOnce},
 	{"pools", poolOnce},
 }
@@ -67,7 +73,7 @@ func startLoads(ctx context.Context, m *monitor, rigs []*rig, callers int) *sync
 	for _, r := range rigs {
 		for _, l := range loads {
 			n := callers
-			if l.name == "resize" || l.name == "pools" {
+			if l.name == "resize" || l.name == "pause" || l.name == "pools" {
 				n = 1
 			}
 			for range n {
@@ -86,7 +92,7 @@ func startLoads(ctx context.Context, m *monitor, rigs []*rig, callers int) *sync
 }
 
 func processOne(_ context.Context, r *rig, random *rand.Rand) {
-	j := newJob(random)
+	j := r.stay(newJob(random))
 	out, err := r.pool.Process(context.Background(), j)
 	r.judge(j, out, err)
 }
@@ -127,7 +133,7 @@ func submitSome(_ context.Context, r *rig, random *rand.Rand) {
 }
 
 func nestOne(_ context.Context, r *rig, random *rand.Rand) {
-	j := newJob(random)
+	j := r.stay(newJob(random))
 	if !r.strict {
 		j.depth = 1 + random.IntN(3)
 	}
@@ -225,21 +231,32 @@ func resizeOnce(ctx context.Context, r *rig, random *rand.Rand) {
 func poolOnce(_ context.Context, r *rig, random *rand.Rand) {
 	const n = 20
 	var ran atomic.Int64
+	life, endLife := context.WithCancel(context.Background())
+	defer endLife()
 	p := dispatch.Must(dispatch.New(func(ctx context.Context, i int) (int, error) {
 		ran.Add(1)
 		runtime.Gosched()
 		return i, nil
-	}, dispatch.WithWorkers(2)))
+	}, dispatch.WithWorkers(2), dispatch.WithContext(life)))
 	for i := range n {
 		if _, err := p.Submit(context.Background(), i); err != nil {
 			r.monitor.fault("Submit: %v", err)
 		}
 	}
 	var unrun []int
-	if how := random.IntN(3); how > 0 {
+	switch how := random.IntN(5); how {
+	case 0: // Close does it all
+	case 1:
+		p.Drain()
+		<-p.Done()
+	case 2:
+		endLife()
+		<-p.Done()
+		unrun = p.Stop()
+	default:
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.IntN(20))*time.Microsecond)
 		defer cancel()
-		if how == 1 {
+		if how == 3 {
 			_ = p.Shutdown(ctx)
 		}
 		unrun = p.Stop()

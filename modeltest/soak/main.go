@@ -1,7 +1,8 @@
 // Command soak keeps pools of all kinds under full load, with everything that
 // can happen to them at once: jobs that fail, panic, end their goroutines, time
 // out, are canceled, wait for jobs of their own pool; batches whose readers walk
-// away; changing limits; pools that come and go.
+// away, or that have bounds; live streams; hooks that misbehave; callers that run
+// their jobs themselves; changing limits and pauses; pools that come and go.
 //
 //	go run ./modeltest/soak -for 30m
 //
