@@ -182,9 +182,7 @@ func (w *world) checkPlaces(stats dispatch.Stats) {
 func (w *world) checkServed(j *job) {
 	open := (*job)(nil)
 	for _, child := range j.waiting {
-		// What had a slot, and no worker yet, when the pool was paused is held back.
-		caught := w.pause.on && child.asked == w.pause.since
-		if w.pending(child) == yes && !w.heldBack(child) && !caught {
+		if w.pending(child) == yes && !w.heldBack(child) {
 			open = child
 		}
 	}

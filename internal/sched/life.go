@@ -213,8 +213,32 @@ func (s *Scheduler) Resize(n int) bool {
 // Pause has no job start until Resume. It does nothing on a pool that takes no more.
 func (s *Scheduler) Pause() {
 	s.lock()
-	s.paused = s.state == Running
-	s.unlock()
+	defer s.unlock()
+	if s.state != Running || s.paused {
+		return
+	}
+	s.paused = true
+	s.takeGrantsBack()
+	for w := range s.lending.all {
+		s.useLoan(w.by) // for what had a slot until now
+	}
+}
+
+// takeGrantsBack has all that was granted, and has no worker yet, wait again.
+func (s *Scheduler) takeGrantsBack() {
+	for ; !s.ready.empty(); s.ready.pop() {
+		switch w := s.ready.first(); {
+		case w.Group != nil:
+			w.Group.takeBack(w.count)
+			w.Group.list()
+		case w.Task.stage == granted:
+			w.Task.stage = waiting
+			s.granted--
+			s.queued++
+			s.inUse--
+		}
+	}
+	s.queue.rewind()
 }
 
 // Resume ends a Pause.

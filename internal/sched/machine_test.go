@@ -288,13 +288,15 @@ func TestTheIntakeIsOpenWhileJobsCanOnlyWait(t *testing.T) {
 	}
 }
 
-func TestAPausedPoolGrantsNothingAndHoldsBackWhatHasASlot(t *testing.T) {
+func TestAPausedPoolGrantsNothingAndTakesBackSlotsThatNoWorkerHas(t *testing.T) {
 	m := newMachine(t, Config{Limit: 2, Queue: 4})
 	m.submit(1)
+	require.Equal(t, []int{1}, m.grantedJobs())
 	m.Pause()
 	m.submit(2)
-	require.Equal(t, []int{1}, m.grantedJobs(), "it had its slot before")
-	require.Equal(t, []int{2}, m.waiting())
+	require.Empty(t, m.grantedJobs())
+	require.Equal(t, []int{1, 2}, m.waiting(), "in their order")
+	require.Zero(t, m.inUse)
 	m.dispatch()
 	require.Empty(t, m.inHand(), "no job starts")
 	require.True(t, m.Snapshot().Paused)

@@ -21,8 +21,9 @@ type loan struct {
 // waitFor is one thing that a job waits for.
 type waitFor struct {
 	what awaitable
-	by   *Context // of the job
-	link link[waitFor]
+	by   *Context      // of the job
+	link link[waitFor] // in loan.waits
+	all  link[waitFor] // in Scheduler.lending
 }
 
 // awaitable is something that a job can wait for: another job, a group, room in the
@@ -55,6 +56,7 @@ func (s *Scheduler) addLoan(c *Context, x awaitable) *waitFor {
 	w := &waitFor{what: x, by: c}
 	if l := s.loan(c); l != nil {
 		l.waits.push(&w.link, w)
+		s.lending.push(&w.all, w)
 		s.useLoan(c)
 	}
 	return w
@@ -106,6 +108,7 @@ func (s *Scheduler) endLoan(w *waitFor) {
 
 // forgetLoan is endLoan; the mutex is held.
 func (s *Scheduler) forgetLoan(w *waitFor) {
+	s.lending.remove(&w.all)
 	if l := s.loan(w.by); l != nil {
 		l.waits.remove(&w.link)
 	}

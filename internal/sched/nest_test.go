@@ -359,3 +359,40 @@ func TestALoanDoesNotBringInASubmitterThatIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestAPauseDoesNotHoldBackWhatARunningJobWaitsFor(t *testing.T) {
+	for name, waitFor := range map[string]func(m *machine) (what awaitable, run func()){
+		"a job": func(m *machine) (awaitable, func()) {
+			inner := m.submit(2)
+			require.Equal(m.t, []int{2}, m.grantedJobs(), "it has a slot, and no worker")
+			return inner, func() { m.run(inner) }
+		},
+		"a group": func(m *machine) (awaitable, func()) {
+			g := m.newGroup(Unlimited, 1)
+			require.Equal(m.t, 1, g.coming)
+			return &g.Group, func() {
+				w := m.atGroup(g)[0]
+				require.True(m.t, m.beginRun(w))
+				m.finishItem(w, Outcome{}, false)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, Config{Limit: 2, Queue: 4})
+			outer := m.startJob()
+			what, run := waitFor(m)
+			w := m.lend(&outer.ctx, what)
+			require.Zero(t, m.over)
+			m.Pause()
+			require.Equal(t, 1, m.over, "it runs on the slot of the job that waits")
+			require.Equal(t, 1, m.inUse)
+			m.dispatch()
+			run()
+			m.endLoan(w)
+			require.True(t, m.lending.empty())
+			m.finish(m.worker(outer), Outcome{})
+			m.Resume()
+			m.close()
+		})
+	}
+}

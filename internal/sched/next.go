@@ -143,7 +143,7 @@ func (s *Scheduler) dropExhausted() {
 
 // waits tells whether something has been granted that a worker is to turn to. It
 // takes out what has been settled, and what other workers have claimed. A pool that
-// is paused holds back what has a slot, and one that stops all of it.
+// stops holds all of it back.
 func (s *Scheduler) waits() bool {
 	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
@@ -160,12 +160,12 @@ func (s *Scheduler) waits() bool {
 		w := s.ready.first()
 		switch {
 		case w.Group == nil && w.Task.stage != withdrawn:
-			return !stops && !s.paused
+			return !stops
 		case w.Group == nil:
 			continue
 		}
 		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
-			return !stops && !s.paused
+			return !stops
 		}
 	}
 	return false

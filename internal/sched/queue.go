@@ -43,6 +43,13 @@ func (q *queue) advance() {
 	}
 }
 
+// rewind looks for the first that waits from the head on: jobs that had a slot wait
+// again.
+func (q *queue) rewind() {
+	q.first = q.head
+	q.advance()
+}
+
 // remove takes t out; it does nothing if t is not in the queue.
 func (q *queue) remove(t *Task) {
 	if t.prev == nil && q.head != t {

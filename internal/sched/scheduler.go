@@ -91,6 +91,7 @@ type Scheduler struct {
 	intake    intake
 	blocked   list[blockedSubmitter] // submitters that wait for room, in order
 	nblocked  int
+	lending   list[waitFor] // all that jobs of this pool wait for
 
 	groups    list[Group] // that want a slot for something they have; they take turns
 	turn      bool        // it is a group's turn, and not the queue's

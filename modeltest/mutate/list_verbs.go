@@ -45,15 +45,17 @@ var bounding = []mutation{
 // pausing: Pause and Resume.
 var pausing = []mutation{
 	{"a pause grants slots", next, `	return s.inUse < s.limit && !s.paused && s.state`, `	return s.inUse < s.limit && s.state`, "a paused pool starts nothing"},
-	{"a pause does not reach what has a slot", next, `		case w.Group == nil && w.Task.stage != withdrawn:
-			return !stops && !s.paused
-`, `		case w.Group == nil && w.Task.stage != withdrawn:
-			return !stops
-`, "a paused pool starts nothing"},
+	{"a pause does not reach what has a slot", life, `	s.takeGrantsBack()
+`, ``, "a paused pool starts nothing"},
+	{"a pause holds back what running jobs wait for", life, `		s.useLoan(w.by) // for what had a slot until now
+`, `		_ = w
+`, "Pause: what runs goes on, and what it waits for"},
+	{"a pause turns the order of jobs", queue, `	q.first = q.head
+	q.advance()
+`, `	q.advance()
+`, "jobs start in submit order"},
 	{"a pause does not reach a crowd", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.inUse > s.limit || s.othersWant())`, "a paused pool starts nothing"},
-	{"a pause on a closed pool", life, `	s.paused = s.state == Running
-`, `	s.paused = true
-`, "Pause does nothing on a pool that takes no more"},
+	{"a pause on a closed pool", life, `	if s.state != Running || s.paused {`, `	if s.paused {`, "Pause does nothing on a pool that takes no more"},
 	{"Resume does nothing", life, `	s.lock()
 	s.paused = false
 	s.unlock()
