@@ -19,6 +19,7 @@ import (
 type desk struct {
 	number int             // of the worker, from 1
 	labels context.Context // the profiler labels of its goroutine
+	hooked context.Context // what the hooks have made of the handler's context; the worker's own
 
 	mu        sync.Mutex // guards what follows
 	at        work       // what the worker is at

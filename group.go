@@ -184,11 +184,16 @@ func (r *run[In, Out]) claim(c *chunk[In, Out]) bool {
 	if next >= end {
 		return false
 	}
+	r.take(c, next, end)
+	return true
+}
+
+// take puts r at an input of c that it has claimed.
+func (r *run[In, Out]) take(c *chunk[In, Out], next, end int64) {
 	r.i, r.last = int(next), next+1 == end
 	if r.g.noting {
 		r.At.Store(int64(c.first) + next + 1)
 	}
-	return true
 }
 
 // Claim implements sched.Source.
@@ -298,6 +303,9 @@ type run[In, Out any] struct {
 	span   int  // of the chunk, where it claims
 	last   bool // the input was the last of its span
 	single bool // the worker is to look after each input what is next
+
+	// Each input writes above, and another worker's run may stand behind this one.
+	_ [128]byte
 }
 
 func (r *run[In, Out]) index() int { return r.chunk.first + r.i }
@@ -353,6 +361,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			}
 		}
 		c, i := r.chunk, r.i
+		at := &c.spans[r.span]
 		var out Out
 		var err error
 		if w.desk == nil {
@@ -368,7 +377,13 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 		}
 		// The next is claimed before this one is delivered: who has the last
 		// outcome finds that the worker does not count any more.
-		if r.single || s.Preempt() || !r.claim(c) && !g.claimElsewhere(r) {
+		if r.single || s.Preempt() {
+			w.out = out
+			break
+		}
+		if next, end := at.claim(); next < end {
+			r.take(c, next, end)
+		} else if !g.claimElsewhere(r) {
 			w.out = out
 			break
 		}

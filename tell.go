@@ -35,7 +35,7 @@ func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 		j.Ran, j.Run = false, 0
 		ctx = tel.start(ctx, j, w.pool.hookPanicked)
 	}
-	w.hooked = ctx
+	w.desk.hooked = ctx
 	return ctx
 }
 
@@ -43,8 +43,8 @@ func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 // that was settled before its handler, and not by its worker, has been told of; in is
 // the input of one that its worker has ended before its handler.
 func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bool) {
-	tel, ctx := w.pool.tel, w.hooked
-	w.hooked = nil
+	tel, ctx := w.pool.tel, w.desk.hooked
+	w.desk.hooked = nil
 	w.state = telling
 	at, busy := w.desk.look()
 	switch {

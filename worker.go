@@ -68,8 +68,7 @@ type worker[In, Out any] struct {
 
 	// With telemetry.
 	desk    *desk
-	hooked  context.Context // what the hooks have made of the handler's context
-	decided bool            // the worker has decided the outcome, while it tells of it
+	decided bool // the worker has decided the outcome, while it tells of it
 }
 
 // workerState says what a goroutine that ends is in the middle of.
