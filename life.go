@@ -18,7 +18,7 @@ func (p *Pool[In, Out]) Resize(n int) error {
 		return fmt.Errorf("dispatch: Resize(%d): the limit must be at least 1", n)
 	}
 	if !p.sched.Resize(min(n, sched.Unlimited)) {
-		return ErrClosed
+		return p.named(ErrClosed)
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (p *Pool[In, Out]) Stop() (unrun []In) {
 }
 
 func (p *Pool[In, Out]) halt() {
-	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: ErrStopped, By: sched.ByPool})
+	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: p.named(ErrStopped), By: sched.ByPool})
 }
 
 // Done returns a channel that is closed when the pool has ended, after Close,
@@ -205,7 +205,7 @@ func (p *Pool[In, Out]) makeContext(parent context.Context) {
 
 // stopFor stops the pool because the context of WithContext is done.
 func (p *Pool[In, Out]) stopFor(cause error) {
-	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: &lifeError{cause}, By: sched.ByPool})
+	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: p.named(&lifeError{cause}), By: sched.ByPool})
 }
 
 // lifeError is the outcome of what the end of the context of WithContext has

@@ -29,7 +29,7 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 		return nil, fmt.Errorf("dispatch: Map: %d inputs are more than %d", len(ins), maxInputs)
 	case len(ins) == 0:
 		if p.sched.Closed() {
-			return nil, ErrClosed
+			return nil, p.named(ErrClosed)
 		}
 		return []Out{}, nil
 	}

@@ -84,7 +84,8 @@ func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
 		Timed:       cfg.telemetry,
 		Owner:       p,
 		Guard:       guard,
-		Timeout:     newTimeoutError,
+		Timeout:     p.newTimeoutError,
+		Errors:      sched.Errors{Closed: p.named(ErrClosed), QueueFull: p.named(ErrQueueFull), Dropped: p.named(ErrDropped)},
 		Dispatch:    p.dispatch,
 	}
 	if p.newWorker != nil {

@@ -79,7 +79,8 @@ func (c *config) set(opts []Option) error {
 	return nil
 }
 
-// WithName names the pool in [Stats] and in its log lines.
+// WithName names the pool in [Stats], in its log lines and in the texts of its errors:
+// "dispatch: thumbnails: queue is full".
 func WithName(name string) Option {
 	return func(c *config) error {
 		c.name = name
@@ -261,8 +262,9 @@ func WithGrace(d time.Duration, maxStrays int) Option {
 
 // WithLogger sets where the pool logs what nobody else would hear of: panics of
 // jobs (unless WithPanicHandler takes them), panics of hooks, and errors of a
-// Worker's Close. The default is slog.Default(), read when there is something
-// to log.
+// Worker's Close. The stack of a panic is an attribute. The default is
+// slog.Default(), read when there is something to log, and with the stack in the
+// message, where it can be read on a terminal.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {

@@ -3,7 +3,9 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"example.com/dispatch/internal/sched"
@@ -66,6 +68,29 @@ func (p *Pool[In, Out]) check(ctx context.Context, method string) {
 	}
 }
 
+// name is that of WithName.
+func (p *Pool[In, Out]) name() string { return p.cfg.name }
+
+// named returns err with the name of the pool, if that has one.
+func (p *Pool[In, Out]) named(err error) error {
+	if p.cfg.name == "" {
+		return err
+	}
+	return &namedError{p.cfg.name, err}
+}
+
+// namedError is an error of a pool that has a name.
+type namedError struct {
+	pool string
+	err  error
+}
+
+func (e *namedError) Error() string {
+	return "dispatch: " + e.pool + ": " + strings.TrimPrefix(e.err.Error(), "dispatch: ")
+}
+
+func (e *namedError) Unwrap() error { return e.err }
+
 // hooked tells whether hooks are to be told of each job.
 func (p *Pool[In, Out]) hooked() bool { return p.tel != nil && len(p.tel.hooks) > 0 }
 
@@ -88,7 +113,15 @@ func (p *Pool[In, Out]) guard(what string, f func()) {
 // logPanic logs a panic of the user's code, which guard has made an error.
 func (p *Pool[In, Out]) logPanic(what string, err error) {
 	e := err.(*PanicError) //nolint:errorlint // it is what guard makes
-	p.log("dispatch: "+what+" panicked", "panic", textOf(e.Value), "stack", string(e.Stack))
+	msg, args := "dispatch: "+what+" panicked", []any{"panic", textOf(e.Value)}
+	if p.cfg.logger == nil {
+		// On a terminal a stack can be read in the message only: as an attribute it
+		// is one quoted line.
+		msg = fmt.Sprintf("%s: %v\n%s", msg, args[1], e.Stack)
+	} else {
+		args = append(args, "stack", string(e.Stack))
+	}
+	p.log(msg, args...)
 }
 
 // log writes a line that nobody else would give. A logger that panics is none.

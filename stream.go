@@ -334,7 +334,7 @@ func (s *stream[In, Out]) finish() {
 	if o := s.HaltedWith(); o != nil && o.By == sched.ByCaller {
 		s.abort()
 	} else if s.drain() {
-		s.yield(Result[In, Out]{Index: -1, Err: ErrClosed})
+		s.yield(Result[In, Out]{Index: -1, Err: s.pool.named(ErrClosed)})
 	}
 }
 

@@ -18,16 +18,21 @@ var ErrTimeout = errors.New("dispatch: timeout")
 // If Ran, the handler may still be running: it was told through its context,
 // and what it returns is dropped. Do not reuse what it may hold.
 type TimeoutError struct {
+	Pool  string        // the name of the pool, if it has one
 	Limit time.Duration // the limit that was exceeded
 	Ran   bool          // whether the handler had been entered
 }
 
 // Error says which limit was exceeded, and where the job was.
 func (e *TimeoutError) Error() string {
-	if e.Ran {
-		return fmt.Sprintf("dispatch: job exceeded its limit of %v while it ran", e.Limit)
+	pool, when := "", "before it ran"
+	if e.Pool != "" {
+		pool = e.Pool + ": "
 	}
-	return fmt.Sprintf("dispatch: job exceeded its limit of %v before it ran", e.Limit)
+	if e.Ran {
+		when = "while it ran"
+	}
+	return fmt.Sprintf("dispatch: %sjob exceeded its limit of %v %s", pool, e.Limit, when)
 }
 
 // Is reports whether target is ErrTimeout or context.DeadlineExceeded.
@@ -51,11 +56,11 @@ func (p *Pool[In, Out]) ProcessTimed(ctx context.Context, in In, timeout time.Du
 	p.check(ctx, "Pool.ProcessTimed")
 	if timeout <= 0 {
 		var zero Out
-		return zero, &TimeoutError{Limit: timeout}
+		return zero, p.newTimeoutError(timeout, false)
 	}
 	return p.process(ctx, in, timeout)
 }
 
-func newTimeoutError(limit time.Duration, ran bool) error {
-	return &TimeoutError{Limit: limit, Ran: ran}
+func (p *Pool[In, Out]) newTimeoutError(limit time.Duration, ran bool) error {
+	return &TimeoutError{Pool: p.name(), Limit: limit, Ran: ran}
 }

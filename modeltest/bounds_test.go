@@ -85,7 +85,7 @@ func (w *world) turnsAway(g *group) func(error) bool {
 	case w.doneAt(g.ctx) != 0 && !g.ctx.lies():
 		return g.ctx.tells
 	case w.closed != 0:
-		return func(err error) bool { return err == dispatch.ErrClosed }
+		return func(err error) bool { return errors.Is(err, dispatch.ErrClosed) }
 	}
 	return nil
 }

@@ -64,10 +64,14 @@ func (w *world) lifeEnded() {
 // after Stop, and an error that is also the cause of the pool's context after the end
 // of that.
 func (w *world) isStop(o outcome) bool {
-	if o.err == dispatch.ErrStopped {
+	switch {
+	case !errors.Is(o.err, dispatch.ErrStopped):
+		return false
+	case w.life != nil && w.life.doneAt != 0 && errors.Is(o.err, context.Cause(w.life)):
+		return w.ends.byLife
+	default:
 		return w.ends.byCall
 	}
-	return w.ends.byLife && errors.Is(o.err, dispatch.ErrStopped) && errors.Is(o.err, context.Cause(w.life))
 }
 
 // checkLife checks that the pool is registered with its context for as long as both
@@ -120,7 +124,7 @@ func (w *world) prestarted(c *watched, err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case w.closed != 0 && err == dispatch.ErrClosed:
+	case w.closed != 0 && errors.Is(err, dispatch.ErrClosed):
 	case w.flaky && err == errConstruct:
 	case c.tells(err):
 	default:

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"errors"
 	"fmt"
 
 	"example.com/dispatch"
@@ -89,7 +90,7 @@ func (w *world) checkTotals(s dispatch.Stats) {
 	for _, j := range w.jobs {
 		known := j.starts > 0 || j.accepted != 0 || j.counted()
 		switch {
-		case j.refused == dispatch.ErrQueueFull:
+		case errors.Is(j.refused, dispatch.ErrQueueFull):
 			rejected++
 			continue
 		case j.refused != nil:

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"errors"
 	"iter"
 	"runtime"
 	"time"
@@ -172,7 +173,7 @@ func (w *world) endOfStream(g *group, r dispatch.Result[int, int], told map[int]
 		return
 	}
 	w.stoppedAt()
-	if r.Err != dispatch.ErrClosed || w.closed == 0 {
+	if !errors.Is(r.Err, dispatch.ErrClosed) || w.closed == 0 {
 		w.failf("group %d: Stream ended with %v", g.id, r.Err)
 	}
 	untold := 1 // one has been taken and refused

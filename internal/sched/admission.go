@@ -123,7 +123,7 @@ func (s *Scheduler) Accept(t *Task, a *Admission) error {
 func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	switch {
 	case s.state != Running:
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	case t.Resolved():
 		return nil, t.err // its caller's context was done meanwhile, and the watch has settled it
 	case a.nested() && s.borrow(a.Outer):
@@ -137,7 +137,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	case a.Policy == DropOldest && s.queued > 0:
 		oldest := s.queue.first
 		s.enqueue(t) // first, so that nobody else takes the room that is made
-		s.complete(oldest, &Outcome{Kind: Dropped, Err: ErrDropped})
+		s.complete(oldest, &Outcome{Kind: Dropped, Err: s.cfg.Errors.Dropped})
 		return nil, nil
 	case a.Policy == CallerRuns:
 		a.Immediate = true
@@ -145,7 +145,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 		return nil, nil
 	}
 	s.rejected++
-	return nil, ErrQueueFull
+	return nil, s.cfg.Errors.QueueFull
 }
 
 // hasCapacity tells whether one more single job may be accepted.
@@ -183,7 +183,7 @@ type blockedSubmitter struct {
 func (s *Scheduler) block(t *Task, a *Admission) (*blockedSubmitter, error) {
 	if s.nblocked >= s.cfg.MaxBlocked && !a.nested() {
 		s.rejected++
-		return nil, ErrQueueFull
+		return nil, s.cfg.Errors.QueueFull
 	}
 	b := &blockedSubmitter{task: t, ready: make(chan struct{}, 1)}
 	s.blocked.push(&b.link, b)

@@ -119,7 +119,7 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	defer s.unlock()
 	switch {
 	case s.state != Running:
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	case g.halted != nil:
 		return g.halted, nil
 	case n == 0:

@@ -91,7 +91,7 @@ func (s *Scheduler) refuseBlocked() bool {
 		if s.blocked.empty() {
 			return false
 		}
-		s.dismiss(s.blocked.head.elem, ErrClosed)
+		s.dismiss(s.blocked.head.elem, s.cfg.Errors.Closed)
 	}
 	return true
 }

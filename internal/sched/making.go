@@ -19,7 +19,7 @@ func (s *Scheduler) Prestart() (*Making, error) {
 	s.lock()
 	defer s.unlock()
 	if s.state != Running {
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	}
 	if s.making != nil {
 		return s.making, nil

@@ -39,12 +39,17 @@ type Config struct {
 	MaxStrays   int           // 0: handlers are never abandoned
 	Timed       bool          // tasks keep when they were submitted
 
+	Errors   Errors
 	Owner    any // the pool
 	Guard    Guard
 	Timeout  func(limit time.Duration, ran bool) error // the error of a timeout
 	Dispatch func()                                    // the loop of the dispatcher's goroutine
 	OnStop   func(reason error)                        // called when Stop has ended all that it has met
 }
+
+// Errors are what jobs are refused with, and what one that is dropped ends with; a
+// pool with a name puts it into them.
+type Errors struct{ Closed, QueueFull, Dropped error }
 
 // Unlimited stands for no limit: more than there can ever be, and safe to add up,
 // also where an int has 32 bits.
@@ -136,6 +141,9 @@ const (
 
 // New returns a scheduler that has started nothing.
 func New(cfg Config) *Scheduler {
+	if cfg.Errors == (Errors{}) {
+		cfg.Errors = Errors{Closed: ErrClosed, QueueFull: ErrQueueFull, Dropped: ErrDropped}
+	}
 	s := &Scheduler{cfg: cfg, epoch: time.Now().Add(-1), limit: cfg.Limit, room: cfg.Queue}
 	s.watches.guard, s.watches.owner = cfg.Guard, s
 	if cfg.MaxStrays > 0 {

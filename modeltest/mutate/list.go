@@ -91,7 +91,7 @@ var meeting = []mutation{
 	{"a blocked submitter does not stop a crowd", next, `(s.queued > 0 || !s.blocked.empty() || s.inUse`, `(s.queued > 0 || s.inUse`, "a submitter that waits for room does not wait for a whole batch"},
 	{"a crowd does not hear of Resize", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.paused || s.othersWant())`, "G13: as jobs end downwards"},
 	{"a crowd does not hear of other groups", next, ` || s.paused || s.othersWant())`, ` || s.paused)`, "batches take turns"},
-	{"a worker does not give way", "group.go", `r.single || s.Preempt() ||`, `r.single ||`, "a batch does not starve others, and hears of Resize"},
+	{"a worker does not give way", "group.go", `r.single || s.Preempt() {`, `r.single {`, "a batch does not starve others, and hears of Resize"},
 	{"a careful worker does not give way", group, `	next = more && !s.preempt.Load() && s.state`, `	next = more && s.state`, "a batch does not starve others, and hears of Resize"},
 	{"no theft between spans", "group.go", `		for range c.spans {
 			if r.span`, `		for range 1 {
@@ -173,10 +173,10 @@ var room = []mutation{
 `, `		return nil, err
 `, "a refused submit leaves no registration"},
 	{"refusals are not counted", admission, `	s.rejected++
-	return nil, ErrQueueFull
+	return nil, s.cfg.Errors.QueueFull
 }
 
-// hasCapacity`, `	return nil, ErrQueueFull
+// hasCapacity`, `	return nil, s.cfg.Errors.QueueFull
 }
 
 // hasCapacity`, "Stats.Rejected"},

@@ -210,7 +210,7 @@ var running = []mutation{
 
 // lifecycle: the end of a pool.
 var lifecycle = []mutation{
-	{"Close leaves the blocked", life, `		s.dismiss(s.blocked.head.elem, ErrClosed)
+	{"Close leaves the blocked", life, `		s.dismiss(s.blocked.head.elem, s.cfg.Errors.Closed)
 	}
 	return true
 `, `		return false
@@ -253,15 +253,15 @@ var lifecycle = []mutation{
 	q.push(t)
 `, "Stop gives back in submit order"},
 	{"a closed pool accepts", admission, `	case s.state != Running:
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	case t.Resolved():`, `	case s.state == Ended:
-		return nil, ErrClosed
-	case t.Resolved():`, "submit after Close: ErrClosed, at once"},
+		return nil, s.cfg.Errors.Closed
+	case t.Resolved():`, "submit after Close: s.cfg.Errors.Closed, at once"},
 	{"a closed pool takes items", group, `	case s.state != Running:
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	case g.halted`, `	case s.state == Ended:
-		return nil, ErrClosed
-	case g.halted`, "Add after Close: ErrClosed"},
+		return nil, s.cfg.Errors.Closed
+	case g.halted`, "Add after Close: s.cfg.Errors.Closed"},
 	{"a stopped pool grants slots", next, ` && !s.paused && s.state <= Draining
 `, ` && !s.paused
 `, "G11: Stop lets nothing start"},

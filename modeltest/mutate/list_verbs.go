@@ -91,7 +91,7 @@ var draining = []mutation{
 		}
 		s.EndBackground()
 `, "Drain seals batches"},
-	{"the end of the pool's context is a plain Stop", "life.go", `Err: &lifeError{cause}, By`, `Err: ErrStopped, By`, "WithContext: the outcome is the cause, too"},
+	{"the end of the pool's context is a plain Stop", "life.go", `Err: p.named(&lifeError{cause}), By`, `Err: ErrStopped, By`, "WithContext: the outcome is the cause, too"},
 	{"the end of the pool's context is no Stop", "life.go", `[]error{ErrStopped, e.cause}`, `[]error{e.cause}`, "WithContext: the outcome is ErrStopped, too"},
 	{"a pool whose context is done is open", "life.go", `		p.stopFor(caller.Err)
 		return
@@ -102,7 +102,7 @@ var draining = []mutation{
 		p.unwatch()
 	}
 `, ``, "G12: nothing stays registered with the pool's context"},
-	{"what the pool's context has stopped is not given back", "life.go", `Err: &lifeError{cause}, By: sched.ByPool}`, `Err: &lifeError{cause}}`, "WithContext: the next Stop gives back what never ran"},
+	{"what the pool's context has stopped is not given back", "life.go", `Err: p.named(&lifeError{cause}), By: sched.ByPool}`, `Err: &lifeError{cause}}`, "WithContext: the next Stop gives back what never ran"},
 }
 
 // prestarting: Prestart.
@@ -122,12 +122,12 @@ var prestarting = []mutation{
 		}
 `, ``, "Prestart returns the first error"},
 	{"Prestart on a closed pool", "internal/sched/making.go", `	if s.state != Running {
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	}
 	if s.making`, `	if s.state == Ended {
-		return nil, ErrClosed
+		return nil, s.cfg.Errors.Closed
 	}
-	if s.making`, "Prestart: ErrClosed"},
+	if s.making`, "Prestart: s.cfg.Errors.Closed"},
 	{"a worker that could not be made stays", "internal/sched/making.go", `		w.broken = true
 		if m.err`, `		if m.err`, "Prestart: a failed worker leaves"},
 	{"being made takes no place", "internal/sched/making.go", `	s.unmade = n
@@ -144,9 +144,9 @@ var blocking = []mutation{
 `, "WithMaxBlocked"},
 	{"a job that waits for its own pool is turned away", admission, `s.cfg.MaxBlocked && !a.nested() {`, `s.cfg.MaxBlocked {`, "G9: WithMaxBlocked turns no nested job away"},
 	{"who is turned away is not counted", admission, `		s.rejected++
-		return nil, ErrQueueFull
+		return nil, s.cfg.Errors.QueueFull
 	}
-	b :=`, `		return nil, ErrQueueFull
+	b :=`, `		return nil, s.cfg.Errors.QueueFull
 	}
 	b :=`, "WithMaxBlocked: Stats.Rejected"},
 	{"who waits no more is still counted", admission, `	s.blocked.remove(&b.link)

@@ -90,10 +90,8 @@ var watching = []mutation{
 	{"Done is not told of what a group has left", "group.go", `				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), &o)
 `, `				_, _ = s, i
 `, "Done is told of each item"},
-	{"Done is told with the caller's context", "tell.go", `	tel, ctx := w.pool.tel, w.hooked
-	w.hooked = nil
+	{"Done is told with the caller's context", "tell.go", `	tel, ctx := w.pool.tel, w.desk.hooked
 `, `	tel, ctx := w.pool.tel, context.Context(nil)
-	w.hooked = nil
 `, "Done gets the context that Start returned"},
 	{"the handler has not the context of Start", "tell.go", `		ctx = tel.start(ctx, j, w.pool.hookPanicked)
 `, `		tel.start(ctx, j, w.pool.hookPanicked)
