@@ -397,3 +397,22 @@ func TestAnInlineCallLeavesTheProfilerLabelsOfItsCaller(t *testing.T) {
 		require.False(t, strings.Contains(block, "TestAnInlineCallLeaves"), block)
 	}
 }
+
+func TestInlineCallsAtOnceAreCountedOnceEachByTelemetry(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16)) // more than there are: goroutines stop anywhere
+	p := openPool(t, double, dispatch.WithInline(), dispatch.WithTelemetry(), dispatch.WithWorkers(64))
+	const callers, each = 32, 10_000 / slow
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for i := range each {
+				_, _ = p.Process(t.Context(), i)
+			}
+		})
+	}
+	within(t, "Process", wg.Wait)
+	s := p.Stats()
+	require.EqualValues(t, callers*each, s.Run.Count())
+	require.EqualValues(t, callers*each, s.Wait.Count())
+	require.Empty(t, p.Running())
+}

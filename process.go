@@ -76,7 +76,7 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 	if p.tel != nil {
 		w.openDesk()
 		w.desk.labels = nil
-		defer w.closeDesk()
+		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 	}
 	finished := false
 	defer func() {

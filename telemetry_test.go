@@ -443,3 +443,19 @@ func TestRunningTellsTheOutcomeOfAJobThatRunsOn(t *testing.T) {
 		require.Empty(t, p.Running())
 	})
 }
+
+func TestRunningMayBeAskedWhileAWorkerIsMade(t *testing.T) {
+	p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
+		time.Sleep(10 * time.Millisecond) // it synchronizes with nobody: the race detector sees who looks meanwhile
+		return &workerOf{}, nil
+	}, dispatch.WithWorkers(1), dispatch.WithTelemetry())
+	f := dispatch.Must(p.Submit(t.Context(), 1))
+	for done := f.Done(); ; time.Sleep(100 * time.Microsecond) {
+		p.Running()
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}

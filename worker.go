@@ -406,14 +406,12 @@ func (w *worker[In, Out]) dismiss() {
 // openDesk has the worker write down what it is at, and since when.
 func (w *worker[In, Out]) openDesk() { w.desk = w.pool.tel.open(&w.slot) }
 
-func (w *worker[In, Out]) closeDesk() { w.pool.tel.close(w.desk) }
-
 // quit ends the worker.
 func (w *worker[In, Out]) quit() {
 	w.dismiss()
 	w.state = gone
 	if w.desk != nil {
-		w.closeDesk()
+		w.pool.tel.close(w.desk)
 	}
 	w.slot.Quit()
 }

@@ -341,9 +341,10 @@ func (i *interruption) call() {
 // held.
 func (w *Worker) abandoned() bool { return w.exec != nil && w.exec.stray }
 
-// IsStray tells whether what the worker runs has been abandoned.
+// IsStray tells whether what the worker runs has been abandoned. Anybody may call it:
+// a worker may get its exec at any moment, but for pools that abandon.
 func (w *Worker) IsStray() bool {
-	if w.exec == nil {
+	if !w.s.Abandons() {
 		return false
 	}
 	w.s.lock()

@@ -52,10 +52,10 @@ var watching = []mutation{
 	{"an inline call has no desk", "process.go", `	if p.tel != nil {
 		w.openDesk()
 		w.desk.labels = nil
-		defer w.closeDesk()
+		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 	}
 `, ``, "inline jobs are told of too"},
-	{"the desk of an inline call stays", "process.go", `		defer w.closeDesk()
+	{"the desk of an inline call stays", "process.go", `		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 `, ``, "Running tells of what runs"},
 	{"the oldest of the queue does not count", life, `	if s.queue.first != nil {
 		note(s.queue.first.Added())
