@@ -258,8 +258,9 @@
 // code that stays where it is: golang.org/x/sync/semaphore. Jobs that must
 // survive the process or run on other machines: package example.com/dispatch/fleet, or a
 // job queue with storage. The pool has no priorities, retries, rate limits or
-// weights. A pool for each class of jobs serves for the first; the others go into
-// the handler, with a library made for it.
+// weights. For priorities, make a pool for each class of jobs. A retry library goes
+// around the call of Process: a retry within the handler holds a worker in its
+// pauses. Rate limits and weights go into the handler, with a library made for them.
 //
 // [the Go memory model]: https://go.dev/ref/mem
 package dispatch
