@@ -31,7 +31,7 @@
 // The dispatcher never holds a job itself, so N workers and a queue of Q take
 // exactly N+Q jobs. A job that is accepted while fewer than N run has its slot from
 // that moment, whether or not a worker has been started for it. It is not
-// dropped, refused or held back by a Resize any more.
+// dropped, refused or held back by a Resize after that.
 //
 // Workers take jobs in the order of their submission. With one worker the handlers
 // are entered in that order too; with several, the Go scheduler decides whose
@@ -71,7 +71,7 @@
 //
 // The pool's life:
 //
-//   - Wait until nothing is left to do: [Pool.Wait]. Start nothing for a while: [Pool.Pause], [Pool.Resume].
+//   - Wait until nothing is queued or running: [Pool.Wait]. Start nothing for a while: [Pool.Pause], [Pool.Resume].
 //   - Take no more, and go on: [Pool.Drain]. Run all that was accepted, and wait: [Pool.Close]; within a budget:
 //     [Pool.Shutdown]. Stop now, and get back what never ran: [Pool.Stop]. Stop with a context: [WithContext].
 //
@@ -106,11 +106,11 @@
 // job timeout each has its own. Where one item's failure stops its siblings
 // (StopOnError, Map), that failure is their cause.
 //
-// G4, cancellation. A job whose context is done before it starts never runs. One
-// that waits in the queue is resolved at that moment for every reader, not when its
-// turn comes. The caller of one that runs is answered at once, and the handler is
-// told; it keeps its worker until it returns. A running item of a batch, a Map or a
-// stream may get its outcome when its handler returns.
+// G4, cancellation. A job whose context is done before it starts never runs. A
+// queued job has its outcome at that moment for every reader, not when its turn
+// comes. The caller of a running job gets its answer at once. The handler is told
+// through its context, and keeps its worker until it returns. A running item of a
+// batch, a Map or a stream may get its outcome when its handler returns.
 //
 // G5, an interrupt, cancel or deadline of one job is never seen by another,
 // however close to the first one's end it comes.
@@ -138,15 +138,16 @@
 // waits, it lends its slot to what it waits for. A [Worker] is never entered again
 // while it is in Process. "Traps" names the waits that cannot be recognised.
 //
-// G10, strays. With WithGrace, a handler that has not returned some time after
-// its interrupt is written off, and a new worker takes its place; so many at a
-// time and no more. An Interrupt method that hangs counts as its handler's time.
+// G10, strays. With WithGrace, the pool writes off a handler that has not returned
+// some time after its interrupt: a new worker takes its place. There are never more
+// such strays at a time than WithGrace allows. An Interrupt method that hangs counts
+// as its handler's time.
 // Without WithGrace the limit of workers holds strictly.
 //
 // G11, Close loses nothing. It runs all that was accepted. Stop gives back every
 // input that was accepted before it and whose handler was not entered: single jobs
 // in the order of their submission, then items, also those that it meets in Ready or
-// in newWorker. (An item that a worker is just about to enter is entered, with its
+// in newWorker. (A worker that is just about to enter an item enters it, with its
 // context done.) Any number of goroutines may close and stop, any number of
 // times, while others submit: every submit is run or refused.
 //
@@ -245,7 +246,7 @@
 //     waits for a job. The pool waits for the hook.
 //   - The Interrupt method of a [Worker] must not wait for Process, which waits for it to be over.
 //   - An item that adds to its own batch under [MaxPending] can wait for itself.
-//   - [Pool.Pause] does not wait: what a worker had taken before may still start, one job a worker at most.
+//   - [Pool.Pause] does not wait: each worker may still start one job that it had taken before.
 //   - [WithContext] ends the pool. Handlers' contexts do not descend from it: they carry the
 //     values of their callers' contexts.
 //   - A stream that was cut short says so by a Result with the Index -1. A loop that does not
@@ -258,8 +259,9 @@
 // code that stays where it is: golang.org/x/sync/semaphore. Jobs that must
 // survive the process or run on other machines: package example.com/dispatch/fleet, or a
 // job queue with storage. The pool has no priorities, retries, rate limits or
-// weights. A pool for each class of jobs serves for the first; the others go into
-// the handler, with a library made for it.
+// weights. For priorities, make a pool for each class of jobs. A retry library goes
+// around the call of Process: a retry within the handler holds a worker in its
+// pauses. Rate limits and weights go into the handler, with a library made for them.
 //
 // [the Go memory model]: https://go.dev/ref/mem
 package dispatch

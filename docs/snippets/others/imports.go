@@ -8,6 +8,7 @@ import (
 	_ "context"
 	_ "crypto/sha256"
 	_ "errors"
+	_ "expvar"
 	_ "fmt"
 	_ "io"
 	_ "log"
