@@ -141,3 +141,29 @@ func TestTheOutcomeOfAnInputStandsThatAHookWasToldWhichEndsItsGoroutine(t *testi
 		require.EqualValues(t, 1, p.Stats().Failed)
 	})
 }
+
+func TestAHookThatBlocksKeepsNobodyFromBeingWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, gate := newHeld(), make(chan struct{})
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(1),
+			dispatch.WithHooks(dispatch.Hooks{Done: func(_ context.Context, j dispatch.Job) {
+				if j.Outcome == dispatch.Canceled {
+					<-gate
+				}
+			}}))
+		dispatch.Must(p.Submit(t.Context(), 1))
+		synctest.Wait()
+		queued := dispatch.Must(p.Submit(t.Context(), 2))
+		blocked := calling(func() (*dispatch.Future[int], error) { return p.Submit(t.Context(), 3) })
+		synctest.Wait()
+		require.False(t, blocked.returned())
+
+		canceled := calling(func() (bool, error) { return queued.Cancel(), nil })
+		synctest.Wait()
+		require.False(t, canceled.returned(), "the hook is told on the goroutine of who has canceled")
+		require.NoError(t, blocked.requireReturn(t), "and the submitter has the room")
+		close(gate)
+		require.NoError(t, canceled.requireReturn(t))
+		h.letAll()
+	})
+}

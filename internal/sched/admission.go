@@ -163,7 +163,7 @@ func (s *Scheduler) enqueue(t *Task) {
 	case len(s.idleSince) > 0 && s.called == 0 && s.nothingGranted():
 		w := s.claimIdle()
 		s.giveJob(t, w)
-		s.after.add(token(w.inbox))
+		s.after.wakeUp(w.inbox)
 	default:
 		s.grantJob(t)
 	}
@@ -199,7 +199,7 @@ func (s *Scheduler) dismiss(b *blockedSubmitter, err error) {
 	s.blocked.remove(&b.link)
 	s.nblocked--
 	b.err = err
-	s.after.add(token(b.ready))
+	s.after.wakeUp(b.ready)
 }
 
 // admitBlocked accepts the job of the first blocked submitter. The mutex is held.

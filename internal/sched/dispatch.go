@@ -52,7 +52,7 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 		w := s.claimSurplus()
 		s.leaving++
 		w.Work = Work{Leave: true}
-		s.after.add(token(w.inbox))
+		s.after.wakeUp(w.inbox)
 		return Decision{Action: Again}
 	case s.state != Running && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended
@@ -100,11 +100,11 @@ func (s *Scheduler) checkDispatcher() {
 	}
 	if s.dispatching {
 		s.asleep = false
-		s.after.add(token(s.wake))
+		s.after.wakeUp(s.wake)
 		return
 	}
 	s.dispatching = true
-	s.after.add((*startDispatcher)(s))
+	s.after.dispatch = true
 }
 
 // needsDispatcher tells whether something waits for a worker, an idle worker is to

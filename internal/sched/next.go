@@ -305,7 +305,7 @@ func (s *Scheduler) pair() bool {
 		w.called = true
 		s.called++
 	}
-	s.after.add(token(w.inbox))
+	s.after.wakeUp(w.inbox)
 	return true
 }
 

@@ -163,27 +163,68 @@ func (s *Scheduler) unlock() {
 	s.updatePreempt()
 	s.checkDispatcher()
 	s.checkQuiescent() // last: the others take out what has been withdrawn
-	first, more := s.after.first, s.after.more
-	if first != nil {
-		s.after.first = nil
+	if s.after.nothing() {
+		s.mu.Unlock()
+		return
 	}
-	if more != nil {
-		s.after.more = nil
-	}
+	after := s.after
+	s.after.clear()
 	s.mu.Unlock()
-	if first != nil {
-		first.Perform()
-		for _, next := range more {
+	if after.wake != nil {
+		after.wake <- struct{}{}
+		for _, wake := range after.wakes {
+			wake <- struct{}{}
+		}
+	}
+	if after.dispatch {
+		Go(s.cfg.Dispatch)
+	}
+	if after.first != nil {
+		after.first.Perform()
+		for _, next := range after.more {
 			next.Perform()
 		}
 	}
 }
 
 // effects are what a critical section has decided and leaves to be done without
-// the mutex, in order.
+// the mutex: first the pool's own goroutines and blocked submitters are woken, so that
+// they do not wait for user code, which hooks and the ends of contexts may be; then
+// the rest, in order.
 type effects struct {
-	first Effect
-	more  []Effect
+	wake     chan struct{} // gets a token: whoever waits on it is the only one, and it has room
+	wakes    []chan struct{}
+	dispatch bool // the dispatcher's goroutine starts
+	first    Effect
+	more     []Effect
+}
+
+func (e *effects) nothing() bool { return e.wake == nil && e.first == nil && !e.dispatch }
+
+// clear keeps nothing. It writes no pointer that is nil already.
+func (e *effects) clear() {
+	if e.wake != nil {
+		e.wake = nil
+	}
+	if e.wakes != nil {
+		e.wakes = nil
+	}
+	if e.first != nil {
+		e.first = nil
+	}
+	if e.more != nil {
+		e.more = nil
+	}
+	e.dispatch = false
+}
+
+// wakeUp has a token sent.
+func (e *effects) wakeUp(c chan struct{}) {
+	if e.wake == nil {
+		e.wake = c
+	} else {
+		e.wakes = append(e.wakes, c)
+	}
 }
 
 // Effect is something that a critical section has decided and that is performed
@@ -208,11 +249,6 @@ func (c token) Perform() { c <- struct{}{} }
 type closing chan struct{}
 
 func (c closing) Perform() { close(c) }
-
-// startDispatcher starts the dispatcher's goroutine.
-type startDispatcher Scheduler
-
-func (s *startDispatcher) Perform() { Go(s.cfg.Dispatch) }
 
 // Go calls f on a goroutine of the pool's, which does not have the profiler labels
 // of whoever has started it.
