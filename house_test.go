@@ -19,7 +19,7 @@ var house = []struct {
 	arrows int // pairs of files of which the first names something of the second
 	circle int // files that reach each other by arrows
 }{
-	{"internal/sched", 102, 11},
+	{"internal/sched", 103, 11},
 	{".", 70, 5},
 }
 
