@@ -173,6 +173,15 @@ func (t *telemetry[In]) labelOf(in In) (label string) {
 	return label
 }
 
+// labelApart is labelOf for an input whose handler was not called: it may be its label
+// that has ended the worker's goroutine.
+func (t *telemetry[In]) labelApart(in In) (label string) {
+	if t.label != nil {
+		guard.Apart(func() { label = t.labelOf(in) })
+	}
+	return label
+}
+
 // tell remembers a job that has ended, and tells the hooks.
 func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, report func(error)) {
 	j.Outcome, j.Err = Outcome(o.Kind)+Succeeded, o.Err

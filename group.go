@@ -407,8 +407,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 // the next, and false if the run has ended, and w has something else to do.
 func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	g := r.g
-	c, i, done := r.chunk, r.i, w.done
-	w.done = 0
+	c, i := r.chunk, r.i
 	refused := r.Careful() && r.Refused()
 	if refused {
 		w.fail(r.Task.Outcome()) // it is given back
@@ -421,7 +420,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 		w.tell(&r.Task, c.ins[i], o, true)
 	}
 	w.state = resting
-	out := w.out
+	out, done := w.out, w.done
+	w.done = 0
 	o := w.takeOutcome()
 	halt := g.owner.haltAfter(r.index(), &o)
 	next, abandoned := r.Count(done, &o, halt, !r.single && !w.slot.IsBroken())

@@ -459,3 +459,39 @@ func TestRunningMayBeAskedWhileAWorkerIsMade(t *testing.T) {
 		}
 	}
 }
+
+func TestALabelMayEndItsGoroutine(t *testing.T) {
+	for name, hooked := range map[string]bool{"with hooks": true, "without hooks": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told notes[dispatch.Job]
+				opt := dispatch.WithTelemetry()
+				if hooked {
+					opt = dispatch.WithHooks(dispatch.Hooks{Done: func(_ context.Context, j dispatch.Job) { told.add(j) }})
+				}
+				p := openPool(t, double, opt, dispatch.WithWorkers(1), dispatch.WithLabel(func(in int) string {
+					if in == 0 || in == 3 {
+						runtime.Goexit()
+					}
+					return fmt.Sprint(in)
+				}))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				outs, err := p.BatchOf(ctx, []int{1, 2, 3, 4}).Wait(ctx)
+				require.ErrorIs(t, err, dispatch.ErrGoexit)
+				require.Equal(t, []int{2, 4, 0, 8}, outs)
+				_, err = p.Map(ctx, []int{1, 2, 3})
+				require.ErrorIs(t, err, dispatch.ErrGoexit)
+				_, err = p.Process(ctx, 3)
+				require.ErrorIs(t, err, dispatch.ErrGoexit)
+				require.NoError(t, p.Wait(ctx))
+				require.EqualValues(t, 5, p.Stats().Succeeded)
+				require.EqualValues(t, 3, p.Stats().Failed)
+				require.Len(t, p.Failures(), 3, "and all are told of")
+				if hooked {
+					require.Len(t, told.all(), 8)
+				}
+			})
+		})
+	}
+}

@@ -53,7 +53,7 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 		j := tel.job(w.desk, w.desk.end(now), now)
 		j.Stray = w.slot.IsStray()
 		if !j.Ran {
-			j.Label = tel.labelOf(in)
+			j.Label = tel.labelApart(in)
 		}
 		if ctx == nil {
 			ctx = t.Context().Caller()
@@ -62,7 +62,7 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	case decided:
 		index, added := w.inHand(t)
 		w.desk.leave()
-		tel.tell(t.Context().Caller(), tel.unstarted(in, index, added), &o, w.pool.hookPanicked)
+		w.pool.tellUnstarted(t.Context().Caller(), in, index, added, &o)
 	default:
 		w.desk.leave()
 	}
