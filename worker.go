@@ -332,8 +332,12 @@ func (w *worker[In, Out]) called() {
 	} else if w.state == unwound {
 		w.stack = debug.Stack()
 	}
-	w.slot.End()
-	w.yieldToTimeout()
+	if w.slot.Interrupts() {
+		w.slot.End()
+	}
+	if w.slot.Run() != nil {
+		w.yieldToTimeout()
+	}
 }
 
 // yieldToTimeout drops what the handler of an item of a group has made of it, if the

@@ -270,12 +270,6 @@ func (s *Scheduler) BeginBackground() {
 	s.unlock()
 }
 
-// Abandons tells whether handlers are abandoned that do not end within their grace.
-func (s *Scheduler) Abandons() bool { return s.cfg.MaxStrays > 0 }
-
-// LimitsRuns tells whether every job has a time limit for its run.
-func (s *Scheduler) LimitsRuns() bool { return s.cfg.JobTimeout > 0 }
-
 // Limit returns the most jobs that run at once.
 func (s *Scheduler) Limit() int {
 	s.lock()

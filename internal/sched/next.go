@@ -43,6 +43,9 @@ func (s *Scheduler) free() bool {
 // fill accepts jobs of blocked submitters where there is room, and grants what is
 // free to what waits: a piece of it where that is much; the dispatcher does the rest.
 func (s *Scheduler) fill() {
+	if s.queued == 0 && !s.intake.isOpen && s.groups.empty() && s.blocked.empty() {
+		return
+	}
 	for range piece {
 		if !s.blocked.empty() && s.hasCapacity() {
 			s.admitBlocked()
@@ -233,7 +236,7 @@ func (s *Scheduler) next(w *Worker) {
 		return
 	}
 	s.fill()
-	if s.take(w) {
+	if !s.nothingGranted() && s.take(w) {
 		return
 	}
 	w.parked = true

@@ -152,6 +152,12 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
+// Abandons tells whether handlers are abandoned that do not end within their grace.
+func (s *Scheduler) Abandons() bool { return s.cfg.MaxStrays > 0 }
+
+// LimitsRuns tells whether every job has a time limit for its run.
+func (s *Scheduler) LimitsRuns() bool { return s.cfg.JobTimeout > 0 }
+
 func (s *Scheduler) lock() { s.mu.Lock() }
 
 // unlock works out what follows from what the critical section has changed,
@@ -163,8 +169,15 @@ func (s *Scheduler) unlock() {
 	s.updatePreempt()
 	s.checkDispatcher()
 	s.checkQuiescent() // last: the others take out what has been withdrawn
-	if s.after.nothing() {
+	if s.after.onlyWakes() {
+		wake := s.after.wake
+		if wake != nil {
+			s.after.wake = nil
+		}
 		s.mu.Unlock()
+		if wake != nil {
+			wake <- struct{}{}
+		}
 		return
 	}
 	after := s.after
@@ -199,7 +212,8 @@ type effects struct {
 	more     []Effect
 }
 
-func (e *effects) nothing() bool { return e.wake == nil && e.first == nil && !e.dispatch }
+// onlyWakes tells whether nothing is to be done but to wake one, or not even that.
+func (e *effects) onlyWakes() bool { return e.first == nil && !e.dispatch && e.wakes == nil }
 
 // clear keeps nothing. It writes no pointer that is nil already.
 func (e *effects) clear() {
