@@ -196,8 +196,8 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	}
 	b.pool, b.owner = p, b
 	b.watched = caller.Done != nil
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0 || p.hooked()
-	b.delivers = true
+	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
+	b.delivers, b.hooked = true, p.hooked()
 	most := sched.Unlimited
 	if b.cfg.maxRunning > 0 {
 		most = b.cfg.maxRunning

@@ -21,7 +21,8 @@ type desk struct {
 	labels context.Context // the profiler labels of its goroutine
 	hooked context.Context // what the hooks have made of the handler's context; the worker's own
 
-	mu        sync.Mutex // guards what follows
+	// mu guards what follows. Only the worker writes it, so the worker reads it without.
+	mu        sync.Mutex
 	at        work       // what the worker is at
 	busy      bool
 	wait, run tally
@@ -88,11 +89,10 @@ func (d *desk) setLabels() {
 }
 
 // begin notes that the worker has turned to a job.
-func (d *desk) begin(t *sched.Task, index int, added, now time.Duration) {
+func (d *desk) begin(at work) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.at = work{index: index, added: added, begun: now, task: t}
-	d.busy = true
+	d.at, d.busy = at, true
 }
 
 // enter notes that the handler is about to be called.
@@ -100,13 +100,6 @@ func (d *desk) enter(label string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at.label, d.at.ran = label, true
-}
-
-// look returns what the worker is at, if it is at something.
-func (d *desk) look() (at work, busy bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at, d.busy
 }
 
 // end notes that the worker is done with the job, and returns it.

@@ -20,6 +20,7 @@ type group[In, Out any] struct {
 	careful  bool // each outcome is to be looked after before the next input
 	delivers bool // the owner hands out each outcome
 	noting   bool // runs note which input they are at
+	hooked   bool // hooks are told of each input
 
 	first    atomic.Pointer[chunk[In, Out]]
 	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
@@ -303,6 +304,7 @@ type run[In, Out any] struct {
 	span   int  // of the chunk, where it claims
 	last   bool // the input was the last of its span
 	single bool // the worker is to look after each input what is next
+	told   bool // the hooks have been told of the outcome of the input, or are being told
 
 	// Each input writes above, and another worker's run may stand behind this one.
 	_ [128]byte
@@ -367,13 +369,16 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 		if w.desk == nil {
 			out, err = w.impl.Process(&r.Context, c.ins[i])
 		} else {
-			w.turnTo(t, now)
-			w.start(&r.Context, c.ins[i])
-			out, err = w.process(&r.Context, c.ins[i])
+			out, err = w.process(w.turn(t, &r.Context, c.ins[i], now), c.ins[i])
 		}
 		if err != nil {
 			w.failWith(t, err)
 			break
+		}
+		if g.hooked {
+			w.out, r.told = out, true // also if a hook ends the goroutine
+			w.tell(t, c.ins[i], sched.Outcome{}, true)
+			w.state = unwound
 		}
 		// The next is claimed before this one is delivered: who has the last
 		// outcome finds that the worker does not count any more.
@@ -392,7 +397,11 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 		}
 		if w.desk != nil {
 			now = s.Since()
-			w.desk.end(now)
+			if r.told {
+				w.out, r.told = *new(Out), false
+			} else {
+				w.desk.end(now)
+			}
 		}
 		c.outs[i] = out
 		w.done++
@@ -412,14 +421,15 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	if refused {
 		w.fail(r.Task.Outcome()) // it is given back
 	}
-	if w.desk != nil && w.state != telling {
+	if w.desk != nil && !r.told {
+		r.told = true
 		o := w.outcome
 		if w.slot.IsStray() {
 			o = r.Task.Outcome()
 		}
 		w.tell(&r.Task, c.ins[i], o, true)
 	}
-	w.state = resting
+	w.state, r.told = resting, false
 	out, done := w.out, w.done
 	w.done = 0
 	o := w.takeOutcome()

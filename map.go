@@ -42,7 +42,7 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
 	all := &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
-	if m.careful = p.hooked(); p.tel != nil {
+	if m.hooked = p.hooked(); p.tel != nil {
 		all.all = p.sched.Since()
 	}
 	all.divide(min(len(ins), p.sched.Limit(), maxSpans))

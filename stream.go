@@ -175,7 +175,7 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	}
 	s.outbox.wake = make(chan struct{}, 1)
 	s.pool, s.owner = p, s
-	s.watched, s.delivers, s.careful = caller.Done != nil, true, p.hooked()
+	s.watched, s.delivers, s.hooked = caller.Done != nil, true, p.hooked()
 	s.Init(p.sched, &s.group, ctx, sched.Unlimited)
 	if !s.KeepOpen(func() bool { return false }) {
 		s.closing()

@@ -20,7 +20,7 @@ func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration)
 // turnTo notes that the worker has turned to what it has in hand.
 func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 	index, added := w.inHand(t)
-	w.desk.begin(t, index, added, now)
+	w.desk.begin(work{index: index, added: added, begun: now, task: t})
 }
 
 // start notes that the handler is about to be called for an input, and returns the
@@ -29,13 +29,28 @@ func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 	tel := w.pool.tel
 	w.desk.enter(tel.labelOf(in))
-	if len(tel.hooks) > 0 {
-		at, _ := w.desk.look()
-		j := tel.job(w.desk, at, at.begun)
+	return w.startHooks(ctx)
+}
+
+// turn is turnTo and start for an input whose handler is called at once.
+func (w *worker[In, Out]) turn(t *sched.Task, ctx context.Context, in In, now time.Duration) context.Context {
+	if w.pool.tel.label != nil {
+		w.turnTo(t, now)
+		return w.start(ctx, in)
+	}
+	index, added := w.inHand(t)
+	w.desk.begin(work{index: index, added: added, begun: now, task: t, ran: true})
+	return w.startHooks(ctx)
+}
+
+// startHooks has the hooks make the context of the handler.
+func (w *worker[In, Out]) startHooks(ctx context.Context) context.Context {
+	if tel := w.pool.tel; len(tel.hooks) > 0 {
+		j := tel.job(w.desk, w.desk.at, w.desk.at.begun)
 		j.Ran, j.Run = false, 0
 		ctx = tel.start(ctx, j, w.pool.hookPanicked)
+		w.desk.hooked = ctx
 	}
-	w.desk.hooked = ctx
 	return ctx
 }
 
@@ -46,7 +61,7 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	tel, ctx := w.pool.tel, w.desk.hooked
 	w.desk.hooked = nil
 	w.state = telling
-	at, busy := w.desk.look()
+	at, busy := w.desk.at, w.desk.busy // its own
 	switch {
 	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
 		now := tel.sched.Since()
