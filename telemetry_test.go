@@ -487,10 +487,14 @@ func TestALabelMayEndItsGoroutine(t *testing.T) {
 				require.NoError(t, p.Wait(ctx))
 				require.EqualValues(t, 5, p.Stats().Succeeded)
 				require.EqualValues(t, 3, p.Stats().Failed)
-				require.Len(t, p.Failures(), 3, "and all are told of")
+				p.Pause()
+				f := dispatch.Must(p.Submit(ctx, 3))
+				require.True(t, f.Cancel())
+				require.Len(t, p.Failures(), 4, "and all are told of")
 				if hooked {
-					require.Len(t, told.all(), 8)
+					require.Len(t, told.all(), 9)
 				}
+				p.Resume()
 			})
 		})
 	}

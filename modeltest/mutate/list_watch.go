@@ -80,7 +80,7 @@ var watching = []mutation{
 	w.state = resting
 `, `	default:
 		w.desk.leave()
-		tel.tell(t.Context().Caller(), tel.unstarted(in, -1, t.Added()), &o, w.pool.hookPanicked)
+		w.pool.tellUnstarted(t.Context().Caller(), in, -1, t.Added(), &o)
 	}
 	w.state = resting
 `, "Done is told once"},
