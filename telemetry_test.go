@@ -499,3 +499,20 @@ func TestALabelMayEndItsGoroutine(t *testing.T) {
 		})
 	}
 }
+
+func TestAJobIsToldOfThatIsCanceledWhileItsLabelEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *dispatch.Future[int]
+		p := openPool(t, double, dispatch.WithTelemetry(), dispatch.WithLabel(func(int) string {
+			f.Cancel()
+			runtime.Goexit()
+			return ""
+		}))
+		p.Pause()
+		f = dispatch.Must(p.Submit(t.Context(), 1))
+		p.Resume()
+		require.NoError(t, p.Wait(t.Context()))
+		require.Len(t, p.Failures(), 1)
+		require.Equal(t, dispatch.Canceled, p.Failures()[0].Outcome)
+	})
+}

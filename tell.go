@@ -28,7 +28,10 @@ func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 // would.
 func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 	tel := w.pool.tel
-	w.desk.enter(tel.labelOf(in))
+	w.desk.enter("") // first: a label may end the goroutine
+	if tel.label != nil {
+		w.desk.enter(tel.labelOf(in))
+	}
 	if len(tel.hooks) > 0 {
 		at, _ := w.desk.look()
 		j := tel.job(w.desk, at, at.begun)
