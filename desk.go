@@ -23,7 +23,7 @@ type desk struct {
 
 	// mu guards what follows. Only the worker writes it, so the worker reads it without.
 	mu        sync.Mutex
-	at        work       // what the worker is at
+	at        work // what the worker is at
 	busy      bool
 	wait, run tally
 }
@@ -147,13 +147,13 @@ func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
 	return j, true
 }
 
-// unstarted describes a job that ended now, and that no worker had.
-func (t *telemetry[In]) unstarted(in In, index int, added time.Duration) Job {
+// unstarted describes a job that ended now, and that no worker had, but for its label.
+func (t *telemetry[In]) unstarted(index int, added time.Duration) Job {
 	now := t.sched.Since()
 	t.mu.Lock()
 	t.wait.add(now - added)
 	t.mu.Unlock()
-	return Job{Pool: t.name, Label: t.labelOf(in), Index: index, Submitted: t.sched.Time(added), Wait: now - added}
+	return Job{Pool: t.name, Index: index, Submitted: t.sched.Time(added), Wait: now - added}
 }
 
 // labelOf returns the label of an input.

@@ -167,3 +167,17 @@ func TestAHookThatBlocksKeepsNobodyFromBeingWoken(t *testing.T) {
 		h.letAll()
 	})
 }
+
+func TestAnInlineCallGivesItsSlotBackAlsoIfAHookEndsAGoroutineThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPool(t, func(context.Context, int) (int, error) {
+			runtime.Goexit()
+			return 0, nil
+		}, dispatch.WithWorkers(1), dispatch.WithInline(), dispatch.WithHooks(hookOf("Done", runtime.Goexit)))
+		for range 2 {
+			within(t, "Process", func() { _, _ = p.Process(t.Context(), 1) })
+			require.NoError(t, dispatch.Rest(p))
+		}
+		require.EqualValues(t, 2, p.Stats().Failed)
+	})
+}

@@ -416,3 +416,13 @@ func TestInlineCallsAtOnceAreCountedOnceEachByTelemetry(t *testing.T) {
 	require.EqualValues(t, callers*each, s.Wait.Count())
 	require.Empty(t, p.Running())
 }
+
+func TestAPanicIsTheOutcomeOfAnInlineCallAlsoIfThePanicHandlerEndsTheGoroutine(t *testing.T) {
+	p := openPool(t, func(context.Context, int) (int, error) { panic("boo") }, dispatch.WithInline(),
+		dispatch.WithPanicHandler(func(*dispatch.PanicError) { runtime.Goexit() }))
+	for range 2 {
+		within(t, "Process", func() { _, _ = p.Process(t.Context(), 1) })
+	}
+	require.EqualValues(t, 2, p.Stats().Panicked)
+	require.NoError(t, dispatch.Rest(p))
+}

@@ -87,6 +87,11 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 		if w.state != judging && w.state != telling {
 			w.exited()
 		}
+		defer func() {
+			if w.state == telling { // a hook has ended the goroutine once more
+				w.finishInline(&c.job)
+			}
+		}()
 		w.finishInline(&c.job)
 	}()
 	w.exec(&c.task, &c.in)

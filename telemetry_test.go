@@ -487,11 +487,32 @@ func TestALabelMayEndItsGoroutine(t *testing.T) {
 				require.NoError(t, p.Wait(ctx))
 				require.EqualValues(t, 5, p.Stats().Succeeded)
 				require.EqualValues(t, 3, p.Stats().Failed)
-				require.Len(t, p.Failures(), 3, "and all are told of")
+				p.Pause()
+				f := dispatch.Must(p.Submit(ctx, 3))
+				require.True(t, f.Cancel())
+				require.Len(t, p.Failures(), 4, "and all are told of")
 				if hooked {
-					require.Len(t, told.all(), 8)
+					require.Len(t, told.all(), 9)
 				}
+				p.Resume()
 			})
 		})
 	}
+}
+
+func TestAJobIsToldOfThatIsCanceledWhileItsLabelEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *dispatch.Future[int]
+		p := openPool(t, double, dispatch.WithTelemetry(), dispatch.WithLabel(func(int) string {
+			f.Cancel()
+			runtime.Goexit()
+			return ""
+		}))
+		p.Pause()
+		f = dispatch.Must(p.Submit(t.Context(), 1))
+		p.Resume()
+		require.NoError(t, p.Wait(t.Context()))
+		require.Len(t, p.Failures(), 1)
+		require.Equal(t, dispatch.Canceled, p.Failures()[0].Outcome)
+	})
 }

@@ -28,7 +28,10 @@ func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 // would.
 func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 	tel := w.pool.tel
-	w.desk.enter(tel.labelOf(in))
+	w.desk.enter("") // first: a label may end the goroutine
+	if tel.label != nil {
+		w.desk.enter(tel.labelOf(in))
+	}
 	return w.startHooks(ctx)
 }
 
@@ -101,7 +104,11 @@ func (w *withdrawn[In, Out]) Perform() {
 // tellUnstarted tells of a job that no worker has had. It is called on anybody's
 // goroutine, which a hook must not end.
 func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, added time.Duration, o *sched.Outcome) {
-	f := func() { p.tel.tell(ctx, p.tel.unstarted(in, index, added), o, p.hookPanicked) }
+	f := func() {
+		j := p.tel.unstarted(index, added)
+		defer func() { p.tel.tell(ctx, j, o, p.hookPanicked) }() // also if the label ends the goroutine
+		j.Label = p.tel.labelOf(in)
+	}
 	if len(p.tel.hooks) > 0 || p.tel.label != nil {
 		guard.Apart(f)
 	} else {

@@ -193,7 +193,13 @@ func (w *worker[In, Out]) clear() {
 func (w *worker[In, Out]) fail(o sched.Outcome) { w.out, w.outcome = *new(Out), o }
 
 // exited makes runtime.Goexit the outcome, by which user code has ended the goroutine.
-func (w *worker[In, Out]) exited() { w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit}) }
+func (w *worker[In, Out]) exited() {
+	if w.caught != nil { // it was the panic handler, and the panic is the outcome
+		w.caught = nil
+		return
+	}
+	w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+}
 
 // failWith makes an error of user code the outcome. It is not inlined: handlers
 // stand on the frames of their callers, on the small stacks of workers.
@@ -432,11 +438,7 @@ func (w *worker[In, Out]) resume() {
 		if w.pool.newWorker != nil {
 			w.slot.Broken() // what is left of the Worker is in an unknown state
 		}
-		if w.caught != nil { // it was the panic handler
-			w.caught = nil // and the panic is the outcome
-		} else {
-			w.exited()
-		}
+		w.exited()
 	}
 	switch work := &w.slot.Work; {
 	case work.Task != nil:

@@ -200,10 +200,8 @@ var inlining = []mutation{
 `, `		w.Work.overLimit = true
 `, "G9: the second of several children"},
 	{"callers cost idle workers", "internal/sched/dispatch.go", `len(s.idleSince)+s.inUse-s.callers > s.limit }`, `len(s.idleSince)+s.inUse > s.limit }`, "places of callers cost no idle worker"},
-	{"a Goexit of an inline handler is lost", "process.go", `		if w.state != judging && w.state != telling {
-			w.exited()
-		}
-		w.finishInline`, `		w.finishInline`, "G8: an inline job counts as ErrGoexit"},
+	{"a Goexit of an inline handler is lost", "process.go", `			w.exited()
+`, ``, "G8: an inline job counts as ErrGoexit"},
 	{"an inline handler is late and is not judged", "process.go", `	w.judge(&c.task)
 	w.finishInline`, `	w.finishInline`, "the caller of an inline run gets the cause"},
 }

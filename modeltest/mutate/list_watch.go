@@ -20,13 +20,12 @@ var watching = []mutation{
 // setLabels`, "counts never fall"},
 	{"a worker that leaves is counted on", "desk.go", `	delete(t.desks, d)
 `, ``, "counts of a worker that has left are not told twice"},
-	{"items that are handled in one go are one run", "group.go", `			now = s.Since()
-			w.desk.end(now)
-`, `			now = s.Since()
+	{"items that are handled in one go are one run", "group.go", `			} else {
+				w.desk.end(now)
+			}
+`, `			}
 `, "Stats.Wait has each item once"},
-	{"an item begins when the first of the run did", "group.go", `			w.turnTo(t, now)
-			w.start`, `			w.turnTo(t, g.pool.sched.Since()-1)
-			w.start`, "exact waits and runs"},
+	{"an item begins when the first of the run did", "group.go", `w.turn(t, &r.Context, c.ins[i], now)`, `w.turn(t, &r.Context, c.ins[i], s.Since()-1)`, "exact waits and runs"},
 	{"a worker that is done is still at its job", "desk.go", `	was := d.at
 	d.at, d.busy = work{}, false
 	return was
@@ -80,7 +79,7 @@ var watching = []mutation{
 	w.state = resting
 `, `	default:
 		w.desk.leave()
-		tel.tell(t.Context().Caller(), tel.unstarted(in, -1, t.Added()), &o, w.pool.hookPanicked)
+		w.pool.tellUnstarted(t.Context().Caller(), in, -1, t.Added(), &o)
 	}
 	w.state = resting
 `, "Done is told once"},
@@ -118,10 +117,8 @@ var watching = []mutation{
 		if w.decided {
 			j.task.Leave(&w.outcome)`, `		if w.decided = true; w.decided {
 			j.task.Leave(&w.outcome)`, "a single job's outcome is fixed before Done is told"},
-	{"the items of a pool with hooks are handled in one go", "batch.go", ` || b.cfg.maxPending > 0 || p.hooked()
-`, ` || b.cfg.maxPending > 0
-`, "Done is told of each item"},
-	{"the items of a Map with hooks are handled in one go", "map.go", `	if m.careful = p.hooked(); p.tel`, `	if m.careful = false; p.tel`, "Done is told of each item"},
+	{"the items of a run are not told of", "group.go", `		if g.hooked {`, `		if false {`, "Done is told of each item, before the next begins"},
+	{"a Map does not know of hooks", "map.go", `	if m.hooked = p.hooked(); p.tel`, `	if p.tel`, "Done is told of each item, before the next begins"},
 	{"the wait for room does not count", "batch.go", `b.add(ins[:max(n, 0)], called)`, `b.add(ins[:max(n, 0)], max(called, b.now()))`, "Wait begins with the call of Add"},
 	{"what waits in a draining pool has no age", life, `[]*list[Group]{&s.open, &s.closingGroups}`, `[]*list[Group]{&s.open}`, "OldestWait of a draining pool"},
 	{"what came in the first moment has no age", scheduler, `epoch: time.Now().Add(-1), limit`, `epoch: time.Now(), limit`, "OldestWait of what came first"},
