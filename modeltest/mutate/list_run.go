@@ -124,7 +124,8 @@ var running = []mutation{
 			sched.Go(w.loop)
 		}
 `, ``, "G8: the worker is replaced"},
-	{"Goexit reads as success", "worker.go", `{ w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit}) }`, `{}`, "G8: ErrGoexit"},
+	{"Goexit reads as success", "worker.go", `	w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
+`, ``, "G8: ErrGoexit"},
 	{"a panic loses its stack", "worker.go", `&PanicError{Value: r, Stack: debug.Stack()}`, `&PanicError{Value: r}`, "G7: the panicking goroutine's stack"},
 	{"a panic is not reported", "worker.go", `		w.pool.report(w.caught)
 `, ``, "G7: a panic that nobody waits for is not lost"},
