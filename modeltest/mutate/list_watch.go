@@ -139,10 +139,10 @@ var measuring = []mutation{
 	{"a short duration has no bucket", "histogram.go", `	if d <= 0 {
 		return minBucket
 	}
-	frac`, `	if d <= 0 {
+	// d is`, `	if d <= 0 {
 		return maxBucket
 	}
-	frac`, "no time is in the first bucket"},
+	// d is`, "no time is in the first bucket"},
 	{"the sum is not kept", "histogram.go", `	t.counts[bucketOf(d)-minBucket]++
 	t.addSum(d)
 `, `	t.counts[bucketOf(d)-minBucket]++
