@@ -12,7 +12,8 @@ var (
 	ErrDropped   = errors.New("dispatch: job dropped from the full queue")
 )
 
-// Policy says what happens to a job that the queue has no room for.
+// Policy says what happens to a job that the queue has no room for. The root gives these
+// values names of its own (Overflow).
 type Policy int
 
 const (
@@ -47,9 +48,12 @@ func (s *Scheduler) Look(ctx context.Context) (c Caller) {
 }
 
 func (s *Scheduler) look(ctx context.Context, c *Caller) {
+	// Most calls come with it: nothing is asked then, and nothing can panic.
 	if c.None = ctx == context.Background(); c.None {
 		return
 	}
+	// The caller's own goroutine asks, before anything of the job exists: a Goexit ends
+	// the caller as it would have done without a pool.
 	err := s.cfg.Guard.Call(func() {
 		c.Done = ctx.Done()
 		c.Outer = s.enclosing(ctx)
@@ -73,6 +77,9 @@ func (s *Scheduler) look(ctx context.Context, c *Caller) {
 func (s *Scheduler) enclosing(ctx context.Context) *Context {
 	for {
 		c, _ := ctx.Value(insideKey{}).(*Context)
+		// The value is of the innermost job, which may be another pool's: the search goes
+		// on outside it. A handler that has returned waits for nothing: its context may
+		// have been kept.
 		if c == nil || c.task.s == s && !c.over() {
 			return c
 		}
@@ -99,16 +106,19 @@ func (a *Admission) Look(s *Scheduler) error {
 	return a.Err
 }
 
-// nested tells whether the job of a running job comes in, which waits for it.
+// nested tells whether the job of a running job comes in, which waits for it. The
+// job of a Submit does not hold up its submitter: it takes its turn like any other.
 func (a *Admission) nested() bool { return a.Outer != nil && a.Waits }
 
 // Accept takes t into the pool: it leaves it in the intake, hands it to an idle
 // worker or queues it, or does what the policy says. On an error t will not run.
 func (s *Scheduler) Accept(t *Task, a *Admission) error {
+	// A nested job is not left there: it must not wait for a slot that its caller holds.
 	if !a.nested() && s.intake.offer(t) {
 		return nil
 	}
 	s.lock()
+	// The intake was closed or full. What is in it came first, and counts as queued.
 	s.closeIntake()
 	b, err := s.admit(t, a)
 	s.unlock()
@@ -119,7 +129,8 @@ func (s *Scheduler) Accept(t *Task, a *Admission) error {
 }
 
 // admit is Accept with the mutex held. It returns a blocked submitter if the caller
-// is to wait for room.
+// is to wait for room. The order of the cases is the order of precedence: a nested job
+// comes before the room, since a full queue may be waiting for its caller.
 func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	switch {
 	case s.state != Running:
@@ -129,11 +140,15 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	case a.nested() && s.borrow(a.Outer):
 		s.acceptOverLimit(t, a.Outer)
 		return nil, nil
+	// Room that has just been made belongs to who has waited for it longest.
 	case s.hasCapacity() && s.blocked.empty():
 		s.enqueue(t)
 		return nil, nil
+	// A nested job waits whatever the policy, here for its turn with the loan. A
+	// paused pool starts nothing, not even for CallerRuns.
 	case a.Policy == Block || a.nested() || a.Policy == CallerRuns && s.paused:
 		return s.block(t, a)
+	// Only what waits is dropped. In a queue of 0 nothing does, and the new job is refused.
 	case a.Policy == DropOldest && s.queued > 0:
 		oldest := s.queue.first
 		s.enqueue(t) // first, so that nobody else takes the room that is made
@@ -148,7 +163,10 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	return nil, s.cfg.Errors.QueueFull
 }
 
-// hasCapacity tells whether one more single job may be accepted.
+// hasCapacity tells whether one more single job may be accepted. Free slots count as
+// room: a paused pool takes as many jobs as one whose workers are at it, and so does one
+// where fill has left some slots to the dispatcher. After a Resize downwards more slots
+// can be taken than there are, which costs the queue nothing.
 func (s *Scheduler) hasCapacity() bool {
 	return s.state == Running && s.queued < s.room+max(s.limit-s.inUse, 0)
 }
@@ -158,8 +176,11 @@ func (s *Scheduler) enqueue(t *Task) {
 	t.accept()
 	s.submitted++
 	switch {
+	// With a slot free, what is queued is left from fill, and comes first.
 	case !s.free() || s.queued > 0:
 		s.queued++
+	// The terms are those of pair, for which t would be the first: so it gets the
+	// worker that pair would give it, without the way through the ring.
 	case len(s.idleSince) > 0 && s.called == 0 && s.nothingGranted():
 		w := s.claimIdle()
 		s.giveJob(t, w)
@@ -167,6 +188,7 @@ func (s *Scheduler) enqueue(t *Task) {
 	default:
 		s.grantJob(t)
 	}
+	// Last, since push looks at the stage: it notes the first job that has no slot.
 	s.queue.push(t)
 }
 
@@ -179,7 +201,9 @@ type blockedSubmitter struct {
 	loan  *waitFor               // of the job that submits it, if one does
 }
 
-// block has t wait for room.
+// block has t wait for room. A job that submits lends its slot meanwhile, also where it
+// does not wait for the outcome: else jobs that wait for room could hold all the slots
+// that have to become free for it.
 func (s *Scheduler) block(t *Task, a *Admission) (*blockedSubmitter, error) {
 	if s.nblocked >= s.cfg.MaxBlocked && !a.nested() {
 		s.rejected++
@@ -194,7 +218,8 @@ func (s *Scheduler) block(t *Task, a *Admission) (*blockedSubmitter, error) {
 	return b, nil
 }
 
-// dismiss ends the wait of b, with the pool's answer to its job. The mutex is held.
+// dismiss ends the wait of b, with the pool's answer to its job. The mutex is held. Who
+// finds b in the list dismisses it, so it gets one token at most.
 func (s *Scheduler) dismiss(b *blockedSubmitter, err error) {
 	s.blocked.remove(&b.link)
 	s.nblocked--
@@ -202,7 +227,8 @@ func (s *Scheduler) dismiss(b *blockedSubmitter, err error) {
 	s.after.wakeUp(b.ready)
 }
 
-// admitBlocked accepts the job of the first blocked submitter. The mutex is held.
+// admitBlocked accepts the job of the first blocked submitter. The mutex is held. fill
+// calls it, and grants the slot afterwards.
 func (s *Scheduler) admitBlocked() {
 	b := s.blocked.head.elem
 	if b.task.Resolved() {
@@ -217,7 +243,8 @@ func (s *Scheduler) admitBlocked() {
 	s.queue.push(b.task)
 }
 
-// awaitRoom waits until the job of b is accepted or refused.
+// awaitRoom waits until the job of b is accepted or refused. The submitter calls it,
+// without the mutex. When the wait is over its slot is its own again.
 func (s *Scheduler) awaitRoom(b *blockedSubmitter, a *Admission) (err error) {
 	if b.loan != nil {
 		defer s.endLoan(b.loan)
@@ -238,10 +265,13 @@ func (s *Scheduler) awaitRoom(b *blockedSubmitter, a *Admission) (err error) {
 }
 
 // giveUpRoom ends the wait of b, whose caller waits no more. If room was made at
-// the same moment, the job is in, and ends at once.
+// the same moment, the job is in, and ends at once: its submitter then finds the
+// outcome where it would have waited for it.
 func (s *Scheduler) giveUpRoom(b *blockedSubmitter, gone *Outcome) error {
 	s.lock()
 	defer s.unlock()
+	// Only the critical section that takes b out of the list decides its fate: this one,
+	// or that of whoever has dismissed it.
 	if b.link.listed() {
 		s.blocked.remove(&b.link)
 		s.nblocked--

@@ -3,7 +3,8 @@ package sched
 import "time"
 
 // Drain refuses everything from now on, and has the dispatcher end the pool when
-// what was accepted is done.
+// what was accepted is done. The first call does it, also for the others, which return
+// at once.
 func (s *Scheduler) Drain() {
 	if s.refuse(Draining) {
 		s.endRefusal()
@@ -11,7 +12,8 @@ func (s *Scheduler) Drain() {
 }
 
 // Halt is Drain that lets nothing start any more and ends what there is with o:
-// what runs is told.
+// what runs is told. Stop, Shutdown and the end of the pool's context call it, on any
+// goroutine. The first call does it; it may be the one that overtakes a Drain.
 func (s *Scheduler) Halt(o Outcome) {
 	first := s.refuse(Stopping)
 	if first {
@@ -21,12 +23,16 @@ func (s *Scheduler) Halt(o Outcome) {
 	} else {
 		return
 	}
+	// The marker stands in the queue so that workers may take jobs out before and behind
+	// it between two pieces. It has a stage that does not wait: nobody grants it a slot.
+	// Nothing comes in any more, so the walk ends.
 	marker := &Task{stage: released}
 	s.lock()
 	s.queue.insert(marker, nil)
 	s.unlock()
 	for s.haltJobs(marker, &o) {
 	}
+	// All groups stand in closingGroups by now, where haltGroups looks.
 	for s.haltGroups(&o) {
 	}
 	if s.cfg.OnStop != nil {
@@ -36,23 +42,28 @@ func (s *Scheduler) Halt(o Outcome) {
 }
 
 // refuse takes the pool from Running to the state; false if it is not Running. What
-// is left to be done counts as a background call: the pool does not end before.
+// is left to be done counts as a background call: the pool does not end before. Of
+// several calls at once the mutex lets one through.
 func (s *Scheduler) refuse(to State) bool {
 	s.lock()
 	defer s.unlock()
 	if s.state != Running {
 		return false
 	}
+	// What the intake has taken was accepted before the refusal. A pool that stayed
+	// paused would never run what it is to drain.
 	s.closeIntake()
 	s.state, s.paused = to, false
 	s.background++
+	// Two units: endRefusal ends the first, and Halt, which goes on, the second.
 	if to == Stopping {
 		s.background++
 	}
 	return true
 }
 
-// stop takes the pool from Draining to Stopping; false if it is not Draining.
+// stop takes the pool from Draining to Stopping; false if it is not Draining: somebody
+// else has halted it, or it has ended. Halt ends the unit of background.
 func (s *Scheduler) stop() bool {
 	s.lock()
 	defer s.unlock()
@@ -65,7 +76,8 @@ func (s *Scheduler) stop() bool {
 }
 
 // endRefusal tells those who wait for room, and the groups, that the pool takes no
-// more.
+// more. It works in pieces, since both can be many. The state is set before, so
+// neither a submitter nor a group comes in behind its back.
 func (s *Scheduler) endRefusal() {
 	for s.refuseBlocked() {
 	}
@@ -73,7 +85,9 @@ func (s *Scheduler) endRefusal() {
 	s.EndBackground()
 }
 
-// closeGroups tells the groups that the pool takes no more.
+// closeGroups tells the groups that the pool takes no more: a batch seals itself, for
+// which it locks a mutex that comes before the scheduler's, so none is held here. Drain
+// and a Halt that overtakes it may both be at it: each group goes to one of them.
 func (s *Scheduler) closeGroups() {
 	for groups := s.nextOpen(); len(groups) > 0; groups = s.nextOpen() {
 		for _, g := range groups {
@@ -96,7 +110,9 @@ func (s *Scheduler) refuseBlocked() bool {
 	return true
 }
 
-// nextOpen returns some of the groups that do not know that the pool takes no more.
+// nextOpen returns some of the groups that do not know that the pool takes no more. They
+// go to the other list before they are told, where haltGroups finds them: a Halt on
+// another goroutine misses none.
 func (s *Scheduler) nextOpen() (groups []*Group) {
 	s.lock()
 	defer s.unlock()
@@ -116,11 +132,15 @@ func (s *Scheduler) haltJobs(marker *Task, o *Outcome) bool {
 	s.lock()
 	defer s.unlock()
 	for range piece {
+		// The marker has stayed where it was, whatever has left since: what is behind it
+		// has not been looked at.
 		t := marker.next
 		if t == nil {
 			s.queue.remove(marker)
 			return false
 		}
+		// A job that has not started leaves the queue here. One whose worker has just
+		// decided is the worker's: nothing happens to it.
 		s.complete(t, o)
 		if marker.next == t { // it runs, and stays
 			s.queue.remove(marker)
@@ -130,7 +150,9 @@ func (s *Scheduler) haltJobs(marker *Task, o *Outcome) bool {
 	return true
 }
 
-// haltGroups halts some of the groups; false if there are no more.
+// haltGroups halts some of the groups; false if there are no more. A group that has been
+// halted before only leaves the list. Each one's outcomes are handed out as an effect,
+// without the mutex.
 func (s *Scheduler) haltGroups(o *Outcome) bool {
 	s.lock()
 	defer s.unlock()
@@ -148,12 +170,17 @@ func (s *Scheduler) haltGroups(o *Outcome) bool {
 // callersEnded ends the members of a watch whose context is done. The context
 // package calls it, on a goroutine of its own, once for all that share the context.
 func (s *Scheduler) callersEnded(members []expired) {
+	// asked has the outcomes of the piece at hand. User code is asked without the mutex,
+	// and the piece is ended in one critical section.
 	var asked []Outcome
 	defer func() {
+		// It has returned from the loop: all have been ended.
 		if len(members) == 0 {
 			return
 		}
-		// A context has ended the goroutine when it was asked for its reason.
+		// A context has ended the goroutine when it was asked for its reason. Its member
+		// ends without one, with those that were asked before it; the rest, which may
+		// have other contexts with the same Done channel, go on on a new goroutine.
 		asked = append(asked, EndedWithoutReason())
 		s.callerEnded(members[:len(asked)], asked)
 		go s.callersEnded(members[len(asked):])
@@ -178,7 +205,8 @@ func (s *Scheduler) callerEnded(members []expired, outcomes []Outcome) {
 }
 
 // Wait blocks until nothing is queued or running, and returns true, or until the
-// caller's context is done.
+// caller's context is done. A job that called it would wait for itself: Pool.Wait
+// refuses those that it knows by their context.
 func (s *Scheduler) Wait(done <-chan struct{}) bool {
 	s.lock()
 	s.closeIntake()
@@ -186,6 +214,8 @@ func (s *Scheduler) Wait(done <-chan struct{}) bool {
 		s.unlock()
 		return true
 	}
+	// One channel serves all that wait at the same time. While there is one the intake
+	// stays closed (updateIntake): jobs that come meanwhile count, and are waited for.
 	if s.quiescent == nil {
 		s.quiescent = make(chan struct{})
 	}
@@ -199,7 +229,9 @@ func (s *Scheduler) Wait(done <-chan struct{}) bool {
 	}
 }
 
-// Resize sets the most jobs that run at once; false if the pool has ended.
+// Resize sets the most jobs that run at once; false if the pool has ended. What follows
+// is unlock's: more slots are granted, and workers at groups are called back where there
+// are fewer. What has a slot keeps it, so inUse may be above the limit for a while.
 func (s *Scheduler) Resize(n int) bool {
 	s.lock()
 	defer s.unlock()
@@ -210,7 +242,9 @@ func (s *Scheduler) Resize(n int) bool {
 	return true
 }
 
-// Pause has no job start until Resume. It does nothing on a pool that takes no more.
+// Pause has no job start until Resume. It does nothing on a pool that takes no more. The
+// workers of what has been granted may not have come yet: without taking that back, a
+// pool of many slots would start jobs long after Pause has returned.
 func (s *Scheduler) Pause() {
 	s.lock()
 	defer s.unlock()
@@ -219,18 +253,24 @@ func (s *Scheduler) Pause() {
 	}
 	s.paused = true
 	s.takeGrantsBack()
+	// What a running job waits for goes on in a pause. While it had a slot of its own it
+	// needed no lent one; now it waits, and would keep that job waiting until Resume.
 	for w := range s.lending.all {
 		s.useLoan(w.by) // for what had a slot until now
 	}
 }
 
-// takeGrantsBack has all that was granted, and has no worker yet, wait again.
+// takeGrantsBack has all that was granted, and has no worker yet, wait again, in its old
+// order: a job has not moved in the queue. What runs on top of the limit stays granted:
+// a running job waits for it, or its submitter does.
 func (s *Scheduler) takeGrantsBack() {
 	for ; !s.ready.empty(); s.ready.pop() {
 		switch w := s.ready.first(); {
 		case w.Group != nil:
+			// Without these slots the group wants some: it takes its turn again.
 			w.Group.takeBack(w.count)
 			w.Group.list()
+		// Else it is withdrawn, and has given its slot back by itself.
 		case w.Task.stage == granted:
 			w.Task.stage = waiting
 			s.granted--
@@ -241,14 +281,15 @@ func (s *Scheduler) takeGrantsBack() {
 	s.queue.rewind()
 }
 
-// Resume ends a Pause.
+// Resume ends a Pause. unlock grants what is free, as after any other change.
 func (s *Scheduler) Resume() {
 	s.lock()
 	s.paused = false
 	s.unlock()
 }
 
-// Idle tells whether nothing is queued or running.
+// Idle tells whether nothing is queued or running. Pool.Wait asks it first: on a pool with
+// nothing to do it returns nil also when its context is done.
 func (s *Scheduler) Idle() bool {
 	s.lock()
 	defer s.unlock()
@@ -263,7 +304,8 @@ func (s *Scheduler) Closed() bool {
 	return s.state != Running
 }
 
-// BeginBackground has the end of the pool wait for a goroutine, until EndBackground.
+// BeginBackground has the end of the pool wait for a goroutine, until EndBackground. Its
+// caller starts the goroutine only then: the end could come between.
 func (s *Scheduler) BeginBackground() {
 	s.lock()
 	s.background++
@@ -277,7 +319,8 @@ func (s *Scheduler) Limit() int {
 	return s.limit
 }
 
-// TakeUnstarted returns what Stop kept from running, once.
+// TakeUnstarted returns what Stop kept from running, once. Pool.Stop calls it
+// after Halt, and reads the inputs without the mutex: no handler gets them any more.
 func (s *Scheduler) TakeUnstarted() Unstarted {
 	s.lock()
 	defer s.unlock()
@@ -299,7 +342,8 @@ type Snapshot struct {
 }
 
 // oldest tells when that was submitted that waits and came first. It looks at the
-// first of the groups, where they are many.
+// first of the groups, where they are many: the mutex is held. It takes 0 for no time,
+// which is why the clock begins just before the first moment (Scheduler.epoch).
 func (s *Scheduler) oldest() (oldest time.Duration) {
 	note := func(added time.Duration) {
 		if added > 0 && (oldest == 0 || added < oldest) {
@@ -310,6 +354,8 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 		note(s.queue.first.Added())
 	}
 	for _, w := range s.ready.works[s.ready.head:] {
+		// Withdrawn jobs are still in the ring. The first that is not came before those
+		// behind it, so the others need not be looked at.
 		if w.Task != nil && w.Task.stage == granted {
 			note(w.Task.Added())
 			break
@@ -327,7 +373,9 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 	return oldest
 }
 
-// Snapshot counts. It waits for no job.
+// Snapshot counts, for Stats. It waits for no job. What workers at groups have done without
+// the mutex is reckoned from what they have claimed, so that a count is never behind what
+// a caller has seen.
 func (s *Scheduler) Snapshot() Snapshot {
 	s.lock()
 	defer s.unlock()
@@ -351,6 +399,8 @@ func (s *Scheduler) Snapshot() Snapshot {
 	if s.cfg.Timed {
 		now.Oldest = s.oldest()
 	}
+	// openItems has all items whose outcome has not been counted: those that are being
+	// handled, and those that have succeeded since, are moved to where they belong.
 	for g := range s.busy.all {
 		_, handling, uncounted := g.live()
 		now.Running += handling

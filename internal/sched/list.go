@@ -1,10 +1,12 @@
 package sched
 
 // list is a doubly linked list whose links live inside its elements: a push
-// allocates nothing, and an element leaves from the middle at once.
+// allocates nothing, and an element leaves from the middle at once. An element has a
+// link for each list that it may be in at the same time, as a Group has three.
 type list[T any] struct{ head, tail *link[T] }
 
-// link is the place of an element in at most one list. The zero link is in none.
+// link is the place of an element in at most one list. The zero link is in none. It
+// does not know in which list it is: who removes it must (see openList).
 type link[T any] struct {
 	prev, next *link[T]
 	elem       *T // nil while the element is in no list
@@ -17,7 +19,8 @@ func (l *list[T]) empty() bool { return l.head == nil }
 // single tells whether the list has exactly one element.
 func (l *list[T]) single() bool { return l.head != nil && l.head == l.tail }
 
-// push puts elem at the end; it does nothing if k is in a list already.
+// push puts elem at the end; it does nothing if k is in a list already, so that who
+// asks for a place twice keeps the first (Group.list does at each change).
 func (l *list[T]) push(k *link[T], elem *T) {
 	if k.listed() {
 		return
@@ -31,7 +34,8 @@ func (l *list[T]) push(k *link[T], elem *T) {
 	l.tail = k
 }
 
-// remove takes k out; it does nothing if k is in no list.
+// remove takes k out; it does nothing if k is in no list: an end and a cancel may both
+// come to the same element.
 func (l *list[T]) remove(k *link[T]) {
 	if !k.listed() {
 		return
@@ -46,10 +50,12 @@ func (l *list[T]) remove(k *link[T]) {
 	} else {
 		l.tail = k.prev
 	}
+	// The link can be pushed again, and keeps no neighbor alive.
 	*k = link[T]{}
 }
 
-// all ranges over the elements in order; the loop may remove the one it is at.
+// all ranges over the elements in order. The loop may remove the one it is at, and push
+// it again, but not the one behind: there it goes on.
 func (l *list[T]) all(yield func(*T) bool) {
 	for k := l.head; k != nil; {
 		next := k.next

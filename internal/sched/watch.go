@@ -10,7 +10,8 @@ import (
 // starts one goroutine for all of them when the channel is closed.
 //
 // Its mutex is a leaf: nothing else is locked, and no user code is called, while
-// it is held.
+// it is held. A submitter that leaves its job in the intake takes this mutex and
+// the intake's, and not the scheduler's.
 type watches struct {
 	guard Guard
 	owner watcher
@@ -24,7 +25,7 @@ type watcher interface{ callersEnded([]expired) }
 
 // member is a job or a group that is watched.
 type member interface {
-	callerContext() context.Context // watches.mu is held
+	callerContext() context.Context // watches.mu is held, but where it is added: nobody else knows it yet
 	callerEnded(o *Outcome)         // ends it; the scheduler's mutex is held
 	watched() (*watch, int32)       // its registration, and its index there; watches.mu is held, here and below
 	setWatch(e *watch, index int32)
@@ -59,10 +60,13 @@ func (w *watches) add(m member, done <-chan struct{}) {
 	m.setWatch(e, int32(len(e.members)))
 	e.members = append(e.members, m)
 	w.mu.Unlock()
+	// Who has made the watch registers it, or has done so, for all that have joined.
 	if shared {
 		return
 	}
 
+	// The mutex is free: a context that registers functions itself is called here. The
+	// function may run before stop is kept, and the members may all have left.
 	stop := context.AfterFunc(w.guard.Shielded(m.callerContext(), done), e.fire)
 	w.mu.Lock()
 	e.stop = stop
@@ -73,7 +77,8 @@ func (w *watches) add(m member, done <-chan struct{}) {
 	}
 }
 
-// remove takes m out. When it returns, nothing is left of m with its context.
+// remove takes m out. When it returns, nothing is left of m with its context. It can call
+// that, to end the registration: no mutex is held by who calls it.
 func (w *watches) remove(m member) {
 	w.mu.Lock()
 	e, index := m.watched()
@@ -82,6 +87,8 @@ func (w *watches) remove(m member) {
 		return
 	}
 	last := len(e.members) - 1
+	// The last member takes the place of m, so that a member leaves at once. m may be the
+	// last itself: its own mark is cleared after that.
 	e.members[index] = e.members[last]
 	e.members[index].setWatch(e, index)
 	m.setWatch(nil, 0)
@@ -95,7 +102,8 @@ func (w *watches) remove(m member) {
 }
 
 // forgetIfEmpty takes the watch out of the table if nobody needs it any more; its
-// registration is to be ended then.
+// registration is to be ended then. While stop is nil that is for who registers it: the
+// watch may be empty before it has been registered.
 func (e *watch) forgetIfEmpty() bool {
 	if e.fired || e.stop == nil || len(e.members) > 0 {
 		return false
@@ -109,6 +117,8 @@ func (e *watch) forgetIfEmpty() bool {
 // fire is called by the context package, on a goroutine of its own.
 func (e *watch) fire() {
 	e.of.mu.Lock()
+	// From here on a member does not leave the watch by itself. One that ends before the
+	// owner comes to it is ended already then, and stays as it is.
 	e.fired = true
 	members := make([]expired, len(e.members))
 	for i, m := range e.members {
@@ -116,6 +126,8 @@ func (e *watch) fire() {
 		m.setWatch(nil, 0)
 	}
 	e.members = nil
+	// There can be another for this channel by now, if this one was forgotten as it
+	// fired.
 	if e.of.byDone[e.done] == e {
 		delete(e.of.byDone, e.done)
 	}
