@@ -91,7 +91,7 @@ type standard struct {
 }
 
 // finished marks a context whose handler has returned before anybody asked for
-// Done.
+// Done. One serves all: it is only compared with, and never handed out.
 var finished standard
 
 // insideKey is the key under which a job's context gives itself.

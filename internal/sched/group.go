@@ -34,7 +34,9 @@ type Group struct {
 	watch      *watch // of the caller's context. Guarded by watches.mu
 }
 
-// Source is the typed half of a group. None of its methods blocks.
+// Source is the typed half of a group. None of its methods blocks. Those that are called
+// with the mutex held call no user code; the others are effects, or calls of who ends the
+// pool, and may.
 type Source interface {
 	// Left returns how many items nobody has claimed, or atMost if they are more.
 	Left(atMost int) int
@@ -67,7 +69,8 @@ func (g *Group) Init(s *Scheduler, source Source, caller context.Context, most i
 func (g *Group) Caller() context.Context { return g.caller }
 
 // wants tells how many slots more the group could use. The mutex is held, but
-// workers claim items all the time.
+// workers claim items all the time: so it can be below 0, when workers are on their way
+// to items that others have claimed since.
 func (g *Group) wants() int {
 	coming := g.coming + g.lent
 	room := g.most - g.active - coming
@@ -83,6 +86,7 @@ func (g *Group) takeBack(n int) int {
 	if n <= 0 {
 		return 0
 	}
+	// Those without a slot go first: nothing is freed for them.
 	void := min(n, g.void)
 	g.void -= void
 	g.coming -= n - void
@@ -92,7 +96,8 @@ func (g *Group) takeBack(n int) int {
 }
 
 // exhaust frees the slots whose workers would find nothing, if all items have been
-// claimed. The mutex is held.
+// claimed. The mutex is held. The workers come all the same, and find that out in
+// BeginRun; without this a job would have to wait until they have woken for nothing.
 func (g *Group) exhaust() {
 	if g.coming > 0 && g.source.Left(1) == 0 {
 		g.s.inUse -= g.coming
@@ -125,6 +130,8 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	case n == 0:
 		return nil, nil // or else a group that is over would be kept
 	}
+	// Within the critical section: a halt before it refuses the items, and one after it
+	// finds them.
 	publish()
 	s.submitted += uint64(n)
 	s.openItems += n
@@ -171,6 +178,9 @@ func (g *Group) KeepOpen(over func() bool) bool {
 	return g.s.state == Running
 }
 
+// keepOpen puts the group into the list of those that are to hear of the pool's end, or
+// of those that know of it: a batch that is read after Drain is still to be halted by
+// Stop. The mutex is held.
 func (g *Group) keepOpen() {
 	if !g.openLink.listed() {
 		g.closing = g.s.state != Running
@@ -178,6 +188,7 @@ func (g *Group) keepOpen() {
 	}
 }
 
+// openList tells in which of the two lists the link of g is, which the link cannot say.
 func (s *Scheduler) openList(g *Group) *list[Group] {
 	if g.closing {
 		return &s.closingGroups
@@ -202,6 +213,7 @@ func (g *Group) Forget(idle func() bool) {
 	}
 	watching := g.watching
 	g.watching = false
+	// The pool does not end before its registration with the caller's context has.
 	if watching {
 		s.background++
 	}
@@ -217,6 +229,7 @@ func (g *Group) Forget(idle func() bool) {
 func (g *Group) Watch(done <-chan struct{}) {
 	s := g.s
 	s.lock()
+	// watching says so before the watch is there, so that Forget knows of it.
 	watch := done != nil && !g.watching && g.openLink.listed()
 	if watch {
 		g.watching = true
@@ -256,6 +269,7 @@ func (g *Group) halt(o *Outcome) {
 	s := g.s
 	g.halted = o
 	s.groups.remove(&g.link)
+	// Before exhaust, which then frees the slots of workers that have not come.
 	n := g.source.ClaimRest()
 	g.exhaust()
 	g.count(n, n, o.Kind)
@@ -264,6 +278,8 @@ func (g *Group) halt(o *Outcome) {
 			r.starting, r.refused = false, true
 			s.unstarted.Runs = append(s.unstarted.Runs, r)
 		}
+		// The outcome of a run's task is not counted, as those of its items are. This ends
+		// its context, and interrupts its handler.
 		s.complete(&r.Task, o)
 	}
 	if o.By == ByPool && n > 0 {
@@ -329,7 +345,8 @@ func (g *Group) Progress() (total, done, failed int) {
 
 // live counts the items that are unclaimed, that are being handled, and that have
 // succeeded without being counted yet. The mutex is held, but workers go on
-// meanwhile: so it looks once at what is claimed.
+// meanwhile: so it looks once at what is claimed. An active worker has an item, or
+// has just had its last one counted: so what is claimed bounds what is being handled.
 func (g *Group) live() (left, handling, uncounted int) {
 	left = g.source.Left(g.total - g.counted)
 	claimed := g.total - left - g.counted
@@ -360,6 +377,8 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 	s, g := w.s, w.Work.Group
 	s.lock()
 	defer s.unlock()
+	// Which slot it is does not matter: the first worker to come has one of those that are
+	// left, and the last finds none where others have claimed what there was.
 	switch {
 	case w.Work.overLimit:
 		g.lent--
@@ -372,6 +391,7 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 			s.inUse++
 		}
 	}
+	// It has come: the unlock of this critical section may call the next (pair).
 	if w.called {
 		w.called = false
 		s.called--
@@ -450,6 +470,8 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 	if halt != nil {
 		g.halt(halt)
 	}
+	// Otherwise unlock would do it, too late for this worker: what has come since it was
+	// last worked out may want its slot.
 	s.updatePreempt()
 	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
 	g.exhaust()
@@ -469,7 +491,8 @@ func (w *Worker) EndRun() {
 	s.next(w)
 }
 
-// leave takes the run out of its group. The mutex is held.
+// leave takes the run out of its group. The mutex is held. A run that was abandoned has
+// left already, when its handler was written off.
 func (r *Run) leave() {
 	if r.stray {
 		return

@@ -21,6 +21,7 @@ type Guard func(value any, stack []byte) error
 // Call calls f, and returns its panic as an error. If f calls runtime.Goexit, the
 // goroutine ends: who cannot bear that has a deferred function for it.
 func (g Guard) Call(f func()) (err error) {
+	// It tells a return from a Goexit, where recover gives nil as well.
 	returned := false
 	defer func() {
 		if returned {
@@ -67,7 +68,8 @@ func (g Guard) Ended(ctx context.Context) Outcome {
 	return o
 }
 
-// Err returns the error of ctx; one that panics has not said that it is done.
+// Err returns the error of ctx; one that panics has not said that it is done. It is what
+// workers ask before and after a handler.
 func (g Guard) Err(ctx context.Context) (err error) {
 	_ = g.Call(func() { err = ctx.Err() })
 	return err
@@ -85,7 +87,8 @@ func (g Guard) Deadline(ctx context.Context) (deadline time.Time, ok bool) {
 }
 
 // Apart calls f on a goroutine of its own, and waits for it: so runtime.Goexit ends
-// that, and not the caller's.
+// that, and not the caller's. It is for goroutines that are not the pool's to lose, such
+// as those of the context package, and of who cancels a job.
 func (g Guard) Apart(f func()) {
 	over := make(chan struct{})
 	go func() {

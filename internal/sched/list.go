@@ -50,7 +50,7 @@ func (l *list[T]) remove(k *link[T]) {
 	} else {
 		l.tail = k.prev
 	}
-	// The link can be pushed again, and keeps no neighbor alive.
+	// The link can be pushed again, and keeps no other element alive.
 	*k = link[T]{}
 }
 

@@ -35,14 +35,19 @@ func (w *Work) clear() {
 	}
 }
 
-// free tells whether a slot is free, and may be granted.
+// free tells whether a slot is free, and may be granted: not in a pause, and not once the
+// pool stops, which ends what waits.
 func (s *Scheduler) free() bool {
 	return s.inUse < s.limit && !s.paused && s.state <= Draining
 }
 
 // fill accepts jobs of blocked submitters where there is room, and grants what is
 // free to what waits: a piece of it where that is much; the dispatcher does the rest.
+// Jobs of submitters come into the queue first, so that they take their turn with what
+// is granted in the same critical section.
 func (s *Scheduler) fill() {
+	// Nothing waits. While the intake is open, jobs may be in it that queued does not
+	// count.
 	if s.queued == 0 && !s.intake.isOpen && s.groups.empty() && s.blocked.empty() {
 		return
 	}
@@ -119,6 +124,8 @@ func (s *Scheduler) nothingGranted() bool { return s.ready.empty() && s.immediat
 // grantGroup gives a slot to g; or all that g can use, where nothing else waits.
 func (s *Scheduler) grantGroup(g *Group) {
 	n := 1
+	// Where something else waits, each grant is one turn. Else turns would only cost the
+	// group a critical section for each worker.
 	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
 		n = max(min(s.limit-s.inUse, g.wants()), 1) // workers have claimed items since it was asked
 	}
@@ -146,12 +153,16 @@ func (s *Scheduler) dropExhausted() {
 
 // waits tells whether something has been granted that a worker is to turn to. It
 // takes out what has been settled, and what other workers have claimed. A pool that
-// stops holds all of it back.
+// stops holds all of it back. The dispatcher and pair ask it before they find a worker
+// for what it has found; it takes out here what has left nothing behind but its place
+// in a ring, so that nobody else has to search the rings.
 func (s *Scheduler) waits() bool {
 	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
 		w := s.immediate.first()
 		switch {
+		// A loan that giveUp returns may put more work behind this one, which is still the
+		// first when it is popped.
 		case w.Group != nil && w.Group.halted == nil, w.Group == nil && w.Task.stage != withdrawn:
 			return !stops
 		case w.Group != nil:
@@ -167,6 +178,8 @@ func (s *Scheduler) waits() bool {
 		case w.Group == nil:
 			continue
 		}
+		// The group had an item for each slot when it was granted them; other workers have
+		// claimed some since, and a worker would be woken for nothing.
 		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
 			return !stops
 		}
@@ -186,6 +199,7 @@ func (s *Scheduler) take(w *Worker) bool {
 // takeFirst puts into w what waits has just found. (It does not look again: workers
 // claim items meanwhile.)
 func (s *Scheduler) takeFirst(w *Worker) {
+	// A running job waits for what is there, and holds its own slot meanwhile.
 	from := &s.immediate
 	if from.empty() {
 		from = &s.ready
@@ -201,7 +215,9 @@ func (s *Scheduler) takeFirst(w *Worker) {
 	from.pop()
 }
 
-// giveUp frees the slot of what a worker has had in hand.
+// giveUp frees the slot of what a worker has had in hand: what ran on top of the limit
+// has none and may owe a loan; the slot of a released job has been freed by withdraw; one
+// that was early has come back with the worker, and is freed as any other.
 func (s *Scheduler) giveUp(w *Work) {
 	switch {
 	case w.overLimit:
@@ -220,6 +236,7 @@ func (s *Scheduler) giveUp(w *Work) {
 // next has w take what comes next, or go idle. From then on others count on it, so
 // it runs no user code before it looks into its hand.
 func (s *Scheduler) next(w *Worker) {
+	// abandon has given up the slot, and taken the worker off the count.
 	if w.abandoned() {
 		w.Work = Work{Leave: true}
 		return
@@ -235,10 +252,13 @@ func (s *Scheduler) next(w *Worker) {
 	if s.follow(w) {
 		return
 	}
+	// follow has left it to fill whose turn the slot is, with this one among the free.
 	s.fill()
 	if !s.nothingGranted() && s.take(w) {
 		return
 	}
+	// Whoever finds w idle from here on fills its hand and sends a token: w must not look
+	// before that (Await).
 	w.parked = true
 	s.idleSince = append(s.idleSince, s.Since())
 	if s.lastIdle == nil {
@@ -249,7 +269,8 @@ func (s *Scheduler) next(w *Worker) {
 }
 
 // follow has w follow on with the first job that waits, if nothing else does; false
-// if more is to be looked at.
+// if more is to be looked at: a group, whose turn it may be; a submitter that is to be
+// let in; or what was granted before, and comes first.
 func (s *Scheduler) follow(w *Worker) bool {
 	if !s.free() || !s.groups.empty() || !s.blocked.empty() || !s.nothingGranted() || !s.anyQueued() {
 		return false
@@ -260,7 +281,7 @@ func (s *Scheduler) follow(w *Worker) bool {
 }
 
 // stand puts w into the worker channel, which is made, and made anew, with room for
-// all.
+// all. The mutex is held, so nobody receives from the old one while it is emptied.
 func (s *Scheduler) stand(w *Worker) {
 	if len(s.workers) == cap(s.workers) {
 		more := make(chan *Worker, max(2*cap(s.workers), 8))
@@ -272,8 +293,9 @@ func (s *Scheduler) stand(w *Worker) {
 	s.workers <- w
 }
 
-// claimIdle takes an idle worker: the last that became idle, or one out of the
-// worker channel.
+// claimIdle takes an idle worker: the last that became idle, whose stack and cache are
+// warm, or one out of the worker channel. Who calls it has seen that there is one: an
+// empty channel would block it with the mutex held.
 func (s *Scheduler) claimIdle() *Worker {
 	s.idleSince = s.idleSince[:len(s.idleSince)-1]
 	if w := s.lastIdle; w != nil {
@@ -284,7 +306,7 @@ func (s *Scheduler) claimIdle() *Worker {
 }
 
 // claimSurplus takes an idle worker that is to leave: out of the worker channel,
-// or else the last.
+// or else the last. So the one that is warm stays for the next job.
 func (s *Scheduler) claimSurplus() *Worker {
 	s.idleSince = s.idleSince[1:]
 	if len(s.workers) > 0 {
@@ -315,15 +337,20 @@ func (s *Scheduler) pair() bool {
 // updatePreempt asks the workers that go through a group to come back while
 // something else waits for them.
 func (s *Scheduler) updatePreempt() {
+	// A worker that goes on from item to item keeps its slot. It is asked back for: a job,
+	// or a submitter, that the slot is for; a slot that is not there any more; a pause;
+	// another group.
 	crowd := s.itemsIn > 0 &&
 		(s.queued > 0 || !s.blocked.empty() || s.inUse > s.limit || s.paused || s.othersWant())
+	// Workers read it after each item: it is written when it changes, and not each time.
 	if crowd != s.preempt.Load() {
 		s.preempt.Store(crowd)
 	}
 }
 
 // othersWant tells whether a group wants a slot that is not the only one that
-// workers are at.
+// workers are at. If one alone wants slots, and workers are at it, they would mostly be
+// asked back to the same group.
 func (s *Scheduler) othersWant() bool {
 	return !s.groups.empty() && (!s.groups.single() || s.groups.head.elem.active == 0)
 }
@@ -344,9 +371,15 @@ func (s *Scheduler) closeIntake() {
 
 // updateIntake opens the intake while jobs can only wait, and closes it else.
 func (s *Scheduler) updateIntake() {
+	// A job can do nothing but wait while: every slot is taken; the pool takes jobs, and
+	// would run them; no group has a worker, is about to get one, or wants one, since the
+	// queue takes turns with it and the scheduler must see what is queued; nobody waits
+	// for the end of all jobs, which those in the intake would miss; and no submitter
+	// came first.
 	wait := s.inUse >= s.limit && s.state == Running && !s.paused &&
 		s.itemsIn == 0 && s.coming == 0 && s.groups.empty() && s.quiescent == nil && s.blocked.empty()
 	switch {
+	// A queue that is full, or over-full after a Resize, leaves no room for it.
 	case wait && !s.intake.isOpen && s.queued < s.room:
 		s.intake.start(s.room - s.queued)
 	case !wait && s.intake.isOpen:

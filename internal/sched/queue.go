@@ -14,7 +14,8 @@ type queue struct {
 	first      *Task // the first that waits; nil if none does
 }
 
-// push puts t at the end. It waits, unless it has a slot already.
+// push puts t at the end. It waits, unless it has a slot already: then it stands here so
+// that a halt finds it.
 func (q *queue) push(t *Task) {
 	t.prev = q.tail
 	if q.tail != nil {
@@ -28,7 +29,8 @@ func (q *queue) push(t *Task) {
 	}
 }
 
-// claim notes that t, which has waited, is about to have a slot.
+// claim notes that t, which has waited, is about to have a slot. It is the first, or one
+// from the middle that a running job waits for.
 func (q *queue) claim(t *Task) {
 	t.stage = granted
 	if q.first == t {
@@ -50,7 +52,8 @@ func (q *queue) rewind() {
 	q.advance()
 }
 
-// remove takes t out; it does nothing if t is not in the queue.
+// remove takes t out; it does nothing if t is not in the queue: a job that is withdrawn
+// leaves at once, and its worker, if it has one, takes it out again later.
 func (q *queue) remove(t *Task) {
 	if t.prev == nil && q.head != t {
 		return
@@ -72,7 +75,8 @@ func (q *queue) remove(t *Task) {
 	t.prev, t.next = nil, nil
 }
 
-// insert puts t behind at, or first if at is nil. It does not wait.
+// insert puts t behind at, or first if at is nil. It does not wait. It is for the marker
+// of a halt.
 func (q *queue) insert(t, at *Task) {
 	t.prev = at
 	if at != nil {
@@ -87,7 +91,8 @@ func (q *queue) insert(t, at *Task) {
 	}
 }
 
-// take moves all of the intake to the end.
+// take moves all of the intake to the end. All of it waits: who settles a job closes the
+// intake first (withdraw), so the first of the intake is the first that waits.
 func (q *queue) take(in *queue) {
 	switch {
 	case in.head == nil:
@@ -137,6 +142,8 @@ func (i *intake) offer(t *Task) bool {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	// It is looked at again, since it may have been closed before the mutex was free. A job
+	// whose caller's context ended meanwhile is not accepted, and Accept says why.
 	if !i.open.Load() || i.came == i.room || !t.accept() {
 		return false
 	}
@@ -145,7 +152,8 @@ func (i *intake) offer(t *Task) bool {
 	return true
 }
 
-// drain moves what has come to q, and returns how many that were. The intake
+// drain moves what has come to q, and returns how many that were, which its caller counts
+// as submitted and queued: a submitter counts nothing of the scheduler's. The intake
 // stays open, with room for so many more, if it is to and something has come.
 // The scheduler's mutex is held.
 func (i *intake) drain(q *queue, stay bool, room int) (came int) {
@@ -168,7 +176,9 @@ func (i *intake) start(room int) {
 	i.mu.Unlock()
 }
 
-// ring is a queue of what has been granted and waits for a worker.
+// ring is a queue of what has been granted and waits for a worker. Works are values in
+// one array, so that a grant seldom allocates; what is settled stays in it until it is
+// the first (see waits).
 type ring struct {
 	works []Work
 	head  int
@@ -177,6 +187,7 @@ type ring struct {
 func (r *ring) empty() bool { return r.head == len(r.works) }
 
 func (r *ring) push(w Work) {
+	// Before it grows it moves up to where others have left.
 	if r.head > 0 && len(r.works) == cap(r.works) {
 		n := copy(r.works, r.works[r.head:])
 		clear(r.works[n:])
@@ -194,6 +205,7 @@ func (r *ring) pop() {
 		return
 	}
 	r.works, r.head = r.works[:0], 0
+	// A burst is over: its array, which can be large, is not kept for the next.
 	if cap(r.works) > 1024 {
 		r.works = nil
 	}

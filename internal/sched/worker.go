@@ -24,10 +24,12 @@ type Worker struct {
 }
 
 // InitInline makes a worker of zero memory that runs jobs on their callers'
-// goroutines.
+// goroutines. It is never idle, so it needs no inbox, and nobody interrupts it: the
+// options that would are refused with WithInline.
 func (w *Worker) InitInline(s *Scheduler) { w.s = s }
 
-// Init makes a worker of zero memory.
+// Init makes a worker of zero memory. The dispatcher calls it within Decide, with the
+// mutex held.
 func (w *Worker) Init(s *Scheduler) {
 	w.s, w.inbox = s, make(chan struct{}, 1)
 	if s.cfg.JobTimeout > 0 || s.cfg.MaxStrays > 0 {
@@ -35,7 +37,8 @@ func (w *Worker) Init(s *Scheduler) {
 	}
 }
 
-// Await waits until the worker has something in its hand.
+// Await waits until the worker has something in its hand. The token also passes the hand
+// back: what others have written there is the worker's to read after it.
 func (w *Worker) Await() {
 	if w.parked {
 		<-w.inbox
@@ -55,7 +58,8 @@ func (w *Worker) IsBroken() bool { return w.broken }
 // Broken notes that the worker can do no more after what it has in hand.
 func (w *Worker) Broken() { w.broken = true }
 
-// Quit notes that the worker is about to end.
+// Quit notes that the worker is about to end. It comes after the worker's Close: with the
+// last Quit the pool may end, and then nothing of the user's runs any more.
 func (w *Worker) Quit() {
 	s := w.s
 	s.lock()
@@ -70,7 +74,9 @@ func (w *Worker) Quit() {
 }
 
 // Turn notes that the worker has turned to the job in its hand and may be long in
-// coming to its handler.
+// coming to its handler: it is about to call newWorker. A job that is settled from then
+// on keeps its slot until the worker is back. Before, the worker may not even have woken,
+// and others get the slot at once.
 func (w *Worker) Turn() {
 	w.s.lock()
 	if t := w.Work.Task; t != nil && t.stage == handed {
@@ -100,11 +106,13 @@ func (w *Worker) endTask(o *Outcome, decided bool) {
 		s.ended[o.Kind]++
 		t.tell()
 	}
+	// Else withdraw or abandon has counted it off.
 	if t.stage == handed || t.stage == begun {
 		s.running--
 	}
 	s.queue.remove(t)
 	t.ctx = nil
+	// Last: a caller of Process that finds the job returned may use it again (Reusable).
 	t.phase.Store(returned)
 }
 
@@ -133,6 +141,7 @@ func (w *Worker) Inline(t *Task, a *Admission) bool {
 	}
 	t.stage = handed
 	t.overLimit = w.Work.overLimit
+	// It counts as any other job, and stands in the queue, where a halt finds it.
 	s.submitted++
 	s.running++
 	s.queue.push(t)
@@ -144,6 +153,7 @@ func (w *Worker) FinishInline(o *Outcome, decided bool) {
 	s, t := w.s, w.Work.Task
 	s.lock()
 	defer s.unlock()
+	// A token would stay in the channel, and answer the next call that uses the job.
 	t.waiter = nil // it is the caller
 	w.endTask(o, decided)
 	if !w.Work.overLimit {
@@ -155,7 +165,9 @@ func (w *Worker) FinishInline(o *Outcome, decided bool) {
 
 // Execution is what others may do to a worker while it runs something, in pools
 // that interrupt: those with a job timeout or with grace, and Workers that have a
-// Ready or an Interrupt method. All of it is guarded by the scheduler's mutex.
+// Ready or an Interrupt method. All of it is guarded by the scheduler's mutex, but for
+// the timer, which is the worker's own, and interruptHook, which the worker sets while
+// nothing runs: others read that only while something does.
 //
 // An execution begins before Ready, and ends after Process and an Interrupt that
 // has begun. Whatever is aimed at one (its timeout, an interrupt, the end of its
@@ -202,6 +214,7 @@ func (w *Worker) Begin(t *Task) {
 	if e == nil {
 		return
 	}
+	// The caller's deadline is asked for without the mutex: that is user code.
 	limit := s.cfg.JobTimeout
 	var now, due time.Duration
 	if limit > 0 {
@@ -224,6 +237,8 @@ func (w *Worker) Begin(t *Task) {
 	}
 	s.unlock()
 
+	// The timer is the worker's, and serves one execution after another. A call of expire
+	// that is late for the last one goes by e.due, which is this one's.
 	switch {
 	case due == 0:
 	case e.timer == nil:
@@ -242,6 +257,7 @@ func (w *Worker) Enter(t *Task) bool {
 	}
 	w.s.lock()
 	defer w.s.unlock()
+	// Both in one critical section: who settles the job next knows whether to interrupt.
 	e.entered = t.Enter()
 	return e.entered
 }
@@ -254,6 +270,7 @@ func (w *Worker) End() {
 		return
 	}
 	s.lock()
+	// From here on no Interrupt begins.
 	e.entered = false
 	for e.interrupts != nil {
 		interrupts := e.interrupts
@@ -262,6 +279,9 @@ func (w *Worker) End() {
 		<-interrupts
 		s.lock()
 	}
+	// Until here the job is still the execution's: if the Interrupt hangs, the grace runs
+	// out, and abandon makes the worker a stray. After it, neither expire nor abandon
+	// finds anything.
 	t, endGrace := e.task, e.endGrace
 	e.task, e.endGrace = nil, nil
 	if t != nil {
@@ -295,6 +315,8 @@ func (e *Execution) interrupt(t *Task) {
 	if e.task != t {
 		return
 	}
+	// Before the handler is entered there is nothing to interrupt: it will not be entered
+	// any more. The goroutine of the call counts as background until it is over.
 	if e.interruptHook != nil && e.entered && !e.interrupted {
 		e.interrupted = true
 		e.s.background++
@@ -333,6 +355,7 @@ func (i *interruption) call() {
 	hook := e.interruptHook
 	e.s.unlock()
 
+	// The worker goes on first. Only then may the pool end (EndBackground).
 	defer close(over)
 	hook()
 }
@@ -358,6 +381,7 @@ func (w *Worker) IsStray() bool {
 // them to end; over ends that wait when the handler returns after all.
 func (w *Worker) abandon(over context.Context, generation uint64) {
 	s := w.s
+	// Without the mutex: strays need it to end.
 	if s.strayRoom.Acquire(over, 1) != nil {
 		return
 	}
@@ -368,6 +392,8 @@ func (w *Worker) abandon(over context.Context, generation uint64) {
 		s.strayRoom.Release(1)
 		return
 	}
+	// From here on the worker has no slot and is none of the workforce: next has it leave
+	// when the handler returns, and Quit pays the unit back.
 	e.stray = true
 	s.strays++
 	s.workforce--
