@@ -26,7 +26,7 @@ type Decision struct {
 // Decide tells the dispatcher what is next. newWorker makes a worker without a
 // goroutine. It is called with the mutex held, so it calls no user code.
 //
-// The dispatcher calls Decide until it says Sleep, Exit or End. Each call does one
+// The dispatcher's goroutine calls it in a loop, until Exit or End. Each call does one
 // thing: between two of them submitters and workers get the mutex. The order is that
 // of need: what idle workers can do, then new workers, then workers that are to go,
 // and the end of the pool only when nothing else is left.
@@ -116,7 +116,8 @@ func (s *Scheduler) Sleep(d Decision) {
 // checkDispatcher wakes the dispatcher, or starts it, where it has something to do.
 func (s *Scheduler) checkDispatcher() {
 	// A dispatcher that is awake asks Decide again before it sleeps. The question
-	// that costs most comes last, since each critical section comes here.
+	// that costs most comes last, since each critical section comes here. After End
+	// there is no dispatcher any more, and dispatching stays true.
 	if s.dispatching && !s.asleep || s.state == Ended || !s.needsDispatcher() {
 		return
 	}

@@ -25,7 +25,7 @@ type watcher interface{ callersEnded([]expired) }
 
 // member is a job or a group that is watched.
 type member interface {
-	callerContext() context.Context // watches.mu is held, but where it is added: nobody else knows it yet
+	callerContext() context.Context // watches.mu is held, but for add
 	callerEnded(o *Outcome)         // ends it; the scheduler's mutex is held
 	watched() (*watch, int32)       // its registration, and its index there; watches.mu is held, here and below
 	setWatch(e *watch, index int32)
@@ -66,7 +66,8 @@ func (w *watches) add(m member, done <-chan struct{}) {
 	}
 
 	// The mutex is free: a context that registers functions itself is called here. The
-	// function may run before stop is kept, and the members may all have left.
+	// function may run before stop is kept, and the members may all have left. The context
+	// of m is there: a task that has not been accepted keeps its own, and a group always.
 	stop := context.AfterFunc(w.guard.Shielded(m.callerContext(), done), e.fire)
 	w.mu.Lock()
 	e.stop = stop

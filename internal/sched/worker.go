@@ -392,8 +392,8 @@ func (w *Worker) abandon(over context.Context, generation uint64) {
 		s.strayRoom.Release(1)
 		return
 	}
-	// From here on the worker has no slot and is none of the workforce: next has it leave
-	// when the handler returns, and Quit pays the unit back.
+	// After this critical section the worker has no slot, and is none of the workforce:
+	// next has it leave when the handler returns, and Quit pays the unit back.
 	e.stray = true
 	s.strays++
 	s.workforce--
