@@ -36,9 +36,9 @@ func (e *ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Index, 
 // Unwrap returns Err.
 func (e *ItemError) Unwrap() error { return e.Err }
 
-// Result is the outcome of one input of a batch.
+// Result is the outcome of one input of a batch or a stream.
 type Result[In, Out any] struct {
-	Index int // of the input, in the order of Add, from 0
+	Index int // of the input, in the order of Add, from 0; -1: the end of a stream
 	In    In
 	Out   Out
 	Err   error
@@ -167,7 +167,8 @@ func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[I
 
 // BatchOf returns a batch of ins, which it copies; it is sealed. If the pool takes
 // no more, or ctx is done, no input is accepted: each has ErrClosed or the cause of
-// ctx as its outcome, and Wait returns that error once.
+// ctx as its outcome, and Wait returns that error once. It never blocks. A nil option
+// panics.
 func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOption) *Batch[In, Out] {
 	p.check(ctx, "Pool.BatchOf")
 	b, caller := p.newBatch(ctx, "BatchOf", opts)
@@ -196,6 +197,8 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	}
 	b.pool, b.owner = p, b
 	b.watched = caller.Done != nil
+	// OnProgress and MaxPending look at counts, which a worker that goes on without the mutex
+	// brings only when it comes back; StopOnSuccess has to halt before the next input.
 	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
 	b.delivers, b.hooked = true, p.hooked()
 	most := sched.Unlimited
@@ -210,7 +213,8 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	return b, caller
 }
 
-// refuse ends the batch with ins, none of which is accepted.
+// refuse ends the batch with ins, none of which is accepted: its readers find them, halted, and no
+// worker can claim them. They count in none of the pool's counters.
 func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 	b.adding.Lock()
 	c := newChunk[In, Out](ins, len(ins))
@@ -229,6 +233,8 @@ func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 // the cause after a cancel, and ErrClosed once the pool takes no more; then none of
 // ins is added.
 func (b *Batch[In, Out]) Add(ins ...In) error {
+	// The watch may not have got to a context that is done already: what is added after
+	// that must not start.
 	if b.done != nil {
 		select {
 		case <-b.done:
@@ -255,6 +261,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 	defer func() { <-b.adder }()
 	for {
 		total, done, _ := b.Group.Progress()
+		// Without room nothing is added, but the answer tells of a batch that has ended.
 		n := min(b.cfg.maxPending-(total-done), len(ins))
 		if err := b.add(ins[:max(n, 0)], called); err != nil {
 			return err
@@ -277,7 +284,9 @@ func (b *Batch[In, Out]) awaitRoom() {
 	<-b.room
 }
 
-// makeRoom tells a call of Add that waits that there may be room.
+// makeRoom tells a call of Add that waits that there may be room. It is called after the
+// counts have changed, so a token that is there already says enough: the call of Add has
+// yet to look at them.
 func (b *Batch[In, Out]) makeRoom() {
 	if b.room == nil {
 		return
@@ -326,6 +335,7 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 		b.link(c)
 	})
 	switch {
+	// What was refused is not kept by a chunk that is, and its places are free again.
 	case err != nil || halt != nil || b.sealed.Load():
 		clear(c.ins[end:])
 	default:
@@ -392,6 +402,8 @@ func (b *Batch[In, Out]) Close() {
 	b.adding.Lock()
 	sealed := b.sealed.Swap(true)
 	b.adding.Unlock()
+	// Once: left counted one for the seal. It is given up last, so that a last report to
+	// OnProgress, which progressed may start, still holds the batch.
 	if !sealed {
 		b.makeRoom()
 		b.progressed()
@@ -445,6 +457,8 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 		case <-caller.Done:
 		}
 	}
+	// Asked once more: with both channels closed, select has chosen by chance, and a batch
+	// that is over gives its outcomes whatever ctx says.
 	select {
 	case <-over:
 		return b.outputs(), b.failures()
@@ -538,6 +552,8 @@ func (b *Batch[In, Out]) end() <-chan struct{} {
 	return b.finished
 }
 
+// haltAfter halts the batch after an outcome, where an option says so. Of several failures
+// at once the first is the culprit; the others stay failures of their own inputs.
 func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	switch {
 	case o.Kind == sched.Succeeded && b.cfg.stopOnSuccess:
@@ -591,4 +607,6 @@ func (b *Batch[In, Out]) halted(n int) {
 	b.Close()
 }
 
+// closing seals the batch when the pool takes no more: it can get no further inputs, and
+// its readers learn of its end.
 func (b *Batch[In, Out]) closing() { b.Close() }

@@ -18,13 +18,13 @@ import (
 // read it while the worker works.
 type desk struct {
 	number int             // of the worker, from 1
-	labels context.Context // the profiler labels of its goroutine
+	labels context.Context // the profiler labels of its goroutine, made once; nil for a caller that runs its job
 	hooked context.Context // what the hooks have made of the handler's context; the worker's own
 
 	// mu guards what follows. Only the worker writes it, so the worker reads it without.
 	mu        sync.Mutex
 	at        work // what the worker is at
-	busy      bool
+	busy      bool // ... if it is at something
 	wait, run tally
 }
 
@@ -38,17 +38,19 @@ type work struct {
 	task  *sched.Task   // the job's, or that of the run that the item is in
 }
 
-// telemetry is what a pool with telemetry knows of its jobs.
+// telemetry is what a pool with telemetry knows of its jobs. Its mutex is taken by a worker
+// that comes or leaves (an inline call does both), for a job that has failed or never had
+// a worker, and by readers; not for a job that goes well on a worker.
 type telemetry[In any] struct {
 	name  string
 	sched *sched.Scheduler
 	label func(In) string // nil: inputs are not shown
 	hooks []Hooks
 
-	mu        sync.Mutex // taken before a desk's; guards what follows
-	desks     map[*desk]*sched.Worker
-	last      int   // the highest number of a worker
-	wait, run tally // of workers that have left, and of jobs that no worker turned to
+	mu        sync.Mutex              // taken before a desk's; guards what follows
+	desks     map[*desk]*sched.Worker // of strays too, until their handlers return
+	last      int                     // the highest number of a worker
+	wait, run tally                   // of workers that have left, and of jobs that no worker turned to
 	failures  [len(outcomeNames)][]Job
 }
 
@@ -69,7 +71,9 @@ func (t *telemetry[In]) open(w *sched.Worker) *desk {
 	return d
 }
 
-// close takes in what the desk of a worker that leaves has counted.
+// close takes in what the desk of a worker that leaves has counted. With both mutexes
+// held, a reader finds the counts in one place: in between they would be gone or count
+// twice, and counters never fall.
 func (t *telemetry[In]) close(d *desk) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,7 +92,8 @@ func (d *desk) setLabels() {
 	}
 }
 
-// begin notes that the worker has turned to a job.
+// begin notes that the worker has turned to a job. Until end or leave, Running and
+// Stats.LongestRun tell of it.
 func (d *desk) begin(at work) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,7 +107,8 @@ func (d *desk) enter(label string) {
 	d.at.label, d.at.ran = label, true
 }
 
-// end notes that the worker is done with the job, and returns it.
+// end notes that the worker is done with the job, and returns it. In one step: for a reader
+// the job either runs or is counted.
 func (d *desk) end(now time.Duration) work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -114,7 +120,7 @@ func (d *desk) end(now time.Duration) work {
 }
 
 // leave notes that the worker has not had the job after all: it was ended before its
-// handler.
+// handler. Whoever tells of that counts its wait (unstarted).
 func (d *desk) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -130,8 +136,9 @@ func (t *telemetry[In]) job(d *desk, w work, now time.Duration) Job {
 }
 
 // running describes the job that a worker is at, if it is at one. With the desk's
-// mutex the task is still that of the job. What ends a run ends its items only if
-// they are written off, or past the limit of WithJobTimeout.
+// mutex the task is still that of the job, because its worker needs that mutex to be done
+// with it. What ends a run ends its items only if they are written off, or past the limit
+// of WithJobTimeout.
 func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,6 +146,9 @@ func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
 		return Job{}, false
 	}
 	j = t.job(d, d.at, t.sched.Since())
+	// Resolved: others have decided, and the handler runs on. Then, whether that is the
+	// outcome of what the worker is at: of a single job (a run has no Job), of a stray, or of
+	// an item that is past the limit.
 	j.Stray = stray
 	if of := d.at.task; of.Resolved() && (of.Job() != nil || stray || of.Overran()) {
 		o := of.Outcome()
@@ -156,7 +166,8 @@ func (t *telemetry[In]) unstarted(index int, added time.Duration) Job {
 	return Job{Pool: t.name, Index: index, Submitted: t.sched.Time(added), Wait: now - added}
 }
 
-// labelOf returns the label of an input.
+// labelOf returns the label of an input. A label that panics is told as text: it is there
+// to describe a job, and must not fail it.
 func (t *telemetry[In]) labelOf(in In) (label string) {
 	if t.label != nil {
 		if guard.Call(func() { label = t.label(in) }) != nil {
@@ -175,7 +186,8 @@ func (t *telemetry[In]) labelApart(in In) (label string) {
 	return label
 }
 
-// tell remembers a job that has ended, and tells the hooks.
+// tell remembers a job that has ended, and tells the hooks. That comes last, because a hook
+// may end the goroutine. An Outcome is one more than the scheduler's kind: 0 is Pending.
 func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, report func(error)) {
 	j.Outcome, j.Err = Outcome(o.Kind)+Succeeded, o.Err
 	if j.Outcome != Succeeded {
@@ -191,7 +203,9 @@ func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, repor
 }
 
 // tellHooks calls Done of the first n hooks, the last first. One that calls
-// runtime.Goexit does not keep those before it from being told.
+// runtime.Goexit does not keep those before it from being told: n is still its number
+// then, and the deferred function goes on with the one below. The last comes first, as it
+// would with deferred functions: the context is that of all their Starts.
 func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func(error)) {
 	defer func() {
 		if n > 0 {
@@ -207,7 +221,8 @@ func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func
 	}
 }
 
-// start has the hooks make the context of a handler.
+// start has the hooks make the context of a handler, each from that of the one before. One
+// that panics or returns nil leaves it as it is.
 func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) context.Context {
 	for i := range t.hooks {
 		start := t.hooks[i].Start
@@ -226,7 +241,8 @@ func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) co
 	return ctx
 }
 
-// workers returns the desks that there are.
+// workers returns the desks that there are. It is a copy, so that the caller may ask the
+// scheduler about the workers: its mutex is never taken with that of telemetry held.
 func (t *telemetry[In]) workers() map[*desk]*sched.Worker {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,7 +255,7 @@ func newTelemetry[In any](cfg *config, s *sched.Scheduler) (*telemetry[In], erro
 		return nil, nil
 	}
 	t := &telemetry[In]{name: cfg.name, sched: s, hooks: cfg.hooks}
-	if cfg.label != nil {
+	if cfg.label != nil { // an Option has no type parameters, so its type is checked here
 		label, ok := cfg.label.(func(In) string)
 		if !ok {
 			return nil, fmt.Errorf("dispatch: WithLabel: a %T does not take the pool's inputs, which are %v", cfg.label, reflect.TypeFor[In]())

@@ -8,8 +8,8 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// group is inputs that several workers take, in arrays: what [Batch] and
-// [Pool.Map] have in common. Workers claim the inputs one after another without a
+// group is inputs that several workers take, in arrays: what [Batch], [Pool.Map] and
+// [Pool.Stream] have in common. Workers claim the inputs one after another without a
 // mutex; each goes on until none is left, one fails, or the scheduler asks it back.
 type group[In, Out any] struct {
 	sched.Group
@@ -17,7 +17,7 @@ type group[In, Out any] struct {
 	owner owner[In, Out]
 
 	watched  bool // the caller's context can end
-	careful  bool // each outcome is to be looked after before the next input
+	careful  bool // each outcome is to be counted, and the owner told, before the next input
 	delivers bool // the owner hands out each outcome
 	noting   bool // runs note which input they are at
 	hooked   bool // hooks are told of each input
@@ -25,7 +25,7 @@ type group[In, Out any] struct {
 	first    atomic.Pointer[chunk[In, Out]]
 	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
 	begun    atomic.Uint32                  // runs
-	added    atomic.Int64                   // inputs, of a group that gets chunks one after another
+	added    atomic.Int64                   // inputs, of a group that gets chunks one after another; for Left
 
 	// left counts the inputs whose outcomes have not been delivered, and what
 	// else keeps the group from being over.
@@ -34,8 +34,9 @@ type group[In, Out any] struct {
 	unclaimed []stretch[In, Out] // what nobody had claimed when the group was halted. Written once, with the scheduler's mutex held
 }
 
-// owner is what a group belongs to. Its methods are called without a mutex, and do
-// not block.
+// owner is what a group belongs to. Workers call its methods, and so do those who halt the
+// group or write off a handler. No method blocks. No mutex is held, but that haltAfter may
+// be called with the scheduler's.
 type owner[In, Out any] interface {
 	// deliver hands out the outcome of an input, which is written. If keep, a worker
 	// or Stop may still read the input.
@@ -57,7 +58,8 @@ type owner[In, Out any] interface {
 
 // chunk is a run of a group's inputs, with their outcomes. Inputs are added by
 // their owner, and claimed by workers without a mutex; who has claimed one writes
-// its outcome.
+// its outcome. The arrays are as long as they will ever be, so that nothing moves under a
+// worker that reads or writes in them.
 type chunk[In, Out any] struct {
 	ins    []In
 	outs   []Out
@@ -71,7 +73,7 @@ type chunk[In, Out any] struct {
 	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
 	after  atomic.Pointer[chunk[In, Out]] // the next chunk
 	spans  []span                         // from which workers claim
-	one    [1]span
+	one    [1]span                        // ... where there is only one, as in batches and streams
 }
 
 // span is a stretch of a chunk. It fills two cache lines, which processors fetch
@@ -82,7 +84,8 @@ type span struct {
 	_    [112]byte
 }
 
-// claim claims the next input of the span, if that is below end; more may come.
+// claim claims the next input of the span, if that is below end; more may come. One at a
+// time: inputs that wait for each other must not be claimed by one worker.
 func (s *span) claim() (next, end int64) {
 	for {
 		next, end = s.next.Load(), s.end.Load()
@@ -92,7 +95,8 @@ func (s *span) claim() (next, end int64) {
 	}
 }
 
-// claimRest claims all that is left.
+// claimRest claims all that is left, in competition with workers that claim one. The end
+// does not rise meanwhile: the scheduler's mutex is held here, and where inputs are added.
 func (s *span) claimRest() (from, to int) {
 	for {
 		next, end := s.next.Load(), s.end.Load()
@@ -110,7 +114,8 @@ type stretch[In, Out any] struct {
 	from, to int
 }
 
-// setErr writes the error of an input.
+// setErr writes the error of an input. Several workers may be the first to fail: one of
+// their arrays stays, and all write into that.
 func (c *chunk[In, Out]) setErr(i int, err error) {
 	errs := c.errs.Load()
 	if errs == nil {
@@ -158,7 +163,8 @@ func (g *group[In, Out]) claim(r *run[In, Out]) bool {
 	return g.claimElsewhere(r)
 }
 
-// claimElsewhere claims an input from any span of the chunks that have some left.
+// claimElsewhere claims an input from any span of the chunks that have some left. The run
+// stays at the span where it finds one, so that it meets others seldom.
 func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 	for c := g.claiming.Load(); c != nil; c = g.claiming.Load() {
 		for range c.spans {
@@ -174,6 +180,8 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 		if next == nil {
 			return false
 		}
+		// This chunk gets no further inputs: there is a next one. If the swap fails, another
+		// worker has made it.
 		g.claiming.CompareAndSwap(c, next)
 	}
 	return false
@@ -200,7 +208,9 @@ func (r *run[In, Out]) take(c *chunk[In, Out], next, end int64) {
 // Claim implements sched.Source.
 func (g *group[In, Out]) Claim(r *sched.Run) bool { return g.claim(r.Typed.(*run[In, Out])) }
 
-// Left implements sched.Source.
+// Left implements sched.Source. It does not walk the chunks, which may be many, since
+// it is called again and again with the mutex held. Workers claim meanwhile, so there may
+// be fewer by the time it returns; but with the mutex held never more.
 func (g *group[In, Out]) Left(atMost int) (n int) {
 	c := g.claiming.Load()
 	if c == nil {
@@ -215,7 +225,8 @@ func (g *group[In, Out]) Left(atMost int) (n int) {
 	return min(n, atMost)
 }
 
-// ClaimRest implements sched.Source.
+// ClaimRest implements sched.Source. claiming goes along, so that nobody looks again at
+// what is claimed; halted is for batches, whose chunks have one span.
 func (g *group[In, Out]) ClaimRest() (n int) {
 	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
 		g.claiming.Store(c)
@@ -249,7 +260,8 @@ func (g *group[In, Out]) Oldest() (oldest time.Duration) {
 	return oldest
 }
 
-// Halted implements sched.Source.
+// Halted implements sched.Source. It is an effect of the halt, so unclaimed is written, and
+// no mutex is held when the hooks are told.
 func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
 	if g.pool.tel != nil {
 		for _, s := range g.unclaimed {
@@ -264,7 +276,8 @@ func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
 // PoolClosing implements sched.Source.
 func (g *group[In, Out]) PoolClosing() { g.owner.closing() }
 
-// Abandoned implements sched.Source.
+// Abandoned implements sched.Source. The worker learns of it from Count, when its handler
+// has returned, and writes no outcome for the item: so this is the only one.
 func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
 	r := of.Typed.(*run[In, Out])
 	g.owner.write(r.chunk, r.i, &o)
@@ -301,7 +314,7 @@ type run[In, Out any] struct {
 	g      *group[In, Out]
 	chunk  *chunk[In, Out] // with i: the input that is in the worker's hand
 	i      int
-	span   int  // of the chunk, where it claims
+	span   int  // of the chunk, where it claims; before the first claim the one before
 	last   bool // the input was the last of its span
 	single bool // the worker is to look after each input what is next
 	told   bool // the hooks have been told of the outcome of the input, or are being told
@@ -318,15 +331,22 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 	if begun := w.slot.Run(); begun != nil { // on a goroutine that has been ended
 		r = begun.Typed.(*run[In, Out])
 	} else {
+		// Runs begin at different spans: claimElsewhere goes one further before it claims.
 		r = &run[In, Out]{g: g, span: int(g.begun.Add(1)) - 2}
 		r.Typed = r
 		if w.desk != nil {
 			w.desk.setLabels()
 		}
+		// Careful: exec handles one item, and the worker comes back to the mutex after it. So it
+		// is where somebody has to know of each (the owner, an Interrupt, a limit), and for the
+		// first item of a worker that has to make its Worker.
+		// Single: the run ends after one item. So it is on a lent slot, which goes back when the
+		// job that has lent it goes on; for that first item; and with a job timeout, where each
+		// item has a context with a deadline of its own.
 		careful := g.careful || w.slot.Interrupts() || w.impl == nil
 		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.sched.LimitsRuns()
 		if !w.slot.BeginRun(&r.Run, careful) {
-			return
+			return // others have claimed what there was, and w has something else in hand
 		}
 	}
 	for {
@@ -392,6 +412,8 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			w.out = out
 			break
 		}
+		// The slots of workers that were called here and would find nothing are for others. Only
+		// the last of a span can be the last of all, so most items do not look.
 		if r.last && g.Left(1) == 0 {
 			g.Exhausted()
 		}
@@ -417,6 +439,7 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	g := r.g
 	c, i := r.chunk, r.i
+	// Stop has met the item in newWorker or Ready.
 	refused := r.Careful() && r.Refused()
 	if refused {
 		w.fail(r.Task.Outcome()) // it is given back
@@ -433,6 +456,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	out, done := w.out, w.done
 	w.done = 0
 	o := w.takeOutcome()
+	// Count halts the group in the critical section in which it counts the failure and would
+	// claim the next input: so this run claims none after it.
 	halt := g.owner.haltAfter(r.index(), &o)
 	next, abandoned := r.Count(done, &o, halt, !r.single && !w.slot.IsBroken())
 	if !abandoned {
@@ -444,6 +469,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 		}
 		g.owner.progressed()
 	}
+	// The worker has left, or has its next item, before anybody learns of this outcome: who
+	// has the last one finds that no worker is at the group.
 	if !next {
 		r.leave()
 		w.slot.EndRun()
@@ -456,7 +483,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 }
 
 // leave ends the run's context. That can be the user's code, so it comes before the
-// worker is free.
+// worker is free. Where a halt has decided the outcome of the run, the context has ended
+// with that.
 func (r *run[In, Out]) leave() {
 	if r.Task.Decide() {
 		r.Task.Leave(&sched.Outcome{})
@@ -468,7 +496,8 @@ func (r *run[In, Out]) leave() {
 // maxSpans is enough to keep workers apart that run at the same time.
 const maxSpans = 64
 
-// divide makes k spans of the inputs of a chunk that is complete.
+// divide makes k spans, or fewer, of the inputs of a chunk that is complete: all have the
+// same length but the last, and none is empty.
 func (c *chunk[In, Out]) divide(k int) {
 	n := len(c.ins)
 	length := (n + k - 1) / k
@@ -481,5 +510,5 @@ func (c *chunk[In, Out]) divide(k int) {
 	}
 }
 
-// maxInputs is the most inputs of one call.
+// maxInputs is the most inputs of a Map or a batch: an int of 32 bits can hold it.
 const maxInputs = math.MaxInt32

@@ -51,6 +51,7 @@ func (h Histogram) Mean() time.Duration {
 	if n == 0 {
 		return 0
 	}
+	// As floats: n need not fit into a Duration.
 	return time.Duration(float64(h.sum) / float64(n))
 }
 
@@ -64,6 +65,8 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	if q > 0 { // which NaN is not
 		rank = max(1, uint64(math.Ceil(min(q, 1)*float64(h.Count()))))
 	}
+	// The bucket of that rank; or the last one, where a count above 2^53 has been rounded up to
+	// a rank that is not there.
 	last := minBucket
 	for k, c := range h.Buckets() {
 		last = k
@@ -72,7 +75,7 @@ func (h Histogram) Quantile(q float64) time.Duration {
 		}
 		rank -= c
 	}
-	if last == minBucket {
+	if last == minBucket { // which has no lower bound, and so no geometric middle
 		return 0
 	}
 	return time.Duration(math.Exp2((float64(last)-0.5)/4) * float64(time.Second))
@@ -92,7 +95,8 @@ func (h Histogram) Buckets() iter.Seq2[int, uint64] {
 }
 
 // Sub returns what has come since earlier, an older Histogram of the same pool.
-// What earlier has more of counts as nothing.
+// What earlier has more of counts as nothing: so one of another pool, or of a time before
+// a restart, gives no number that has wrapped around.
 func (h Histogram) Sub(earlier Histogram) Histogram {
 	var since, before tally
 	h.addTo(&since)
@@ -132,7 +136,8 @@ func threeDigits(d time.Duration) time.Duration {
 }
 
 // MarshalJSON gives an object with count, sum, p50, p90 and p99, in seconds, and
-// buckets: an object that has the counts by k, without empty ones.
+// buckets: an object that has the counts by k, without empty ones. It is written by hand
+// so that the buckets rise: encoding/json would sort a map by the text of its keys.
 func (h Histogram) MarshalJSON() ([]byte, error) {
 	seconds := func(b []byte, d time.Duration) []byte { return strconv.AppendFloat(b, d.Seconds(), 'g', -1, 64) }
 	b := strconv.AppendUint([]byte(`{"count":`), h.Count(), 10)
@@ -142,7 +147,7 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 	b = seconds(append(b, `,"p99":`...), h.Quantile(0.99))
 	b = append(b, `,"buckets":{`...)
 	for k, c := range h.Buckets() {
-		if b[len(b)-1] != '{' {
+		if b[len(b)-1] != '{' { // not the first
 			b = append(b, ',')
 		}
 		b = strconv.AppendInt(append(b, '"'), int64(k), 10)
@@ -153,7 +158,8 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON gives. The sum may be off by rounding to
 // a float64, by less than 1 ns below 100 days. It is an error if the buckets do
-// not add up to the count, or if there is no such bucket.
+// not add up to the count, or if there is no such bucket; h is as it was then. Quantiles
+// are not read: the buckets give them.
 func (h *Histogram) UnmarshalJSON(data []byte) error {
 	var in struct {
 		Count   uint64         `json:"count"`
@@ -170,6 +176,7 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 		}
 		t.counts[k-minBucket] = c
 	}
+	// A sum at the end of time has been rounded up to more than a Duration can hold.
 	switch ns := math.Round(in.Sum * float64(time.Second)); {
 	case ns < 0:
 		return fmt.Errorf("dispatch: Histogram: the sum %v must not be negative", in.Sum)
@@ -187,13 +194,15 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 }
 
 // tally is a Histogram that is being made. Whoever owns it guards it; the zero
-// tally is empty.
+// tally is empty. It is an array, so that to count a job is to add one to a number: only
+// who asks for Stats pays for packing it.
 type tally struct {
 	counts [buckets]uint64 // of bucket minBucket+i
 	sum    time.Duration
 }
 
-// add counts d; one below zero counts as zero.
+// add counts d; one below zero counts as zero, so that no two readings of the clock can
+// make the sum fall.
 func (t *tally) add(d time.Duration) {
 	d = max(d, 0)
 	t.counts[bucketOf(d)-minBucket]++
@@ -216,7 +225,8 @@ func (t *tally) addSum(d time.Duration) {
 	}
 }
 
-// histogram returns what has been counted so far.
+// histogram returns what has been counted so far. Empty buckets at both ends are left out:
+// so equal contents have equal strings, and a Histogram of few magnitudes is small.
 func (t *tally) histogram() Histogram {
 	first, end := 0, buckets
 	for first < end && t.counts[first] == 0 {
@@ -244,6 +254,7 @@ func bucketOf(d time.Duration) int {
 	}
 	// d is frac * 2^exp seconds, and frac is in [1/2, 1): math.Frexp of a number that is
 	// positive and normal, at a third of the cost.
+	// half is the exponent of 1/2 as it stands in the bits: with it the mantissa is frac.
 	const mantissa, half = 1<<52 - 1, 1022
 	x := math.Float64bits(float64(d) / 1e9)
 	exp, frac := int(x>>52)-half, math.Float64frombits(x&mantissa|half<<52)

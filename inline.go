@@ -7,7 +7,7 @@ import "example.com/dispatch/internal/sched"
 // somewhere else than in generic code. So inlined names the small functions that
 // generic code calls for every job: without it, each is a call, and a Map of cheap
 // inputs takes a sixth longer.
-var _ = inlined
+var _ = inlined // nobody calls it
 
 func inlined(s *sched.Scheduler, w *sched.Worker, t *sched.Task, r *sched.Run, g *sched.Group, c *sched.Context) {
 	_, _ = s.Preempt(), s.Since()

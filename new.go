@@ -13,6 +13,7 @@ func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out],
 	if handler == nil {
 		return nil, errors.New("dispatch: New: the handler must not be nil")
 	}
+	// All workers share it: a Handler has no state, so there is nothing to make or to close.
 	p := &Pool[In, Out]{handler: handler}
 	if err := p.cfg.set(opts); err != nil {
 		return nil, err
@@ -34,6 +35,7 @@ func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out
 	if err := p.cfg.set(opts); err != nil {
 		return nil, err
 	}
+	// A Worker belongs to one goroutine, and there are no more of them than the limit says.
 	switch {
 	case p.cfg.overflow == CallerRuns:
 		return nil, errors.New("dispatch: NewWorkers: WithOverflow(CallerRuns) would need a worker beyond the limit")
@@ -68,10 +70,13 @@ func Do[In any](f func(context.Context, In) error) Handler[In, struct{}] {
 	return func(ctx context.Context, in In) (struct{}, error) { return struct{}{}, f(ctx, in) }
 }
 
-// open makes what the pool stands on, and begins its life.
+// open makes what the pool stands on, and begins its life. The options are set and
+// checked by then, all but the function of WithLabel, whose type depends on In.
 func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
 	cfg := &p.cfg
 	p.done = make(chan struct{})
+	// The scheduler adds limits up, where an int may have 32 bits: so what is beyond its own
+	// Unlimited counts as that.
 	of := sched.Config{
 		Limit:       min(cfg.workers, sched.Unlimited),
 		MinWorkers:  cfg.minWorkers,
@@ -89,12 +94,14 @@ func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
 		Dispatch:    p.dispatch,
 	}
 	if p.newWorker != nil {
+		// A stop ends the context of newWorker, which is not derived from any job's.
 		of.OnStop = func(reason error) { p.cancelCtx(reason) }
 	}
 	p.sched = sched.New(of)
 	if p.tel, err = newTelemetry[In](cfg, p.sched); err != nil {
 		return nil, err
 	}
+	// Last: the context of WithContext may be done, and stops a pool that has to be whole.
 	p.live(cfg.ctx)
 	return p, nil
 }

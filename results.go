@@ -9,12 +9,15 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// How the outcomes of a batch get to its readers.
+// How the outcomes of a batch get to its readers. Workers bring them and must not wait for
+// a reader, so what a reader has no room for becomes the work of another goroutine: the
+// pump for the channel of Results, report for OnProgress. Loops over All read the chunks
+// themselves, and are told only of the input that they wait for.
 
 // resultsChan is the channel of results, which a batch has once somebody asks.
 type resultsChan[In, Out any] struct {
 	ch       chan Result[In, Out]
-	canceled chan struct{} // closed when the batch is halted
+	canceled chan struct{} // closed when the batch is halted: the pump waits for no reader then
 	aborted  bool          // canceled is closed. Guarded by Batch.reading
 
 	// busy tells that what comes is to join waiting, because ch is full or what
@@ -23,7 +26,8 @@ type resultsChan[In, Out any] struct {
 	waiting []place[In, Out] // of what the pump is to send. Guarded by Batch.reading
 }
 
-// place is where an input is.
+// place is where an input is. The pump makes the Result when it sends it: that is larger,
+// and the batch keeps what is in it anyway.
 type place[In, Out any] struct {
 	chunk *chunk[In, Out]
 	i     int
@@ -40,13 +44,16 @@ func (b *Batch[In, Out]) result(c *chunk[In, Out], i int) Result[In, Out] {
 	return r
 }
 
-// unclaimed tells whether the batch was halted before anybody had claimed an input.
+// unclaimed tells whether the batch was halted before anybody had claimed an input. Its
+// outcome is that of the halt, and stands nowhere else: a halt of a million inputs writes
+// one number a chunk.
 func (c *chunk[In, Out]) unclaimed(i int) bool {
 	from := c.halted.Load()
 	return from > 0 && int64(i) >= from-1
 }
 
-// decided tells whether an input has its outcome.
+// decided tells whether an input has its outcome, to who is about to read that: the output
+// and the error are written before the bit.
 func (c *chunk[In, Out]) decided(i int) bool {
 	return c.states[i].Load()&decided != 0 || c.unclaimed(i)
 }
@@ -57,17 +64,21 @@ func (b *Batch[In, Out]) write(c *chunk[In, Out], i int, o *sched.Outcome) {
 	if err := b.errOf(o); err != nil {
 		c.setErr(i, err)
 	}
+	// The end that many inputs share: a cancel, the pool's end, the caller's context, also
+	// where that was its deadline. A limit of the pool's own is one input's failure.
 	if o.Kind == sched.Canceled || o.Kind == sched.TimedOut && o.By == sched.ByCaller {
 		c.states[i].Store(stopped)
 	}
 }
 
-// deliver hands out the outcome of an input.
+// deliver hands out the outcome of an input. It is called by the worker that has handled the
+// input, or by whoever has written off that worker's handler, and must not block.
 func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
 	state := &c.states[i]
 	bits := state.Load() | decided
 	o := b.results.Load()
 	if o != nil {
+		// Only who has claimed an input writes its state until it is decided.
 		state.Store(bits | sent)
 	} else {
 		state.Store(bits)
@@ -83,6 +94,7 @@ func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
 	if o == nil {
 		return
 	}
+	// busy: what came before waits, and this must not overtake it.
 	if o.busy.Load() || !o.offer(b.result(c, i)) {
 		b.sendLater(o, c, i)
 	}
@@ -98,7 +110,8 @@ func (o *resultsChan[In, Out]) offer(r Result[In, Out]) bool {
 	}
 }
 
-// sendLater has the pump send an outcome, unless there is room by now.
+// sendLater has the pump send an outcome, unless there is room by now. It looks at busy once
+// more, with the mutex held, under which the pump turns it to false and leaves.
 func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], c *chunk[In, Out], i int) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
@@ -112,7 +125,10 @@ func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], c *chunk[In, Out], i
 	o.waiting = append(o.waiting, place[In, Out]{c, i})
 }
 
-// pump sends what did not fit into the channel when it came.
+// pump sends what did not fit into the channel when it came. There is at most one for a
+// batch: busy is true for as long as it lives. It closes the channel if the batch is over
+// when it leaves; else ended does, which finds busy false. Both hold the mutex, so one of
+// them does. Two lists change places between the pump and those that add to waiting.
 func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 	var sending []place[In, Out]
 	for {
@@ -130,6 +146,7 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 		b.reading.Unlock()
 		for _, at := range sending {
 			r := b.result(at.chunk, at.i)
+			// First: with room and a batch that is canceled, select would choose by chance.
 			if o.offer(r) {
 				continue
 			}
@@ -151,6 +168,10 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 // they have been read, or the batch is canceled; after a cancel, outcomes that do
 // not fit are not sent. All calls return the same channel.
 //
+// Results does not block, and any number of goroutines may call it and receive. It does
+// not seal the batch: without Close, Wait or All the channel stays open until the
+// batch is canceled or the pool takes no more.
+//
 // A batch that a job has made on its own pool may be read from within that job:
 // from the call of Results until the batch is over, the job's slot is lent to
 // the batch.
@@ -159,6 +180,7 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 	if !opened {
 		return o.ch
 	}
+	// A halt that came before the channel has found none to hand anything to.
 	if b.HaltedWith() != nil {
 		b.stopResults()
 	}
@@ -170,6 +192,9 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 		}
 	}
 	b.endSending(o)
+	// Somebody may receive now until the batch is over: so the pool keeps hold of it, also
+	// while it has nothing to do, and its end and the context's reach it. A slot is lent
+	// until the batch is forgotten, because nobody tells when a reader stops.
 	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
 		b.Close()
 	}
@@ -181,11 +206,13 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 }
 
 // openResults makes the channel, unless there is one. What is sent meanwhile has to
-// wait until endSending.
+// wait until endSending: the channel is busy, so what Results finds decided comes first.
 func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
+	// At least one and at most spare outcomes, and no more memory than bytes: a batch may
+	// get its inputs after the call, and how many nobody knows.
 	const spare, bytes = 128, 8192
 	room := min(spare, max(1, bytes/int(unsafe.Sizeof(Result[In, Out]{}))))
-	total, _, _ := b.Group.Progress()
+	total, _, _ := b.Group.Progress() // before reading is locked: it takes the scheduler's mutex
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	if o := b.results.Load(); o != nil {
@@ -197,7 +224,9 @@ func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
 	return o, true
 }
 
-// takeToSend claims the sending of an outcome, if there is one that nobody has sent.
+// takeToSend claims the sending of an outcome, if there is one that nobody has sent. It
+// competes with the worker that delivers the outcome, and with Results or stopResults on
+// another goroutine.
 func (c *chunk[In, Out]) takeToSend(i int) bool {
 	state := c.states[i].Load()
 	if state&sent != 0 || state&decided == 0 && !c.unclaimed(i) {
@@ -230,7 +259,8 @@ func (b *Batch[In, Out]) endSending(o *resultsChan[In, Out]) {
 }
 
 // stopResults hands out what was halted: to the channel what fits, and to those who
-// wait for one input.
+// wait for one input. It is called by whoever has halted the batch, which may be a worker
+// or the goroutine of a context's end, and by Results.
 func (b *Batch[In, Out]) stopResults() {
 	b.reading.Lock()
 	o := b.results.Load()
@@ -243,6 +273,7 @@ func (b *Batch[In, Out]) stopResults() {
 	if o == nil {
 		return // Results sends it
 	}
+	// More than the channel holds is not taken: nobody waits for room for it after a cancel.
 	room := cap(o.ch)
 	for _, s := range b.unclaimed {
 		for i := s.from; i < s.to && room > 0; i++ {
@@ -264,7 +295,13 @@ type indexReader struct {
 }
 
 // All seals the batch and returns its outcomes in the order of the inputs, each
-// as soon as it can be given. A loop that breaks off cancels the rest.
+// as soon as it can be given. A loop that breaks off cancels the rest. It waits for the
+// next outcome for as long as that takes: the end of the batch's context, a Cancel and
+// the end of the pool give all inputs theirs. Any number of loops may run, at once or
+// one after another, and each yields all outcomes.
+//
+// A job that has made the batch on its own pool lends its slot to it for as long as the
+// loop runs, its body included.
 func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 	return func(yield func(Result[In, Out]) bool) {
 		b.Close()
@@ -277,6 +314,8 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 				b.Cancel() // also where the loop's body panics
 			}
 		}()
+		// One channel for all waits of the loop: a reader that await has put down gets just one
+		// token, and the loop takes it before it waits again.
 		ready := make(chan struct{}, 1)
 		for c := range b.chunks {
 			for i := range c.filled() {
@@ -310,7 +349,8 @@ func (b *Batch[In, Out]) await(c *chunk[In, Out], i int, ready chan struct{}) bo
 	return false
 }
 
-// tellReaders tells those that wait for the outcome of an input.
+// tellReaders tells those that wait for the outcome of an input. It is called only where
+// there are readers: the mutex would be one for all workers of the batch.
 func (b *Batch[In, Out]) tellReaders(index int) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
@@ -329,8 +369,9 @@ func (b *Batch[In, Out]) tell(about func(*indexReader) bool) {
 	b.awaited.Store(len(b.readers) > 0)
 }
 
-// OnProgress is called on a goroutine that lives while there is something to tell.
-// It holds the batch, by one of left, and the pool, as a background call: neither
+// OnProgress is called on a goroutine that lives while there is something to tell: a slow
+// one skips steps, and holds up no worker. That goroutine holds
+// the batch, by one of left, and the pool, as a background call: neither
 // ends before the last call has returned.
 
 // progressed has onProgress told of what is new.

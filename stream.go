@@ -47,7 +47,9 @@ func LookAhead(n int) StreamOption {
 //
 // ins is called on the goroutine of the loop, and nothing happens before the loop
 // starts: while ins waits for its next value, no outcome is yielded; see
-// [Pool.StreamChan]. A nil option is none.
+// [Pool.StreamChan]. Several loops, also at once, are a stream each. A job that
+// loops over a stream of its own pool lends its slot while the loop waits. A nil
+// option is none.
 func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...StreamOption) iter.Seq[Result[In, Out]] {
 	p.check(ctx, "Pool.Stream")
 	cfg := newStreamConfig(opts)
@@ -62,6 +64,8 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 				s.finish()
 				return
 			}
+			// With the look-ahead used up an outcome has to be waited for. Else all that are there
+			// are yielded before ins is asked again, which may block.
 			for s.open == s.ahead || s.ready() {
 				if !s.wait(nil) || !s.yieldNext() {
 					return
@@ -85,15 +89,18 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			return
 		}
 		defer s.end()
+		// A variable of this loop: another loop over the same stream may run at the same time.
 		ins := ins
 		if ins == nil {
 			ins = make(chan In) // gives nothing either; wait takes nil for a source that is not to be read
 		}
 		for {
-			source := ins
+			source := ins // nil: with the look-ahead used up, nothing is received
 			if s.open == s.ahead {
 				source = nil
 			}
+			// The order says what comes first: outcomes that are there; the end of the pool,
+			// which a silent source must not hide; then the wait for any of the three.
 			switch {
 			case s.ready():
 				if !s.wait(nil) || !s.yieldNext() { // wait looks at the context
@@ -104,8 +111,8 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 				return
 			case !s.wait(source):
 				return
-			case !s.received:
-			case !s.more:
+			case !s.received: // woken for an outcome, or by the end of the pool
+			case !s.more: // ins is closed
 				s.drain()
 				return
 			case !s.add(s.in):
@@ -132,9 +139,9 @@ type stream[In, Out any] struct {
 	caller sched.Caller
 	yield  func(Result[In, Out]) bool
 	ahead  int
-	last   *chunk[In, Out]
-	total  int // inputs taken
-	open   int // of these, how many have an outcome that the loop is not done with
+	last   *chunk[In, Out] // where the next input goes; nothing keeps those before that workers have done
+	total  int             // inputs taken
+	open   int             // of these, how many the loop is not done with, with an outcome or without
 	order  *reorder[In, Out]
 
 	got []Result[In, Out] // what has been taken out of the outbox, from next on
@@ -142,13 +149,14 @@ type stream[In, Out any] struct {
 
 	// What wait has received.
 	in       In
-	received bool
-	more     bool
+	received bool // the source has given an input, or has been closed
+	more     bool // ... and it was an input
 
 	outbox outbox[In, Out]
 }
 
-// outbox is where workers leave outcomes.
+// outbox is where workers leave outcomes. It is a list and not a channel: a worker must
+// not block on a loop whose body takes long, and a halt leaves many at once.
 type outbox[In, Out any] struct {
 	mu      sync.Mutex // a leaf; guards what follows
 	results []Result[In, Out]
@@ -157,7 +165,8 @@ type outbox[In, Out any] struct {
 	wake    chan struct{} // one token whenever asleep turns false
 }
 
-// newStream returns the stream of a loop; nil if the context is done.
+// newStream returns the stream of a loop, on whose goroutine it is called; nil if the
+// context is done, which it has yielded then.
 func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield func(Result[In, Out]) bool) *stream[In, Out] {
 	caller := p.sched.Look(ctx)
 	if caller.Err != nil {
@@ -166,6 +175,7 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	}
 	s := &stream[In, Out]{caller: caller, yield: yield, ahead: cfg.ahead}
 	if s.ahead == 0 {
+		// Twice: each worker finds a next input while an outcome of its own waits for the loop.
 		if s.ahead = 2 * p.sched.Limit(); s.ahead >= 2*sched.Unlimited {
 			s.ahead = 2 * runtime.GOMAXPROCS(0)
 		}
@@ -177,6 +187,9 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	s.pool, s.owner = p, s
 	s.watched, s.delivers, s.hooked = caller.Done != nil, true, p.hooked()
 	s.Init(p.sched, &s.group, ctx, sched.Unlimited)
+	// The pool tells a stream of its end from here on until Forget, also while nothing is
+	// under way. Where it has ended before, it tells nobody any more: so that is noted here.
+	// The watch comes after it, because a group that the pool does not keep is not watched.
 	if !s.KeepOpen(func() bool { return false }) {
 		s.closing()
 	}
@@ -184,13 +197,15 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	return s
 }
 
-// add accepts an input; false if the pool takes no more, or the context is done.
+// add accepts an input; false if the pool takes no more, or the context is done. Chunks
+// double up to most inputs: a short stream is cheap, and in a long one an input that
+// takes long keeps the memory of few others.
 func (s *stream[In, Out]) add(in In) bool {
 	const most = 64
 	c := s.last
 	if c == nil || c.filled() == len(c.ins) {
 		c = newChunk[In, Out](nil, min(max(s.total, 1), most))
-		c.states = nil
+		c.states = nil // only a batch asks what has been decided
 		c.first = s.total
 	}
 	i := c.filled()
@@ -198,6 +213,8 @@ func (s *stream[In, Out]) add(in In) bool {
 	if s.pool.tel != nil {
 		c.stamp(i, i+1, s.pool.sched.Since())
 	}
+	// Workers claim the input, without a mutex, as soon as end includes it: it is written
+	// before that, and so is the time at which it was added.
 	halted, err := s.Add(1, func() {
 		c.one[0].end.Store(int64(i) + 1)
 		s.added.Add(1)
@@ -209,7 +226,7 @@ func (s *stream[In, Out]) add(in In) bool {
 		}
 	})
 	if err != nil || halted != nil {
-		c.ins[i] = *new(In)
+		c.ins[i] = *new(In) // the stream ends, and is not to keep what it refuses
 		return false
 	}
 	s.last = c
@@ -218,7 +235,8 @@ func (s *stream[In, Out]) add(in In) bool {
 	return true
 }
 
-// ready tells whether there is an outcome to be yielded.
+// ready tells whether there is an outcome to be yielded: in order, it may have taken
+// many out of the outbox and still lack the one that is next.
 func (s *stream[In, Out]) ready() bool {
 	if s.order != nil {
 		s.collect()
@@ -231,7 +249,8 @@ func (s *stream[In, Out]) ready() bool {
 	return s.at < len(s.got) || s.collect()
 }
 
-// collect takes what is in the outbox; false if nothing is.
+// collect takes what is in the outbox; false if nothing is. It leaves its own empty list
+// there: the two lists change places, and in the long run nothing is allocated.
 func (s *stream[In, Out]) collect() bool {
 	if s.at < len(s.got) {
 		return true
@@ -246,10 +265,13 @@ func (s *stream[In, Out]) collect() bool {
 
 // wait waits until there is an outcome to be yielded, or an input has been received
 // from source, or the pool has closed and source was waited for. It returns false if
-// the context is done, which ends the stream.
+// the context is done, which ends the stream. With a nil source it waits for an outcome
+// alone, which comes also from a pool that has closed.
 func (s *stream[In, Out]) wait(source <-chan In) bool {
 	s.received = false
 	for {
+		// First: a context that has ended in the body of the loop is told next, whatever
+		// outcomes there are.
 		select {
 		case <-s.caller.Done:
 			return s.abort()
@@ -259,8 +281,9 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 			return true
 		}
 		if !s.sleep(source != nil) {
-			continue
+			continue // something has come since the look
 		}
+		// Only while the loop sleeps: in its body the job runs, and needs its slot itself.
 		endLoan := func() {}
 		if s.caller.Outer != nil {
 			endLoan = s.Lend(s.caller.Outer)
@@ -269,7 +292,7 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 		case s.in, s.more = <-source:
 			s.received = true
 			s.wakeUp()
-		case <-s.outbox.wake:
+		case <-s.outbox.wake: // who sent it has noted that the loop is awake
 		case <-s.caller.Done:
 			s.wakeUp()
 		}
@@ -281,7 +304,8 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 }
 
 // sleep notes that the loop waits; false if something has come: the end of the pool
-// too, where the loop is to know of it.
+// too, where the loop is to know of it. It looks with the mutex held under which that
+// comes: what comes after the look finds the loop asleep, and wakes it.
 func (s *stream[In, Out]) sleep(open bool) bool {
 	o := &s.outbox
 	o.mu.Lock()
@@ -293,7 +317,9 @@ func (s *stream[In, Out]) sleep(open bool) bool {
 	return true
 }
 
-// wakeUp notes that the loop does not wait any more.
+// wakeUp notes that the loop does not wait any more, where it was not the outbox that has
+// woken it. A token that a worker has sent meanwhile is taken, or else it would end a
+// later sleep for nothing.
 func (s *stream[In, Out]) wakeUp() {
 	o := &s.outbox
 	o.mu.Lock()
@@ -309,10 +335,11 @@ func (s *stream[In, Out]) yieldNext() bool {
 	var r Result[In, Out]
 	if s.order != nil {
 		r = s.order.take()
-	} else {
+	} else { // the list will be used again, and is to keep nothing
 		r, s.got[s.at] = s.got[s.at], r
 		s.at++
 	}
+	// While the loop's body has it, the outcome counts as one that the loop is not done with.
 	goesOn := s.yield(r)
 	s.open--
 	return goesOn
@@ -329,7 +356,8 @@ func (s *stream[In, Out]) drain() bool {
 }
 
 // finish ends a stream whose next input was refused: the context is done, or the
-// pool takes no more.
+// pool takes no more. Stop has halted it then, or Drain lets it run what it has: either
+// way each input that was accepted has an outcome, which comes before the end.
 func (s *stream[In, Out]) finish() {
 	if o := s.HaltedWith(); o != nil && o.By == sched.ByCaller {
 		s.abort()
@@ -338,7 +366,8 @@ func (s *stream[In, Out]) finish() {
 	}
 }
 
-// abort ends the stream because the context is done.
+// abort ends the stream because the context is done. The watch may not have got to it,
+// so it halts the group itself: after the loop has been told, and also if that panics.
 func (s *stream[In, Out]) abort() bool {
 	gone := sched.EndedWithoutReason()
 	defer func() { s.Halt(gone) }() // also if the context ends the goroutine
@@ -348,7 +377,8 @@ func (s *stream[In, Out]) abort() bool {
 }
 
 // end cancels what has not been yielded, with the cause of the context if that is
-// done.
+// done. It is deferred by the loop, so it is called also where the body of the loop, or
+// ins, panics or ends the goroutine.
 func (s *stream[In, Out]) end() {
 	defer s.Forget(nil)
 	if s.open == 0 || s.HaltedWith() != nil {
@@ -371,6 +401,7 @@ func (s *stream[In, Out]) closed() bool {
 	return s.outbox.closed
 }
 
+// closing wakes the loop also if it waits for outcomes alone: it looks, and sleeps again.
 func (s *stream[In, Out]) closing() {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
@@ -386,6 +417,7 @@ func (o *outbox[In, Out]) tell() {
 	}
 }
 
+// leave is called by workers, and by whoever halts the group.
 func (s *stream[In, Out]) leave(r Result[In, Out]) {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
@@ -393,6 +425,8 @@ func (s *stream[In, Out]) leave(r Result[In, Out]) {
 	s.outbox.tell()
 }
 
+// deliver leaves the outcome of an input, and has the chunk keep nothing of it: a stream
+// may go on for ever. If keep, the handler of a stray or Stop may still read the input.
 func (s *stream[In, Out]) deliver(c *chunk[In, Out], i int, keep bool) {
 	s.leave(Result[In, Out]{Index: c.first + i, In: c.ins[i], Out: c.outs[i], Err: c.err(i)})
 	if !keep {
@@ -418,17 +452,21 @@ func (s *stream[In, Out]) halted(int) {
 	}
 }
 
+// A job that fails does not end the stream; the outbox tells of each outcome as it comes;
+// and the loop counts itself what is open.
 func (s *stream[In, Out]) haltAfter(int, *sched.Outcome) *sched.Outcome { return nil }
 func (s *stream[In, Out]) progressed()                                  {}
 func (s *stream[In, Out]) ended(int)                                    {}
 
 // reorder brings outcomes into the order of their inputs. It holds as many as there
-// are between the first that is missing and the last that has come.
+// are between the first that is missing and the last that has come. It is the loop's
+// own. Indices from next to next+len(slots)-1 have different places in it; put grows it
+// before a higher one comes, so no outcome takes the place of another.
 type reorder[In, Out any] struct {
 	slots []Result[In, Out] // of the input with an index: at that index modulo the length
-	here  []bool
-	next  int // the index that is next
-	last  int // the highest that has come
+	here  []bool            // which of the slots are taken
+	next  int               // the index that is next
+	last  int               // the highest that has come
 }
 
 func (o *reorder[In, Out]) ready() bool { return len(o.here) > 0 && o.here[o.next%len(o.here)] }
@@ -440,6 +478,7 @@ func (o *reorder[In, Out]) put(r Result[In, Out]) {
 	o.slots[r.Index%len(o.slots)], o.here[r.Index%len(o.here)] = r, true
 }
 
+// grow moves what is there to where its index belongs in a ring of the new size.
 func (o *reorder[In, Out]) grow(size int) {
 	slots, here := make([]Result[In, Out], size), make([]bool, size)
 	for i, ok := range o.here {
@@ -453,7 +492,7 @@ func (o *reorder[In, Out]) grow(size int) {
 
 func (o *reorder[In, Out]) take() (r Result[In, Out]) {
 	i := o.next % len(o.slots)
-	r, o.slots[i] = o.slots[i], r
+	r, o.slots[i] = o.slots[i], r // the slot keeps nothing
 	o.here[i] = false
 	o.next++
 	return r

@@ -7,6 +7,10 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
+// How what a worker is at, and how it ended, reaches its desk and the hooks. All of it is
+// called on the worker's goroutine, or on that of a caller that runs its job inline,
+// unless it says otherwise; and without a mutex, because hooks and labels are user code.
+
 // inHand tells the index of what the worker has in hand, -1 for a single job, and
 // when it was submitted.
 func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration) {
@@ -17,7 +21,8 @@ func (w *worker[In, Out]) inHand(t *sched.Task) (index int, added time.Duration)
 	return -1, t.Added()
 }
 
-// turnTo notes that the worker has turned to what it has in hand.
+// turnTo notes that the worker has turned to what it has in hand: the job's wait ends
+// here, and what the making of its Worker and Ready take belongs to its run.
 func (w *worker[In, Out]) turnTo(t *sched.Task, now time.Duration) {
 	index, added := w.inHand(t)
 	w.desk.begin(work{index: index, added: added, begun: now, task: t})
@@ -35,7 +40,8 @@ func (w *worker[In, Out]) start(ctx context.Context, in In) context.Context {
 	return w.startHooks(ctx)
 }
 
-// turn is turnTo and start for an input whose handler is called at once.
+// turn is turnTo and start for an input whose handler is called at once. Without a label
+// nothing of the user's comes in between, and one turn of the desk's mutex does for both.
 func (w *worker[In, Out]) turn(t *sched.Task, ctx context.Context, in In, now time.Duration) context.Context {
 	if w.pool.tel.label != nil {
 		w.turnTo(t, now)
@@ -46,10 +52,13 @@ func (w *worker[In, Out]) turn(t *sched.Task, ctx context.Context, in In, now ti
 	return w.startHooks(ctx)
 }
 
-// startHooks has the hooks make the context of the handler.
+// startHooks has the hooks make the context of the handler, and keeps it for Done. A hook
+// that ends the goroutine leaves none: Done gets the caller's context then.
 func (w *worker[In, Out]) startHooks(ctx context.Context) context.Context {
 	if tel := w.pool.tel; len(tel.hooks) > 0 {
 		j := tel.job(w.desk, w.desk.at, w.desk.at.begun)
+		// The desk says already that the handler runs, for the case that a hook ends the
+		// goroutine; the hook is told what is so before the handler.
 		j.Ran, j.Run = false, 0
 		ctx = tel.start(ctx, j, w.pool.hookPanicked)
 		w.desk.hooked = ctx
@@ -63,8 +72,13 @@ func (w *worker[In, Out]) startHooks(ctx context.Context) context.Context {
 func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bool) {
 	tel, ctx := w.pool.tel, w.desk.hooked
 	w.desk.hooked = nil
+	// A hook may end the goroutine. The one that goes on in its place finds by the state
+	// that the outcome stands, and does not tell it again.
 	w.state = telling
 	at, busy := w.desk.at, w.desk.busy // its own
+	// First what a worker has had: its handler ran, or making the Worker or Ready failed
+	// after it had turned to the job. Then what the worker itself has ended before that. What
+	// is left was ended by others, who have told of it (withdrawn).
 	switch {
 	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
 		now := tel.sched.Since()
@@ -87,7 +101,9 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	w.state = resting
 }
 
-// withdrawn is the effect that tells of a job that was settled before its handler.
+// withdrawn is the effect that tells of a job that was settled before its handler. It is
+// performed on the goroutine that has settled the job. The context and the input are those
+// of the moment: the job gives up both, and Stop hands the input out.
 type withdrawn[In, Out any] struct {
 	p   *Pool[In, Out]
 	j   *job[In, Out]
@@ -98,7 +114,7 @@ type withdrawn[In, Out any] struct {
 func (w *withdrawn[In, Out]) Perform() {
 	o := w.j.task.Outcome()
 	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), &o)
-	w.p.sched.EndBackground()
+	w.p.sched.EndBackground() // until now the pool has not ended
 }
 
 // tellUnstarted tells of a job that no worker has had. It is called on anybody's
