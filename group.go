@@ -249,15 +249,15 @@ func (g *group[In, Out]) HaltAfter(r *sched.Run, o *sched.Outcome) *sched.Outcom
 }
 
 // Oldest implements sched.Source.
-func (g *group[In, Out]) Oldest() (oldest time.Duration) {
-	for c := g.claiming.Load(); c != nil && oldest == 0; c = c.after.Load() {
+func (g *group[In, Out]) Oldest() time.Duration {
+	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
 		for i := range c.spans {
-			if next := int(c.spans[i].next.Load()); c.spans[i].left() > 0 && next < len(c.ins) {
-				return c.addedAt(next)
+			if next, end := c.spans[i].next.Load(), c.spans[i].end.Load(); next < end {
+				return c.addedAt(int(next))
 			}
 		}
 	}
-	return oldest
+	return 0
 }
 
 // Halted implements sched.Source. It is an effect of the halt, so unclaimed is written, and

@@ -2,10 +2,12 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -367,4 +369,54 @@ func TestAContextThatPanicsFailsItsJobAlone(t *testing.T) {
 			require.Equal(t, 2, out)
 		})
 	}
+}
+
+// exitingOnceDone is a context whose Err ends the goroutine once it is exiting.
+type exitingOnceDone struct {
+	context.Context
+	exiting *atomic.Bool
+}
+
+func (c exitingOnceDone) Done() <-chan struct{} { return make(chan struct{}) }
+
+func (c exitingOnceDone) Err() error {
+	if c.exiting.Load() {
+		runtime.Goexit()
+	}
+	return nil
+}
+
+func TestASubmitterWhoseContextEndsItsGoroutineAtTheLimitHasGivenUpItsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeld()
+		p := openPool(t, h.handle, dispatch.WithWorkers(1), dispatch.WithQueue(0))
+		dispatch.Must(p.Submit(t.Context(), 1))
+		synctest.Wait()
+		ctx := exitingOnceDone{context.Background(), new(atomic.Bool)}
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = p.ProcessTimed(ctx, 2, time.Second)
+		}()
+		synctest.Wait()
+		require.Equal(t, 1, p.Stats().Blocked)
+		ctx.exiting.Store(true)
+		<-gone
+		require.Zero(t, p.Stats().Blocked)
+		require.EqualValues(t, 1, p.Stats().GaveUp)
+		h.letAll()
+	})
+}
+
+func TestAnInlineHandlerHearsOfAContextThatIsDoneAndSaysThatItIsNot(t *testing.T) {
+	user := lyingContext{make(chan struct{})}
+	p := openPool(t, func(ctx context.Context, _ int) (int, error) {
+		if ctx.Err() != nil {
+			return 0, errors.New("too early")
+		}
+		close(user.done)
+		return 0, ctx.Err()
+	}, dispatch.WithInline())
+	_, err := p.Process(user, 1)
+	require.ErrorIs(t, err, context.Canceled)
 }

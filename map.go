@@ -52,7 +52,6 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	}
 	// A span for each worker that can run at once, so that they claim without meeting.
 	all.divide(min(len(ins), p.sched.Limit(), maxSpans))
-	m.first.Store(all)
 	return m.await(all, caller)
 }
 

@@ -448,3 +448,31 @@ func TestWaitAndShutdownInsideACanceledJobReturnErrInsideJob(t *testing.T) {
 		require.NoError(t, err, "what was accepted is run")
 	})
 }
+
+func TestG09AJobLendsItsSlotToItsBatchOnlyWhileItsLoopWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *dispatch.Pool[int, int]
+		inBody, entered := false, 0
+		p = openPool(t, func(ctx context.Context, in int) (int, error) {
+			if in > 0 {
+				if entered++; inBody {
+					return 0, errors.New("it runs beside the job that has made the batch")
+				}
+				return in, nil
+			}
+			for r := range p.BatchOf(ctx, []int{1, 2, 3, 4}).All() {
+				if r.Err != nil {
+					return 0, r.Err
+				}
+				inBody = true
+				time.Sleep(time.Second)
+				synctest.Wait()
+				inBody = false
+			}
+			return entered, nil
+		}, dispatch.WithWorkers(1))
+		n, err := p.Process(t.Context(), 0)
+		require.NoError(t, err)
+		require.Equal(t, 4, n)
+	})
+}

@@ -300,14 +300,11 @@ type indexReader struct {
 // the end of the pool give all inputs theirs. Any number of loops may run, at once or
 // one after another, and each yields all outcomes.
 //
-// A job that has made the batch on its own pool lends its slot to it for as long as the
-// loop runs, its body included.
+// A job that has made the batch on its own pool lends its slot to it while the loop waits
+// for an outcome.
 func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 	return func(yield func(Result[In, Out]) bool) {
 		b.Close()
-		if b.outer != nil {
-			defer b.Lend(b.outer)()
-		}
 		complete := false
 		defer func() {
 			if !complete {
@@ -320,7 +317,7 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 		for c := range b.chunks {
 			for i := range c.filled() {
 				if !c.decided(i) && b.await(c, i, ready) {
-					<-ready
+					b.receive(ready)
 				}
 				if !yield(b.result(c, i)) {
 					return
@@ -329,6 +326,15 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 		}
 		complete = true
 	}
+}
+
+// receive waits for the token. A job lends its slot for as long as it waits, and not
+// while the body of its loop runs.
+func (b *Batch[In, Out]) receive(ready <-chan struct{}) {
+	if b.outer != nil {
+		defer b.Lend(b.outer)()
+	}
+	<-ready
 }
 
 // await has ready told when an input has its outcome; false if it has it already.

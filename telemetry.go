@@ -13,7 +13,7 @@ type Job struct {
 	Pool      string        // its name
 	Label     string        // what WithLabel says of the input; empty without that option
 	Worker    int           // who turned to the job, from 1; 0: nobody
-	Ran       bool          // its handler was called; told to Done only
+	Ran       bool          // its handler was called; false in Start
 	Index     int           // in its Batch or Map; -1: a single job
 	Submitted time.Time     // when Submit, Process, Add or Map was called
 	Wait      time.Duration // from then until a worker turned to the job, or until the job ended

@@ -258,8 +258,9 @@ func (s *Scheduler) awaitRoom(b *blockedSubmitter, a *Admission) (err error) {
 		defer func() { err = s.giveUpRoom(b, &gone) }()
 		gone = s.cfg.Guard.Ended(a.Ctx)
 	case <-a.Expired:
+		gone = Outcome{Kind: TimedOut, Limit: a.Limit}
+		defer func() { err = s.giveUpRoom(b, &gone) }()
 		gone = s.Expired(a)
-		err = s.giveUpRoom(b, &gone)
 	}
 	return err
 }

@@ -218,12 +218,30 @@ func (c *Context) Done() <-chan struct{} { return c.live().Done() }
 func (c *Context) Err() error {
 	switch std := c.std.Load(); std {
 	case nil:
-		return c.caller.Err()
+		return c.callerErr()
 	case &finished:
 		return context.Canceled
 	default:
 		return std.Err()
 	}
+}
+
+// callerErr returns the error of the caller's context. A context of the user's can be
+// done and have none: where nobody watches for the caller (an inline call), the
+// handler would never hear of it.
+func (c *Context) callerErr() error {
+	if err := c.caller.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-c.caller.Done():
+	default:
+		return nil
+	}
+	if err := c.caller.Err(); err != nil { // it has come to its end just now
+		return err
+	}
+	return errNoReason
 }
 
 // Value implements context.Context.

@@ -34,7 +34,7 @@ type Group struct {
 	watch      *watch // of the caller's context. Guarded by watches.mu
 }
 
-// Source is the typed half of a group. None of its methods blocks. Those that are called
+// Source is the typed half of a group. None of its methods blocks, but for Halted, which tells hooks. Those that are called
 // with the mutex held call no user code; the others are effects, or calls of who ends the
 // pool, and may.
 type Source interface {
