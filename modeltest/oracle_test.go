@@ -250,8 +250,9 @@ func isError(want error) func(outcome) bool {
 
 func isTimeout(limit time.Duration) func(outcome) bool {
 	return func(o outcome) bool {
-		var te *dispatch.TimeoutError
-		return errors.As(o.err, &te) && te.Limit == limit &&
+		// Just that: the cause of a sibling's end wraps the timeout of another job.
+		te, ok := o.err.(*dispatch.TimeoutError)
+		return ok && te.Limit == limit &&
 			errors.Is(o.err, dispatch.ErrTimeout) && errors.Is(o.err, context.DeadlineExceeded) && te.Timeout()
 	}
 }
