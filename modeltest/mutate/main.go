@@ -3,6 +3,7 @@
 //
 //	go run ./modeltest/mutate               # all mutations
 //	go run ./modeltest/mutate -only wake    # those whose name contains it
+//	go run ./modeltest/mutate -from wake    # from the first whose name contains it
 //	go run ./modeltest/mutate -list         # and check that they fit the source
 //
 // It first checks that each mutation still fits the source: its text occurs
@@ -25,21 +26,23 @@ import (
 
 func main() {
 	only := flag.String("only", "", "apply the mutations whose name contains this")
+	from := flag.String("from", "", "begin with the first mutation whose name contains this, after a run that was cut short")
 	list := flag.Bool("list", false, "list the mutations, apply none")
 	jobs := flag.Int("jobs", 2, "how many to test at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *only, *list, *jobs); err != nil {
+	if err := run(ctx, *only, *from, *list, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string, list bool, jobs int) error {
+func run(ctx context.Context, only, from string, list bool, jobs int) error {
 	var chosen []mutation
+	begun := false
 	for _, m := range mutations {
-		if strings.Contains(m.name, only) {
+		if begun = begun || strings.Contains(m.name, from); begun && strings.Contains(m.name, only) {
 			chosen = append(chosen, m)
 		}
 	}
