@@ -294,7 +294,7 @@ func TestTheWaitOfAddEndsWithTheBatch(t *testing.T) {
 			for _, want := range r.wants {
 				require.ErrorIs(t, err, want)
 			}
-			require.Equal(t, r.wants[0] == dispatch.ErrSealed, errors.Is(err, dispatch.ErrSealed))
+			require.Equal(t, errors.Is(r.wants[0], dispatch.ErrSealed), errors.Is(err, dispatch.ErrSealed))
 		}
 		require.Equal(t, 2, b.Progress().Total, "some may be in")
 		h.letAll()

@@ -293,7 +293,7 @@ func TestAnItemThatIsWrittenOffStopsABatchThatIsToStopOnError(t *testing.T) {
 		require.ErrorIs(t, c.requireReturnAfter(t, 2*time.Second), dispatch.ErrTimeout)
 		require.NotErrorIs(t, c.err, dispatch.ErrHalted, "what was halted has not failed")
 		for r := range b.All() {
-			require.Equal(t, r.Index > 0, r.Err == dispatch.ErrHalted)
+			require.Equal(t, r.Index > 0, errors.Is(r.Err, dispatch.ErrHalted))
 		}
 		require.Equal(t, []int{1}, h.entered())
 		h.letAll()

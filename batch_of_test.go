@@ -126,7 +126,7 @@ func TestDoneIsClosedWhenTheBatchIsOverAndDoesNotSealIt(t *testing.T) {
 		p := openPool(t, h.handle, dispatch.WithWorkers(2))
 		b := batchOf(t, p, upTo(2))
 		done := b.Done()
-		require.True(t, done == b.Done(), "it is one channel")
+		require.Equal(t, done, b.Done(), "it is one channel")
 		h.let(2)
 		require.False(t, isClosed(done), "nobody has sealed it")
 		require.NoError(t, b.Add(2))

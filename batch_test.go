@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -205,7 +206,7 @@ func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
 		n := 0
 		for result := range results {
 			n++
-			require.Equal(t, result.Index > 0, result.Err == r.cause, "for each")
+			require.Equal(t, result.Index > 0, result.Err == r.cause, "for each") //nolint:errorlint // the cause as it is
 		}
 		require.Equal(t, 5, n)
 		cancel(nil)
@@ -239,7 +240,7 @@ func TestTheFirstFailureStopsABatchThatIsToStopOnError(t *testing.T) {
 		require.Equal(t, []int{2, 4, 0, 0, 0}, outs)
 		require.Equal(t, []error{&dispatch.ItemError{2, errOdd}}, err.(interface{ Unwrap() []error }).Unwrap())
 		for r := range b.All() {
-			require.Equal(t, r.Index > 2, r.Err == dispatch.ErrHalted)
+			require.Equal(t, r.Index > 2, errors.Is(r.Err, dispatch.ErrHalted))
 		}
 		require.Equal(t, []int{2, 4, 5}, entered.all())
 	})
@@ -260,7 +261,7 @@ func TestTheFirstSuccessStopsABatchThatIsToStopOnSuccess(t *testing.T) {
 		require.Equal(t, []time.Duration{0, 2 * time.Second, 0, 0}, c.out)
 		require.Equal(t, []error{&dispatch.ItemError{0, errOdd}}, err.(interface{ Unwrap() []error }).Unwrap())
 		for r := range b.All() {
-			require.Equal(t, r.Index > 1, r.Err == dispatch.ErrHalted)
+			require.Equal(t, r.Index > 1, errors.Is(r.Err, dispatch.ErrHalted))
 		}
 	})
 }

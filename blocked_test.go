@@ -114,14 +114,14 @@ func TestWhoWaitsForRoomIsLetInWhenAJobIsBroughtForward(t *testing.T) {
 		returned := make(chan struct{})
 		go func() {
 			defer close(returned)
-			_, err := p.Submit(t.Context(), 3)
-			require.NoError(t, err)
+			_, err = p.Submit(t.Context(), 3)
 		}()
 		synctest.Wait()
 		require.False(t, isClosed(returned), "the queue is full")
 		pass <- struct{}{} // now 1 waits for 2, which runs
 		synctest.Wait()
 		require.True(t, isClosed(returned), "there is room")
+		require.NoError(t, err)
 		close(pass)
 		requireSound(t, p)
 	})

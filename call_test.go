@@ -16,7 +16,7 @@ func TestAPoolOfCallRunsClosures(t *testing.T) {
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, "value")
 	out, err := p.Process(ctx, func(ctx context.Context) (string, error) {
-		require.True(t, ctx.Done() != nil, "it is the context of the job")
+		require.NotNil(t, ctx.Done(), "it is the context of the job")
 		return ctx.Value(key{}).(string), nil
 	})
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestDoMakesAHandlerOfAFunctionWithoutOutput(t *testing.T) {
 }
 
 func TestDoOfNilIsNilSoThatNewRefusesIt(t *testing.T) {
-	require.True(t, dispatch.Do[int](nil) == nil)
+	require.Nil(t, dispatch.Do[int](nil))
 	_, err := dispatch.New(dispatch.Do[int](nil))
 	require.EqualError(t, err, "dispatch: New: the handler must not be nil")
 }

@@ -12,16 +12,16 @@ import (
 
 // Errors, of handlers and of contexts, whose methods are odd.
 
-// equalTo is an error of the user's whose methods are odd.
-type equalTo struct{ odd func() }
+// oddError is an error of the user's whose methods are odd.
+type oddError struct{ odd func() }
 
-func (e *equalTo) Error() string { e.odd(); return "odd" }
+func (e *oddError) Error() string { e.odd(); return "odd" }
 
-func (e *equalTo) Is(error) bool { e.odd(); return false }
+func (e *oddError) Is(error) bool { e.odd(); return false }
 
-func (e *equalTo) As(any) bool { e.odd(); return false }
+func (e *oddError) As(any) bool { e.odd(); return false }
 
-func (e *equalTo) Unwrap() []error { e.odd(); return nil }
+func (e *oddError) Unwrap() []error { e.odd(); return nil }
 
 // incomparable is an error that cannot be compared with its like.
 type incomparable struct{ list any }
@@ -33,7 +33,7 @@ func TestAnErrorMayBeOddWhenItIsAsked(t *testing.T) {
 		for name, call := range calls {
 			t.Run(fmt.Sprint(name, ", ", way), func(t *testing.T) {
 				var p *dispatch.Pool[int, int]
-				odd := &equalTo{func() { ways(&p)[way]() }}
+				odd := &oddError{func() { ways(&p)[way]() }}
 				same := incomparable{[]int{1}}
 				gate := make(chan struct{})
 				entered := make(chan struct{}, 10)
@@ -52,7 +52,7 @@ func TestAnErrorMayBeOddWhenItIsAsked(t *testing.T) {
 					}
 					return in, nil
 				}, dispatch.WithWorkers(1), quiet()))
-				within(t, name, func() { require.NotNil(t, call(p, context.Background(), 1)) })
+				within(t, name, func() { require.Error(t, call(p, context.Background(), 1)) })
 				for in, cause := range map[int]error{2: errUser, 3: same} {
 					ctx, cancel := context.WithCancelCause(context.Background())
 					returned := make(chan struct{})
@@ -81,7 +81,7 @@ func TestTheErrorOfAContextMayBeOddWhenItIsAsked(t *testing.T) {
 				_, err := p.Submit(context.Background(), 1)
 				require.NoError(t, err)
 				<-g.entered
-				ctx := erringContext{lyingContext{make(chan struct{})}, &equalTo{func() { ways(&p)[way]() }}}
+				ctx := erringContext{lyingContext{make(chan struct{})}, &oddError{func() { ways(&p)[way]() }}}
 				returned := make(chan struct{})
 				go func() {
 					defer close(returned)

@@ -259,7 +259,7 @@ func requireCollected[T any](t *testing.T, kept weak.Pointer[T], what string) {
 	for kept.Value() != nil && time.Since(begin) < patience {
 		runtime.GC()
 	}
-	require.True(t, kept.Value() == nil, what+" is kept")
+	require.Nil(t, kept.Value(), what+" is kept")
 }
 
 // submitted submits inputs from 1 to n and returns their futures.
@@ -275,7 +275,7 @@ func submitted(t *testing.T, p *dispatch.Pool[int, int], n int) []*dispatch.Futu
 }
 
 // streamed runs a stream to its end and returns the errors that it gave.
-func streamed(p *dispatch.Pool[int, int], ctx context.Context, ins iter.Seq[int]) (errs []error) {
+func streamed(ctx context.Context, p *dispatch.Pool[int, int], ins iter.Seq[int]) (errs []error) {
 	for r := range p.Stream(ctx, ins) {
 		errs = append(errs, r.Err)
 	}

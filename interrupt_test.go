@@ -61,15 +61,9 @@ func TestG10AWorkerWhoseInterruptHangsIsWrittenOff(t *testing.T) {
 		_ = run(p) // an item that runs may have the outcome that its handler gives it
 		time.Sleep(2 * time.Minute)
 		require.Equal(t, 1, p.Stats().Strays)
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			out, err := p.Process(context.Background(), 0)
-			require.NoError(t, err)
-			require.Zero(t, out)
-		}()
-		synctest.Wait()
-		require.True(t, isClosed(returned), "another worker has taken its place")
+		c := calling(func() (int, error) { return p.Process(context.Background(), 0) })
+		require.NoError(t, c.requireReturn(t), "another worker has taken its place")
+		require.Zero(t, c.out)
 		requireSum(t, p.Stats())
 
 		closed := make(chan struct{})

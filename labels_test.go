@@ -43,7 +43,7 @@ func TestNoGoroutineOfAPoolHasTheLabelsOfACaller(t *testing.T) {
 			_ = p.Resize(3)
 			_, _ = p.Process(context.Background(), 0)
 		},
-		"OnProgress": func(p *dispatch.Pool[int, int], ctx context.Context) { onProgressHeld(p, ctx) },
+		"OnProgress": func(p *dispatch.Pool[int, int], ctx context.Context) { onProgressHeld(ctx, p) },
 		"Results": func(p *dispatch.Pool[int, int], ctx context.Context) {
 			b := p.Batch(ctx)
 			_ = b.Results()
@@ -73,7 +73,7 @@ func TestNoGoroutineOfAPoolHasTheLabelsOfACaller(t *testing.T) {
 // progressGate holds OnProgress functions.
 var progressGate = make(chan struct{})
 
-func onProgressHeld(p *dispatch.Pool[int, int], ctx context.Context) {
+func onProgressHeld(ctx context.Context, p *dispatch.Pool[int, int]) {
 	gate := progressGate
 	b := p.Batch(ctx, dispatch.OnProgress(func(dispatch.Progress) { <-gate }))
 	_ = b.Add(0)

@@ -31,7 +31,7 @@ func TestErrorsNameThePoolThatHasAName(t *testing.T) {
 			dispatch.ErrClosed, "dispatch: thumbnails: pool is closed"},
 		"a closed stream": {func(p *dispatch.Pool[int, int]) error {
 			p.Drain()
-			return errors.Join(streamed(p, bg, func(yield func(int) bool) { yield(1) })...)
+			return errors.Join(streamed(bg, p, func(yield func(int) bool) { yield(1) })...)
 		}, dispatch.ErrClosed, "dispatch: thumbnails: pool is closed"},
 		"stopped": {func(p *dispatch.Pool[int, int]) error {
 			f := dispatch.Must(p.Submit(bg, 1))

@@ -21,9 +21,9 @@ type stringPanics struct{}
 
 func (v stringPanics) String() string { panic(v) }
 
-type errorPanics struct{ _ int }
+type panickingError struct{ _ int }
 
-func (v *errorPanics) Error() string { panic(v) }
+func (v *panickingError) Error() string { panic(v) }
 
 type stringExits struct{}
 
@@ -35,10 +35,10 @@ func (v formatPanics) Format(fmt.State, rune) { panic(v) }
 
 var panicValues = map[string]any{
 	"whose String panics":     stringPanics{},
-	"whose Error panics":      new(errorPanics),
+	"whose Error panics":      new(panickingError),
 	"whose String exits":      stringExits{},
 	"whose Format panics":     formatPanics{},
-	"that is a nil pointer":   (*errorPanics)(nil),
+	"that is a nil pointer":   (*panickingError)(nil),
 	"that cannot be compared": []int{1},
 }
 
@@ -178,10 +178,10 @@ func TestAPanicMayHaveAnyValue(t *testing.T) {
 	for hook, run := range oddHooks {
 		for name, value := range panicValues {
 			t.Run(fmt.Sprint("in ", hook, ", of a value ", name), func(t *testing.T) {
-				logger := dispatch.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+				logger := dispatch.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))) //nolint:sloglint // it is to print the value
 				within(t, "the job", func() {
 					p, err := run(t, func() { panic(value) }, logger, dispatch.WithWorkers(1))
-					require.NotNil(t, err)
+					require.Error(t, err)
 					requireSound(t, p)
 				})
 			})
@@ -220,7 +220,7 @@ func TestAPanicOfNilIsAPanic(t *testing.T) {
 	for hook, run := range oddHooks {
 		t.Run(hook, func(t *testing.T) {
 			within(t, "the job", func() {
-				p, err := run(t, func() { panic(nil) }, quiet(), dispatch.WithWorkers(1)) //nolint:govet // with panicnil=1
+				p, err := run(t, func() { panic(nil) }, quiet(), dispatch.WithWorkers(1))
 				switch hook {
 				case "a handler", "a handler of a batch", "a handler of a Map", "Ready", "newWorker":
 					perr, ok := errors.AsType[*dispatch.PanicError](err)

@@ -36,7 +36,7 @@ func TestAPausedPoolAcceptsJobsAndStartsNone(t *testing.T) {
 			return err
 		},
 		"Stream": func(p *dispatch.Pool[int, int]) error {
-			return errors.Join(streamed(p, context.Background(), slices.Values([]int{1, 1}))...)
+			return errors.Join(streamed(context.Background(), p, slices.Values([]int{1, 1}))...)
 		},
 	} {
 		for _, warm := range []bool{false, true} {

@@ -76,9 +76,9 @@ func TestAWorkerThatPrestartCannotMakeLeavesAndTheNextCallTriesAgain(t *testing.
 		fail func() error
 		is   func(err error) bool
 	}{
-		"error":  {func() error { return errUser }, func(err error) bool { return err == errUser }},
+		"error":  {func() error { return errUser }, func(err error) bool { return err == errUser }}, //nolint:errorlint // as it is
 		"panic":  {func() error { panic(errUser) }, func(err error) bool { _, ok := errors.AsType[*dispatch.PanicError](err); return ok }},
-		"Goexit": {func() error { runtime.Goexit(); return nil }, func(err error) bool { return err == dispatch.ErrGoexit }},
+		"Goexit": {func() error { runtime.Goexit(); return nil }, func(err error) bool { return err == dispatch.ErrGoexit }}, //nolint:errorlint // as it is
 	}, func(t *testing.T, r struct {
 		fail func() error
 		is   func(err error) bool

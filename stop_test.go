@@ -222,6 +222,7 @@ func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
 // The stream had cleared the input before Stop read it.
 func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
 	inReady, yielded := make(chan bool), make(chan bool)
+	var results []dispatch.Result[int, int]
 	p := workers(&workerOf{process: double, ready: func(ctx context.Context) error {
 		inReady <- true
 		<-ctx.Done()
@@ -229,9 +230,7 @@ func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
 	}}, dispatch.WithWorkers(1))
 	go func() {
 		defer close(yielded)
-		for r := range p.Stream(context.Background(), slices.Values([]int{7})) {
-			require.Equal(t, dispatch.Result[int, int]{In: 7, Err: dispatch.ErrStopped}, r)
-		}
+		results = slices.Collect(p.Stream(context.Background(), slices.Values([]int{7})))
 	}()
 	<-inReady
 	ctx := newRegistrar(func(method string) {
@@ -242,6 +241,8 @@ func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
 	require.NoError(t, p.Batch(ctx).Add(8))
 	ctx.active.Store(true)
 	within(t, "Stop", func() { require.Equal(t, []int{7, 8}, p.Stop()) })
+	<-yielded
+	require.Equal(t, []dispatch.Result[int, int]{{In: 7, Err: dispatch.ErrStopped}}, results)
 	requireSound(t, p)
 }
 

@@ -30,11 +30,10 @@ var streams = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], n
 	"Stream, unordered": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
 		return p.Stream(ctx, counted(n, taken), append(opts, dispatch.Unordered())...)
 	},
-	"StreamChan": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
-		return fed(ctx, p, n, taken, opts...)
-	},
+	"StreamChan": fed,
 	"StreamChan, unordered": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
-		return fed(ctx, p, n, taken, append(opts, dispatch.Unordered())...)
+		opts = append(opts, dispatch.Unordered())
+		return fed(ctx, p, n, taken, opts...)
 	},
 }
 

@@ -97,7 +97,7 @@ func TestAHookThatFailsHarmsNoJob(t *testing.T) {
 				return err
 			},
 			"Stream": func(p *dispatch.Pool[int, int]) error {
-				return errors.Join(streamed(p, context.Background(), slices.Values([]int{1}))...)
+				return errors.Join(streamed(context.Background(), p, slices.Values([]int{1}))...)
 			},
 			"Submit": func(p *dispatch.Pool[int, int]) error {
 				_, err := dispatch.Must(p.Submit(context.Background(), 1)).Wait(context.Background())

@@ -182,7 +182,7 @@ var calls = map[string]func(p *dispatch.Pool[int, int], ctx context.Context, in 
 		return err
 	},
 	"Stream": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
-		return errors.Join(streamed(p, ctx, slices.Values([]int{in, in}))...)
+		return errors.Join(streamed(ctx, p, slices.Values([]int{in, in}))...)
 	},
 }
 

@@ -316,7 +316,7 @@ func (w *worker[In, Out]) prepare(t *sched.Task) bool {
 // enter notes that the handler is about to be called; false if others have settled
 // the job, and it must not be.
 func (w *worker[In, Out]) enter(t *sched.Task) bool {
-	entered := false
+	var entered bool
 	if r := w.slot.Run(); r != nil {
 		entered = w.slot.Start(r)
 	} else {

@@ -158,7 +158,7 @@ func (p *program) check() {
 	require.Equal(t, c.counts, m.counts())
 	for _, g := range p.groups {
 		n := c.group(&g.Group)
-		require.Equal(t, *n, groupCounts{g.active, g.coming + g.void, g.lent})
+		require.Equal(t, groupCounts{g.active, g.coming + g.void, g.lent}, *n)
 		require.LessOrEqual(t, g.active, g.most, "MaxRunning")
 		p.checkItems(g)
 	}

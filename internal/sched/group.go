@@ -339,19 +339,19 @@ func (g *Group) count(n, failed int, kind Kind) {
 func (g *Group) Progress() (total, done, failed int) {
 	g.s.lock()
 	defer g.s.unlock()
-	_, _, uncounted := g.live()
+	_, uncounted := g.live()
 	return g.total, g.counted + uncounted, g.failed
 }
 
-// live counts the items that are unclaimed, that are being handled, and that have
-// succeeded without being counted yet. The mutex is held, but workers go on
-// meanwhile: so it looks once at what is claimed. An active worker has an item, or
-// has just had its last one counted: so what is claimed bounds what is being handled.
-func (g *Group) live() (left, handling, uncounted int) {
-	left = g.source.Left(g.total - g.counted)
+// live counts the items that are being handled, and those that have succeeded without
+// being counted yet. The mutex is held, but workers go on meanwhile: so it looks once
+// at what is claimed. An active worker has an item, or has just had its last one
+// counted: so what is claimed bounds what is being handled.
+func (g *Group) live() (handling, uncounted int) {
+	left := g.source.Left(g.total - g.counted)
 	claimed := g.total - left - g.counted
 	handling = min(g.active, claimed)
-	return left, handling, claimed - handling
+	return handling, claimed - handling
 }
 
 // Run is the stay of one worker with a group: the items that it handles in one go

@@ -16,11 +16,12 @@ func (s *Scheduler) Drain() {
 // goroutine. The first call does it; it may be the one that overtakes a Drain.
 func (s *Scheduler) Halt(o Outcome) {
 	first := s.refuse(Stopping)
-	if first {
+	switch {
+	case first:
 		s.endRefusal()
-	} else if s.stop() {
+	case s.stop():
 		s.closeGroups() // those that Drain has not come to
-	} else {
+	default:
 		return
 	}
 	// The marker stands in the queue so that workers may take jobs out before and behind
@@ -402,7 +403,7 @@ func (s *Scheduler) Snapshot() Snapshot {
 	// openItems has all items whose outcome has not been counted: those that are being
 	// handled, and those that have succeeded since, are moved to where they belong.
 	for g := range s.busy.all {
-		_, handling, uncounted := g.live()
+		handling, uncounted := g.live()
 		now.Running += handling
 		now.Queued -= handling + uncounted
 		now.Ended[Succeeded] += uint64(uncounted)

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,8 +80,8 @@ func TestLoansNestAtAnyDepth(t *testing.T) {
 		require.Equal(t, 1, m.inUse)
 		require.Equal(t, depth+1, m.over)
 	}
-	for i := len(jobs) - 1; i >= 0; i-- {
-		require.True(t, m.finish(m.worker(jobs[i]), Outcome{}))
+	for _, j := range slices.Backward(jobs) {
+		require.True(t, m.finish(m.worker(j), Outcome{}))
 	}
 	require.Zero(t, m.over)
 	m.close()

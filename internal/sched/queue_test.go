@@ -224,7 +224,7 @@ func TestRingGivesWhatCameFirst(t *testing.T) {
 		want++
 		require.Equal(t, want, r.first().count)
 	}
-	require.Equal(t, next, want)
+	require.Equal(t, want, next)
 }
 
 func TestRingKeepsNothingOfWhatIsGone(t *testing.T) {

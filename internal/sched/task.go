@@ -319,7 +319,7 @@ func (t *Task) dropContext() {
 	}
 }
 
-// perform ends the context of a task that others have settled.
+// Perform ends the context of a task that others have settled.
 func (c *Context) Perform() { c.end(c.task.Outcome()) }
 
 // The methods of a member of a watch.
@@ -335,7 +335,7 @@ func (t *Task) Leave(o *Outcome) {
 	if o == nil {
 		if !t.Resolved() { // they are about to write it, with the mutex held
 			t.s.lock()
-			t.s.unlock() //nolint:staticcheck // a barrier
+			t.s.unlock() // a barrier
 		}
 		theirs := t.Outcome()
 		o = &theirs
