@@ -301,7 +301,7 @@ type indexReader struct {
 // one after another, and each yields all outcomes.
 //
 // A job that has made the batch on its own pool lends its slot to it while the loop waits
-// for an outcome.
+// for an outcome. What has begun meanwhile goes on beside the body of the loop.
 func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 	return func(yield func(Result[In, Out]) bool) {
 		b.Close()
