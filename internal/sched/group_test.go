@@ -423,3 +423,18 @@ func TestAnItemOfAGroupThatWasHaltedOnItsWayIsNotStarted(t *testing.T) {
 	m.close()
 	require.True(t, g.over())
 }
+
+func TestSlotsThatComeFreeAtOnceGoToGroupsInTurns(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	first := m.startJob()
+	a, b := m.newGroup(Unlimited, 9), m.newGroup(Unlimited, 9)
+	m.Resize(5)
+	require.Equal(t, 2, a.coming)
+	require.Equal(t, 2, b.coming)
+
+	stop := Outcome{Kind: Canceled, Err: context.Canceled}
+	a.Halt(stop)
+	b.Halt(stop)
+	m.finish(m.worker(first), Outcome{})
+	m.close()
+}
