@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 	"example.com/dispatch/examples/internal/modcache/modcachetest"
 )
 
@@ -169,16 +170,11 @@ func TestAnInterruptBeforeTheStart(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, tt := range []struct{ args, want string }{
-		{"-workers 0", `invalid value "0" for flag -workers`},
-		{"-places none", `invalid value "none" for flag -places`},
-		{"-chaos -workers 1", "-chaos kills a worker: -workers must be 2 or more"},
-		{"-http 8080", `invalid value "8080" for flag -http`},
-		{"extra", `unexpected argument "extra"`},
-	} {
-		status, stdout, stderr := fleetArgs(t.Context(), strings.Fields(tt.args)...)
-		require.Equal(t, cli.Usage, status)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
+	clitest.Program(fleetArgs).RequireRefused(t, map[string]string{
+		"-workers 0":        `invalid value "0" for flag -workers`,
+		"-places none":      `invalid value "none" for flag -places`,
+		"-chaos -workers 1": "-chaos kills a worker: -workers must be 2 or more",
+		"-http 8080":        `invalid value "8080" for flag -http`,
+		"extra":             `unexpected argument "extra"`,
+	})
 }

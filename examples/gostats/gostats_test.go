@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -38,11 +39,7 @@ func newTree(t *testing.T, files map[string]string) string {
 }
 
 // statsArgs runs the program as main does.
-func statsArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "gostats", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var statsArgs = clitest.New("gostats", run)
 
 // goSource is Go's own source.
 func goSource(t *testing.T) string {
@@ -247,24 +244,17 @@ func TestThePageStaysUntilTheInterrupt(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, tt := range []struct{ args, want string }{
-		{"-workers 0", `invalid value "0" for flag -workers`},
-		{"-top none", `invalid value "none" for flag -top`},
-		{"-dir missing", `invalid value "missing" for flag -dir`},
-		{"-http 8080", `invalid value "8080" for flag -http`},
-		{"extra", `unexpected argument "extra"`},
-	} {
-		status, stdout, stderr := statsArgs(t.Context(), strings.Fields(tt.args)...)
-		require.Equal(t, cli.Usage, status)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-	status, stdout, _ := statsArgs(t.Context(), "-help")
-	require.Equal(t, cli.Good, status)
-	require.Contains(t, stdout, "Usage: gostats ")
+	statsArgs.RequireRefused(t, map[string]string{
+		"-workers 0":   `invalid value "0" for flag -workers`,
+		"-top none":    `invalid value "none" for flag -top`,
+		"-dir missing": `invalid value "missing" for flag -dir`,
+		"-http 8080":   `invalid value "8080" for flag -http`,
+		"extra":        `unexpected argument "extra"`,
+	})
+	statsArgs.RequireHelp(t, "gostats")
 
 	dir := t.TempDir()
-	status, stdout, _ = statsArgs(t.Context(), "-dir", dir)
+	status, stdout, _ := statsArgs(t.Context(), "-dir", dir)
 	require.Equal(t, cli.Good, status)
 	require.Equal(t, "no Go files in "+dir+"\n", stdout)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,11 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // overloadArgs runs the program as main does.
-func overloadArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "overload", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var overloadArgs = clitest.New("overload", run)
 
 // takes returns work that takes d, on however many workers.
 func takes(d time.Duration) func(context.Context, struct{}) (struct{}, error) {
@@ -157,21 +153,14 @@ func TestAnInterruptEndsTheLoad(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, tt := range []struct{ args, want string }{
-		{"-queues none", `invalid value "none" for flag -queues`},
-		{"-queues -1", `invalid value "-1" for flag -queues`},
-		{"-workers 0", `invalid value "0" for flag -workers`},
-		{"-rate 0", `invalid value "0" for flag -rate`},
-		{"-run 0s", `invalid value "0s" for flag -run`},
-		{"-deadline 20ms", "-deadline 20ms: must be longer than -run, 20ms"},
-		{"extra", `unexpected argument "extra"`},
-	} {
-		status, stdout, stderr := overloadArgs(t.Context(), strings.Fields(tt.args)...)
-		require.Equal(t, cli.Usage, status)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-	status, stdout, _ := overloadArgs(t.Context(), "-help")
-	require.Equal(t, cli.Good, status)
-	require.Contains(t, stdout, "Usage: overload ")
+	overloadArgs.RequireRefused(t, map[string]string{
+		"-queues none":   `invalid value "none" for flag -queues`,
+		"-queues -1":     `invalid value "-1" for flag -queues`,
+		"-workers 0":     `invalid value "0" for flag -workers`,
+		"-rate 0":        `invalid value "0" for flag -rate`,
+		"-run 0s":        `invalid value "0s" for flag -run`,
+		"-deadline 20ms": "-deadline 20ms: must be longer than -run, 20ms",
+		"extra":          `unexpected argument "extra"`,
+	})
+	overloadArgs.RequireHelp(t, "overload")
 }

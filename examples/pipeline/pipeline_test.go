@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,11 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // pipelineArgs runs the program as main does.
-func pipelineArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "pipeline", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var pipelineArgs = clitest.New("pipeline", run)
 
 // wire is a network without sockets: it calls a handler, in a bubble too. An answer
 // goes to the client while the handler writes it, and ends with the request.
@@ -312,20 +309,13 @@ func TestADatabaseOfOnesOwnIsRemoved(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, tt := range []struct{ args, want string }{
-		{"-pages 0", `invalid value "0" for flag -pages`},
-		{"-fetchers 0", `invalid value "0" for flag -fetchers`},
-		{"-rate none", `invalid value "none" for flag -rate`},
-		{"extra", `unexpected argument "extra"`},
-	} {
-		status, stdout, stderr := pipelineArgs(t.Context(), strings.Fields(tt.args)...)
-		require.Equal(t, cli.Usage, status)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-	status, stdout, _ := pipelineArgs(t.Context(), "-help")
-	require.Equal(t, cli.Good, status)
-	require.Contains(t, stdout, "Usage: pipeline ")
+	pipelineArgs.RequireRefused(t, map[string]string{
+		"-pages 0":    `invalid value "0" for flag -pages`,
+		"-fetchers 0": `invalid value "0" for flag -fetchers`,
+		"-rate none":  `invalid value "none" for flag -rate`,
+		"extra":       `unexpected argument "extra"`,
+	})
+	pipelineArgs.RequireHelp(t, "pipeline")
 
 	status, _, stderr := pipelineArgs(t.Context(), "-db", filepath.Join(t.TempDir(), "none", "pages.db"))
 	require.Equal(t, cli.Failed, status)

@@ -27,6 +27,7 @@ import (
 
 	"example.com/dispatch"
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
 // programVar has the test binary be the program.
@@ -219,11 +220,7 @@ func TestRequestUnderWayIsAnsweredAtTheShutdown(t *testing.T) {
 }
 
 // serverArgs runs the program as main does.
-func serverArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "server", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var serverArgs = clitest.New("server", run)
 
 func TestShowEndsByItself(t *testing.T) {
 	status, stdout, stderr := serverArgs(t.Context(), "-workers", "2", "-limit", "250ms", "-rate", "100")
@@ -338,9 +335,7 @@ func TestWrongFlags(t *testing.T) {
 		require.Empty(t, stdout)
 		require.NotEmpty(t, stderr)
 	}
-	status, stdout, _ := serverArgs(t.Context(), "-help")
-	require.Equal(t, cli.Good, status)
-	require.Contains(t, stdout, "Usage: server ")
+	serverArgs.RequireHelp(t, "server")
 
 	status, _, stderr := serverArgs(t.Context(), "-addr", "nowhere.invalid:1")
 	require.Equal(t, cli.Failed, status)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"image"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -20,11 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 // thumbsArgs runs the program as main does.
-func thumbsArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "thumbs", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var thumbsArgs = clitest.New("thumbs", run)
 
 func TestEveryPictureGetsItsThumbnail(t *testing.T) {
 	in, out := t.TempDir(), t.TempDir()
@@ -155,20 +151,13 @@ func TestInterruptedRunMakesNoMore(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, tt := range []struct{ args, want string }{
-		{"-size 0", `invalid value "0" for flag -size`},
-		{"-workers 0", `invalid value "0" for flag -workers`},
-		{"-in missing", `invalid value "missing" for flag -in`},
-		{"extra", `unexpected argument "extra"`},
-	} {
-		status, stdout, stderr := thumbsArgs(t.Context(), strings.Fields(tt.args)...)
-		require.Equal(t, cli.Usage, status)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-	status, stdout, _ := thumbsArgs(t.Context(), "-help")
-	require.Equal(t, cli.Good, status)
-	require.Contains(t, stdout, "Usage: thumbs ")
+	thumbsArgs.RequireRefused(t, map[string]string{
+		"-size 0":     `invalid value "0" for flag -size`,
+		"-workers 0":  `invalid value "0" for flag -workers`,
+		"-in missing": `invalid value "missing" for flag -in`,
+		"extra":       `unexpected argument "extra"`,
+	})
+	thumbsArgs.RequireHelp(t, "thumbs")
 }
 
 func TestFitKeepsTheShape(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/dispatch/examples/internal/cli"
+	"example.com/dispatch/examples/internal/cli/clitest"
 	"example.com/dispatch/examples/internal/modcache"
 	"example.com/dispatch/examples/internal/modcache/modcachetest"
 )
@@ -24,11 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // verifyArgs runs the program as main does.
-func verifyArgs(ctx context.Context, args ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = cli.Run(ctx, "verify", run, args, cli.Streams{Out: &out, Err: &errs})
-	return status, out.String(), errs.String()
-}
+var verifyArgs = clitest.New("verify", run)
 
 func TestGoodCachePasses(t *testing.T) {
 	cache := modcachetest.New(t)
