@@ -405,8 +405,7 @@ func (b *Batch[In, Out]) Close() {
 	// Once: left counted one for the seal. It is given up last, so that a last report to
 	// OnProgress, which progressed may start, still holds the batch.
 	if !sealed {
-		b.makeRoom()
-		b.progressed()
+		b.progressed() // also an Add that waits for room hears of it
 		b.ended(1)
 	}
 }

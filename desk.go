@@ -63,12 +63,16 @@ func (t *telemetry[In]) open(w *sched.Worker) *desk {
 	defer t.mu.Unlock()
 	t.last++
 	d := &desk{number: t.last}
-	d.labels = pprof.WithLabels(context.Background(), pprof.Labels("dispatch.pool", t.name, "dispatch.worker", strconv.Itoa(d.number)))
 	if t.desks == nil {
 		t.desks = make(map[*desk]*sched.Worker)
 	}
 	t.desks[d] = w
 	return d
+}
+
+// labelsOf makes the profiler labels of a worker's goroutine.
+func (t *telemetry[In]) labelsOf(d *desk) context.Context {
+	return pprof.WithLabels(context.Background(), pprof.Labels("dispatch.pool", t.name, "dispatch.worker", strconv.Itoa(d.number)))
 }
 
 // close takes in what the desk of a worker that leaves has counted. With both mutexes

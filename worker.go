@@ -88,6 +88,7 @@ func (p *Pool[In, Out]) newPoolWorker() *worker[In, Out] {
 	w.slot.Init(p.sched)
 	if p.tel != nil {
 		w.openDesk()
+		w.desk.labels = p.tel.labelsOf(w.desk)
 	}
 	return w
 }
@@ -341,15 +342,15 @@ func (w *worker[In, Out]) called() {
 	if w.slot.Interrupts() {
 		w.slot.End()
 	}
-	if w.slot.Run() != nil {
-		w.yieldToTimeout()
+	if r := w.slot.Run(); r != nil {
+		w.yieldToTimeout(r)
 	}
 }
 
-// yieldToTimeout drops what the handler of an item of a group has made of it, if the
-// item had ended before, and was past the limit of WithJobTimeout.
-func (w *worker[In, Out]) yieldToTimeout() {
-	if r := w.slot.Run(); r != nil && r.Task.Overran() {
+// yieldToTimeout drops what the handler of an item of r has made of it, if the item had
+// ended before, and was past the limit of WithJobTimeout.
+func (w *worker[In, Out]) yieldToTimeout(r *sched.Run) {
+	if r.Task.Overran() {
 		w.fail(r.Task.Outcome())
 	}
 }
@@ -448,10 +449,11 @@ func (w *worker[In, Out]) resume() {
 		w.finishPrestart()
 		return
 	}
+	r := w.slot.Run()
 	if w.state == resting {
-		w.yieldToTimeout()
+		w.yieldToTimeout(r)
 	}
-	w.slot.Run().Typed.(*run[In, Out]).finish(w)
+	r.Typed.(*run[In, Out]).finish(w)
 }
 
 // panicked makes the panic of user code with r the outcome. It is called by the

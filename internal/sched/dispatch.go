@@ -139,7 +139,7 @@ func (s *Scheduler) needsDispatcher() bool {
 	switch {
 	case s.unfilled() || s.unmade > 0:
 		return true
-	case !s.nothingGranted() && s.waits():
+	case s.waits():
 		// A worker that is returning takes it. A worker that was called to a group
 		// calls the next idle one itself; where none is idle, one has to be started.
 		return s.returning == 0 && (s.called == 0 || idle == 0)

@@ -110,7 +110,7 @@ func (s *Scheduler) grantJob(t *Task) {
 }
 
 // giveJob gives a slot to t, which does not wait in the queue, and t to w: what
-// grantJob and take would do together, where nothing that was granted comes first.
+// grantJob and takeFirst would do together, where nothing that was granted comes first.
 func (s *Scheduler) giveJob(t *Task, w *Worker) {
 	t.stage = handed
 	s.inUse++
@@ -151,12 +151,16 @@ func (s *Scheduler) dropExhausted() {
 	}
 }
 
-// waits tells whether something has been granted that a worker is to turn to. It
+// waits tells whether something has been granted that a worker is to turn to. Mostly
+// nothing has, and each critical section asks.
+func (s *Scheduler) waits() bool { return !s.nothingGranted() && s.findGranted() }
+
+// findGranted is waits where something has been granted. It
 // takes out what has been settled, and what other workers have claimed. A pool that
 // stops holds all of it back. The dispatcher and pair ask it before they find a worker
 // for what it has found; it takes out here what has left nothing behind but its place
 // in a ring, so that nobody else has to search the rings.
-func (s *Scheduler) waits() bool {
+func (s *Scheduler) findGranted() bool {
 	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
 		w := s.immediate.first()
@@ -185,15 +189,6 @@ func (s *Scheduler) waits() bool {
 		}
 	}
 	return false
-}
-
-// take puts into w what has been granted first; false if nothing has.
-func (s *Scheduler) take(w *Worker) bool {
-	if !s.waits() {
-		return false
-	}
-	s.takeFirst(w)
-	return true
 }
 
 // takeFirst puts into w what waits has just found. (It does not look again: workers
@@ -254,7 +249,8 @@ func (s *Scheduler) next(w *Worker) {
 	}
 	// follow has left it to fill whose turn the slot is, with this one among the free.
 	s.fill()
-	if !s.nothingGranted() && s.take(w) {
+	if s.waits() {
+		s.takeFirst(w)
 		return
 	}
 	// Whoever finds w idle from here on fills its hand and sends a token: w must not look
@@ -321,7 +317,7 @@ func (s *Scheduler) claimSurplus() *Worker {
 // section. A worker that is called to a group calls the next when it begins: so a
 // group of cheap items wakes few.
 func (s *Scheduler) pair() bool {
-	if s.called > 0 || len(s.idleSince) == 0 || s.nothingGranted() || !s.waits() {
+	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
 		return false
 	}
 	w := s.claimIdle()

@@ -226,7 +226,7 @@ var ending = []mutation{
 `, ``, "a Worker is interrupted"},
 	{"a job whose context is done starts", ctx, `	if !t.endless && t.s.cfg.Guard.Err(c.caller) != nil {`, `	if false {`, "G4: done before the start, never runs"},
 	{"a late result is taken", ctx, `	if c.deadline != 0 && t.s.Since() >= c.deadline {`, `	if false {`, "G6: a late result is dropped"},
-	{"a late result of an item is taken", "worker.go", `r != nil && r.Task.Overran() {`, `false {`, "G6: a late result is dropped"},
+	{"a late result of an item is taken", "worker.go", `if r.Task.Overran() {`, `if false {`, "G6: a late result is dropped"},
 	{"an item gives way to the end of its batch", task, `	return t.Resolved() && t.ctx.deadline != 0 && t.s.Since() >= t.ctx.deadline
 `, `	return t.Resolved() && t.ctx.deadline != 0
 `, "an item that runs has its handler's outcome"},

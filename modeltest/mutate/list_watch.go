@@ -49,8 +49,7 @@ var watching = []mutation{
 	if of`, `	if of`, "Running: strays"},
 	{"Running tells the shortest first", "stats.go", `cmp.Compare(b.Run, a.Run)`, `cmp.Compare(a.Run, b.Run)`, "Running: longest first"},
 	{"an inline call has no desk", "process.go", `	if p.tel != nil {
-		w.openDesk()
-		w.desk.labels = nil
+		w.openDesk() // without labels: the caller's goroutine keeps its own
 		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 	}
 `, ``, "inline jobs are told of too"},
@@ -106,9 +105,9 @@ var watching = []mutation{
 `, `			_ = guard.Call(func() { done(ctx, j) })
 `, "a hook's panic is logged"},
 	{"a hook that ends its goroutine changes what was told", "worker.go", `	if w.state == resting {
-		w.yieldToTimeout()
+		w.yieldToTimeout(r)
 	}
-`, `	w.yieldToTimeout()
+`, `	w.yieldToTimeout(r)
 `, "an outcome stands when Done has been told"},
 	{"a hook that ends its goroutine ends its caller's", "tell.go", `		guard.Apart(f)
 	} else {`, `		f()
