@@ -264,14 +264,7 @@ func TestAJobThatWaitsForItsOwnPoolIsNeverTurnedAwayByWithMaxBlocked(t *testing.
 		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *dispatch.Pool[int, int]
-				p = openPool(t, func(ctx context.Context, in int) (int, error) {
-					if in == 0 {
-						return 0, nil
-					}
-					out, err := nest(ctx, p, in-1)
-					return out + 1, err
-				}, dispatch.WithWorkers(1), dispatch.WithQueue(0), dispatch.WithMaxBlocked(0))
+				p := nestingPool(t, nest, dispatch.WithQueue(0), dispatch.WithMaxBlocked(0))
 				out, err := p.Process(t.Context(), 3)
 				require.NoError(t, err)
 				require.Equal(t, 3, out)

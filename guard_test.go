@@ -164,6 +164,30 @@ func TestAContextThatPanicsBecomesAPanicError(t *testing.T) {
 	}
 }
 
+// underWay has a call made with ctx on a pool of one, and returns when its job waits
+// behind another, or runs. err is to be read once the call has returned.
+func underWay(t *testing.T, call func(*dispatch.Pool[int, int], context.Context, int) error, ctx context.Context, waits bool) (p *dispatch.Pool[int, int], g *gated, returned <-chan struct{}, err *error) {
+	t.Helper()
+	g = newGated()
+	p = dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), quiet()))
+	if waits {
+		dispatch.Must(p.Submit(context.Background(), 1))
+		<-g.entered
+	}
+	over := make(chan struct{})
+	err = new(error)
+	go func() {
+		defer close(over)
+		*err = call(p, ctx, 2)
+	}()
+	if waits {
+		eventually(t, "the job waits", func() bool { return p.Stats().Queued > 0 })
+	} else {
+		<-g.entered
+	}
+	return p, g, over, err
+}
+
 // A context that panics when it is asked why it has ended is one that has ended.
 func TestAContextThatEndsAndPanicsEndsItsJobAtOnce(t *testing.T) {
 	for name, call := range calls {
@@ -172,33 +196,16 @@ func TestAContextThatEndsAndPanicsEndsItsJobAtOnce(t *testing.T) {
 				continue // items that run may get their outcome when they return
 			}
 			t.Run(fmt.Sprint(name, ", waits: ", waits), func(t *testing.T) {
-				g := newGated()
-				p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), quiet()))
-				if waits {
-					_, err := p.Submit(context.Background(), 1)
-					require.NoError(t, err)
-					<-g.entered
-				}
 				ctx := newUserContext(func(method string) {
 					if method == "Err" {
 						panic(errUser)
 					}
 				})
-				var err error
-				returned := make(chan struct{})
-				go func() {
-					defer close(returned)
-					err = call(p, ctx, 2)
-				}()
-				if waits {
-					eventually(t, "the job waits", func() bool { return p.Stats().Queued > 0 })
-				} else {
-					<-g.entered
-				}
+				p, g, returned, err := underWay(t, call, ctx, waits)
 				ctx.active.Store(true)
 				ctx.end()
 				requireSoon(t, returned, name)
-				require.ErrorIs(t, err, errUser)
+				require.ErrorIs(t, *err, errUser)
 				g.open()
 				requireSound(t, p)
 			})
@@ -210,32 +217,15 @@ func TestAJobOfAContextThatIsDoneWithoutAnErrorIsNoSuccess(t *testing.T) {
 	for name, call := range calls {
 		for _, waits := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", waits: ", waits), func(t *testing.T) {
-				g := newGated()
-				p := dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), quiet()))
-				if waits {
-					_, err := p.Submit(context.Background(), 1)
-					require.NoError(t, err)
-					<-g.entered
-				}
 				ctx := lyingContext{make(chan struct{})}
-				var err error
-				returned := make(chan struct{})
-				go func() {
-					defer close(returned)
-					err = call(p, ctx, 2)
-				}()
-				if waits {
-					eventually(t, "the job waits", func() bool { return p.Stats().Queued > 0 })
-				} else {
-					<-g.entered
-				}
+				p, g, returned, err := underWay(t, call, ctx, waits)
 				close(ctx.done)
 				if !waits && (name == "Batch" || name == "Map") {
 					g.open() // items that run may get their outcome when they return
 				}
 				requireSoon(t, returned, name)
 				if waits {
-					require.Error(t, err, "the job has not run")
+					require.Error(t, *err, "the job has not run")
 				}
 				g.open()
 				requireSound(t, p)

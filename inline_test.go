@@ -179,14 +179,7 @@ func TestEveryNestingEndsOnAPoolOfOneThatRunsInline(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var p *dispatch.Pool[int, int]
-				p = openPool(t, func(ctx context.Context, in int) (int, error) {
-					if in == 0 {
-						return 0, nil
-					}
-					out, err := nest(ctx, p, in-1)
-					return out + 1, err
-				}, dispatch.WithWorkers(1), dispatch.WithInline())
+				p := nestingPool(t, nest, dispatch.WithInline())
 				var calls []*call[int]
 				for range 3 {
 					calls = append(calls, calling(func() (int, error) { return p.Process(t.Context(), 3) }))

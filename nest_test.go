@@ -209,22 +209,30 @@ var nestings = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], 
 	},
 }
 
+// nestingPool is a pool of one whose job for n waits, as nest does, for one of the same
+// pool for n-1, and gives n.
+func nestingPool(t *testing.T, nest func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error), opts ...dispatch.Option) *dispatch.Pool[int, int] {
+	t.Helper()
+	var p *dispatch.Pool[int, int]
+	p = openPool(t, func(ctx context.Context, in int) (int, error) {
+		if in == 0 {
+			return 0, nil
+		}
+		out, err := nest(ctx, p, in-1)
+		return out + 1, err
+	}, append(opts, dispatch.WithWorkers(1))...)
+	return p
+}
+
 func TestEveryWaitInsideAJobEndsOnAPoolOfOne(t *testing.T) {
-	const depth = 5 // a job for n waits for one for n-1, and gives n
+	const depth = 5
 	for name, nest := range nestings {
 		for what, opts := range map[string][]dispatch.Option{
 			"with a queue": nil, "without": {dispatch.WithQueue(0)}, "with a job limit and grace": {dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)},
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var p *dispatch.Pool[int, int]
-					p = openPool(t, func(ctx context.Context, in int) (int, error) {
-						if in == 0 {
-							return 0, nil
-						}
-						out, err := nest(ctx, p, in-1)
-						return out + 1, err
-					}, append(opts, dispatch.WithWorkers(1))...)
+					p := nestingPool(t, nest, opts...)
 					for range 3 { // while other jobs wait in line as well
 						calling(func() (int, error) { return p.Process(t.Context(), 2) })
 					}

@@ -87,7 +87,7 @@ func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (
 		return out, false, nil
 	}
 	if p.tel != nil {
-		w.openDesk() // without labels: the caller's goroutine keeps its own
+		w.openDesk()              // without labels: the caller's goroutine keeps its own
 		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 	}
 	finished := false
