@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,20 +21,7 @@ func TestStressBatch(t *testing.T) {
 		return f.meet()
 	}, dispatch.WithWorkers(4), dispatch.WithPanicHandler(func(*dispatch.PanicError) {})))
 
-	seeds := make(chan int)
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for seed := range seeds {
-				walkAway(t, p, rand.New(rand.NewPCG(uint64(seed), 5)))
-			}
-		})
-	}
-	for i := range rounds(10_000) {
-		seeds <- i
-	}
-	close(seeds)
-	within(t, time.Minute, "reading batches", readers.Wait)
+	sharing(t, "reading batches", 4, rounds(10_000), func(seed int) { walkAway(t, p, rand.New(rand.NewPCG(uint64(seed), 5))) })
 	within(t, time.Minute, "Close", func() { require.NoError(t, p.Close()) })
 	checkEnded(t, p, nil)
 }

@@ -36,20 +36,7 @@ func TestStressBounds(t *testing.T) {
 		return 0, err
 	}, dispatch.WithWorkers(4), dispatch.WithPanicHandler(func(*dispatch.PanicError) {})))
 
-	seeds := make(chan int)
-	var tenants sync.WaitGroup
-	for range 4 {
-		tenants.Go(func() {
-			for seed := range seeds {
-				rent(t, p, rand.New(rand.NewPCG(uint64(seed), 7)))
-			}
-		})
-	}
-	for i := range rounds(3_000) {
-		seeds <- i
-	}
-	close(seeds)
-	within(t, time.Minute, "bounded batches", tenants.Wait)
+	sharing(t, "bounded batches", 4, rounds(3_000), func(seed int) { rent(t, p, rand.New(rand.NewPCG(uint64(seed), 7))) })
 	within(t, time.Minute, "Close", func() { require.NoError(t, p.Close()) })
 	checkEnded(t, p, nil)
 }

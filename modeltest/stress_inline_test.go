@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,20 +30,7 @@ func TestStressInline(t *testing.T) {
 		return f.meet()
 	}, dispatch.WithInline(), dispatch.WithWorkers(most), dispatch.WithQueue(2), dispatch.WithPanicHandler(func(*dispatch.PanicError) {})))
 
-	seeds := make(chan int)
-	var users sync.WaitGroup
-	for range callers {
-		users.Go(func() {
-			for seed := range seeds {
-				useInline(t, p, &c, seed)
-			}
-		})
-	}
-	for i := range rounds(20_000) {
-		seeds <- i
-	}
-	close(seeds)
-	within(t, time.Minute, "inline calls", users.Wait)
+	sharing(t, "inline calls", callers, rounds(20_000), func(seed int) { useInline(t, p, &c, seed) })
 	require.Zero(t, p.Stats().Running)
 	within(t, time.Minute, "Close", func() { require.NoError(t, p.Close()) })
 	checkEnded(t, p, &c)

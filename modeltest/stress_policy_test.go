@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,20 +39,7 @@ func flood(t *testing.T, policy dispatch.Overflow) {
 		return i, nil
 	}, dispatch.WithWorkers(workers), dispatch.WithQueue(2), dispatch.WithOverflow(policy)))
 
-	more := make(chan int)
-	var submitting sync.WaitGroup
-	for range submitters {
-		submitting.Go(func() {
-			for i := range more {
-				submitOne(t, p, &c, i)
-			}
-		})
-	}
-	for i := range rounds(50_000) {
-		more <- i
-	}
-	close(more)
-	within(t, time.Minute, "submitting", submitting.Wait)
+	sharing(t, "submitting", submitters, rounds(50_000), func(i int) { submitOne(t, p, &c, i) })
 	require.NoError(t, p.Close())
 	checkEnded(t, p, &c)
 	require.Equal(t, p.Stats().Submitted-p.Stats().Dropped, ran.Load(), "jobs that ran")

@@ -3,7 +3,9 @@ package modeltest
 import (
 	"context"
 	"errors"
+	"iter"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,6 +89,25 @@ func spin(d time.Duration) {
 	for began := time.Now(); time.Since(began) < d; {
 		runtime.Gosched()
 	}
+}
+
+// sharing has goroutines call f for each of the numbers, and waits for all of them.
+func sharing(t *testing.T, what string, goroutines int, numbers iter.Seq[int], f func(i int)) {
+	t.Helper()
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range numbers {
+		next <- i
+	}
+	close(next)
+	within(t, time.Minute, what, all.Wait)
 }
 
 // within fails the test, with all stacks, if f takes far longer than it can.
