@@ -49,7 +49,7 @@ var watching = []mutation{
 	if of`, `	if of`, "Running: strays"},
 	{"Running tells the shortest first", "stats.go", `cmp.Compare(b.Run, a.Run)`, `cmp.Compare(a.Run, b.Run)`, "Running: longest first"},
 	{"an inline call has no desk", "process.go", `	if p.tel != nil {
-		w.openDesk() // without labels: the caller's goroutine keeps its own
+		w.openDesk()              // without labels: the caller's goroutine keeps its own
 		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
 	}
 `, ``, "inline jobs are told of too"},
