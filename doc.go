@@ -178,8 +178,8 @@
 // G17, nobody waits long for the pool itself. Add, Results, Cancel, Stop, Close
 // and Stats, and the end of a context that many share, hold the pool's mutex for
 // a bounded piece of work at a time: with ten million items waiting, no other call
-// waits longer than milliseconds. A worker counts as idle only when everything that
-// it has to do for its last job is done.
+// waits longer than milliseconds. A worker counts as idle only when
+// nothing is left of its last job that may take long: no code of yours.
 //
 // # Watching a pool
 //

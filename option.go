@@ -80,7 +80,8 @@ func (c *config) set(opts []Option) error {
 }
 
 // WithName names the pool in [Stats], in its log lines and in the texts of its errors:
-// "dispatch: thumbnails: queue is full".
+// "dispatch: thumbnails: queue is full". Such errors are wrapped: compare them with
+// errors.Is.
 func WithName(name string) Option {
 	return func(c *config) error {
 		c.name = name

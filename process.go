@@ -22,11 +22,11 @@ func (p *Pool[In, Out]) Process(ctx context.Context, in In) (Out, error) {
 // Submit accepts one job and returns its future, without waiting for it. With a
 // full queue the [Overflow] policy says what happens; the default is to block
 // for room until ctx is done, and then to return its cause. With [CallerRuns] it
-// waits for the job, or until ctx is done, if there is no room. It returns ErrClosed on a pool
-// that takes no more, and ErrQueueFull where the policy refuses. On an error the job
-// will not run. Later, ctx being done ends the job too, as for Process: a job
-// that submits follow-up jobs and returns gives them context.WithoutCancel of its
-// own context.
+// waits for the job, or until ctx is done, if there is no room. It returns ErrClosed
+// on a pool that takes no more, and ErrQueueFull where the policy refuses. On an
+// error the job will not run. Later, ctx being done ends the job too, as for
+// Process: a job that submits follow-up jobs and returns gives them
+// context.WithoutCancel of its own context.
 func (p *Pool[In, Out]) Submit(ctx context.Context, in In) (*Future[Out], error) {
 	p.check(ctx, "Pool.Submit")
 	return p.submit(ctx, in, p.cfg.overflow)
