@@ -266,7 +266,7 @@ func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
 	if g.pool.tel != nil {
 		for _, s := range g.unclaimed {
 			for i := s.from; i < s.to; i++ {
-				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), &o)
+				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), o)
 			}
 		}
 	}
@@ -396,8 +396,8 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			break
 		}
 		if g.hooked {
-			w.out, r.told = out, true // also if a hook ends the goroutine
-			w.tell(t, c.ins[i], sched.Outcome{}, true)
+			w.out, r.told = out, true             // also if a hook ends the goroutine
+			w.tell(t, c.ins[i], &w.outcome, true) // it is zero: a success
 			w.state = unwound
 		}
 		// The next is claimed before this one is delivered: who has the last
@@ -446,9 +446,10 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	}
 	if w.desk != nil && !r.told {
 		r.told = true
-		o := w.outcome
+		o := &w.outcome
 		if w.slot.IsStray() {
-			o = r.Task.Outcome()
+			theirs := r.Task.Outcome()
+			o = &theirs
 		}
 		w.tell(&r.Task, c.ins[i], o, true)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -327,6 +328,44 @@ func TestFailuresAreTheLastEightOfEachOutcomeLastFirst(t *testing.T) {
 		require.NoError(t, p.Close())
 		require.Len(t, p.Failures(), 9, "they stay after the end")
 	})
+}
+
+func TestTelemetryAndHooksAllocateNoMoreForAJob(t *testing.T) {
+	if allocsOfRaceDetector > 0 {
+		t.Skip("the race detector makes some allocations of its own")
+	}
+	bg := context.Background()
+	least := func(f func()) float64 {
+		n := math.Inf(1) // others in this process allocate too
+		for range 20 {
+			n = min(n, testing.AllocsPerRun(20, f))
+		}
+		return n
+	}
+	type verbs struct{ process, submit, batch float64 }
+	measure := func(opts ...dispatch.Option) verbs {
+		p := openPool(t, increment, append(opts, dispatch.WithWorkers(1))...)
+		ins := make([]int, 1000)
+		return verbs{
+			least(func() { dispatch.Must(p.Process(bg, 1)) }),
+			least(func() { dispatch.Must(dispatch.Must(p.Submit(bg, 1)).Wait(bg)) }),
+			least(func() { dispatch.Must(p.BatchOf(bg, ins).Wait(bg)) }),
+		}
+	}
+	off := measure()
+	for name, option := range map[string]dispatch.Option{
+		"telemetry": dispatch.WithTelemetry(),
+		"hooks": dispatch.WithHooks(dispatch.Hooks{
+			Start: func(ctx context.Context, _ dispatch.Job) context.Context { return ctx },
+			Done:  func(context.Context, dispatch.Job) {},
+		}),
+	} {
+		on := measure(option)
+		require.LessOrEqual(t, on.process, off.process, name)
+		require.LessOrEqual(t, on.submit, off.submit, name)
+		// A thousand items: the moments at which they were added take a few.
+		require.Less(t, on.batch, off.batch+20, name)
+	}
 }
 
 func TestEveryOptionOfTelemetryImpliesIt(t *testing.T) {

@@ -52,6 +52,14 @@ func (w *worker[In, Out]) turn(t *sched.Task, ctx context.Context, in In, now ti
 	return w.startHooks(ctx)
 }
 
+// begin is start, and turnTo before it unless exec has called that already.
+func (w *worker[In, Out]) begin(t *sched.Task, in In) context.Context {
+	if w.desk.busy { // its own
+		return w.start(t.Context(), in)
+	}
+	return w.turn(t, t.Context(), in, w.pool.sched.Since())
+}
+
 // startHooks has the hooks make the context of the handler, and keeps it for Done. A hook
 // that ends the goroutine leaves none: Done gets the caller's context then.
 func (w *worker[In, Out]) startHooks(ctx context.Context) context.Context {
@@ -69,7 +77,7 @@ func (w *worker[In, Out]) startHooks(ctx context.Context) context.Context {
 // tell tells of the end of what the worker has in hand, with the outcome o. A job
 // that was settled before its handler, and not by its worker, has been told of; in is
 // the input of one that its worker has ended before its handler.
-func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bool) {
+func (w *worker[In, Out]) tell(t *sched.Task, in In, o *sched.Outcome, decided bool) {
 	tel, ctx := w.pool.tel, w.desk.hooked
 	w.desk.hooked = nil
 	// A hook may end the goroutine. The one that goes on in its place finds by the state
@@ -82,7 +90,11 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 	switch {
 	case at.ran || busy && (o.Kind == sched.Failed || o.Kind == sched.Panicked):
 		now := tel.sched.Since()
-		j := tel.job(w.desk, w.desk.end(now), now)
+		at = w.desk.end(now)
+		if o.Kind == sched.Succeeded && len(tel.hooks) == 0 {
+			break // the job counts, and nobody wants to hear of it
+		}
+		j := tel.job(w.desk, at, now)
 		j.Stray = w.slot.IsStray()
 		if !j.Ran {
 			j.Label = tel.labelApart(in)
@@ -90,11 +102,11 @@ func (w *worker[In, Out]) tell(t *sched.Task, in In, o sched.Outcome, decided bo
 		if ctx == nil {
 			ctx = t.Context().Caller()
 		}
-		tel.tell(ctx, j, &o, w.pool.hookPanicked)
+		tel.tell(ctx, j, o, w.pool.hookPanicked)
 	case decided:
 		index, added := w.inHand(t)
 		w.desk.leave()
-		w.pool.tellUnstarted(t.Context().Caller(), in, index, added, &o)
+		w.pool.tellUnstarted(t.Context().Caller(), in, index, added, *o)
 	default:
 		w.desk.leave()
 	}
@@ -113,16 +125,16 @@ type withdrawn[In, Out any] struct {
 
 func (w *withdrawn[In, Out]) Perform() {
 	o := w.j.task.Outcome()
-	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), &o)
+	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), o)
 	w.p.sched.EndBackground() // until now the pool has not ended
 }
 
 // tellUnstarted tells of a job that no worker has had. It is called on anybody's
 // goroutine, which a hook must not end.
-func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, added time.Duration, o *sched.Outcome) {
+func (p *Pool[In, Out]) tellUnstarted(ctx context.Context, in In, index int, added time.Duration, o sched.Outcome) {
 	f := func() {
 		j := p.tel.unstarted(index, added)
-		defer func() { p.tel.tell(ctx, j, o, p.hookPanicked) }() // also if the label ends the goroutine
+		defer func() { p.tel.tell(ctx, j, &o, p.hookPanicked) }() // also if the label ends the goroutine
 		j.Label = p.tel.labelOf(in)
 	}
 	if len(p.tel.hooks) > 0 || p.tel.label != nil {

@@ -150,9 +150,10 @@ func (w *worker[In, Out]) settle(j *job[In, Out]) {
 		}
 		if w.desk != nil {
 			if w.decided {
-				w.tell(&j.task, j.in, w.outcome, true)
+				w.tell(&j.task, j.in, &w.outcome, true)
 			} else { // the input is no longer the worker's: Stop may take it
-				w.tell(&j.task, *new(In), j.task.Outcome(), false)
+				theirs := j.task.Outcome()
+				w.tell(&j.task, *new(In), &theirs, false)
 			}
 		}
 	}
@@ -222,7 +223,9 @@ func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 	}
 	if w.desk != nil {
 		w.desk.setLabels()
-		w.turnTo(t, w.pool.sched.Since())
+		if w.impl == nil || w.elaborate() { // else the handler comes at once
+			w.turnTo(t, w.pool.sched.Since())
+		}
 	}
 	if w.impl == nil {
 		w.slot.Turn()
@@ -269,7 +272,7 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 	if w.desk == nil {
 		out, err = w.impl.Process(t.Context(), input)
 	} else {
-		out, err = w.process(w.start(t.Context(), input), input)
+		out, err = w.process(w.begin(t, input), input)
 	}
 	if err != nil {
 		w.failWith(t, err)

@@ -78,14 +78,14 @@ var watching = []mutation{
 	w.state = resting
 `, `	default:
 		w.desk.leave()
-		w.pool.tellUnstarted(t.Context().Caller(), in, -1, t.Added(), &o)
+		w.pool.tellUnstarted(t.Context().Caller(), in, -1, t.Added(), *o)
 	}
 	w.state = resting
 `, "Done is told once"},
 	{"Done is not told of what never ran", "tell.go", `	o := w.j.task.Outcome()
-	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), &o)
+	w.p.tellUnstarted(w.ctx, w.in, -1, w.j.task.Added(), o)
 `, ``, "Done is told of each job"},
-	{"Done is not told of what a group has left", "group.go", `				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), &o)
+	{"Done is not told of what a group has left", "group.go", `				g.pool.tellUnstarted(g.Caller(), s.chunk.ins[i], s.chunk.first+i, s.chunk.addedAt(i), o)
 `, `				_, _ = s, i
 `, "Done is told of each item"},
 	{"Done is told with the caller's context", "tell.go", `	tel, ctx := w.pool.tel, w.desk.hooked
