@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,4 +296,29 @@ func TestDropOldestDropsNoJobThatHasASlot(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+// A worker that was called to a Map, and finds nothing left, has a slot until it has
+// woken. Whoever claims the last input frees it.
+func TestTheSlotOfAWorkerThatWouldFindNothingIsForOthersAtOnce(t *testing.T) {
+	oneProcessor(t)
+	bg := context.Background()
+	var meet sync.WaitGroup
+	meet.Add(2)
+	var refused error
+	var p *dispatch.Pool[int, int]
+	p = openPool(t, func(ctx context.Context, n int) (int, error) {
+		switch n {
+		case 0: // both workers are made, and both go idle
+			meet.Done()
+			meet.Wait()
+		case 2: // the last input: the other worker has been called and has not woken
+			_, refused = p.TrySubmit(bg, 3)
+		}
+		return n, nil
+	}, dispatch.WithWorkers(2), dispatch.WithQueue(0))
+	dispatch.Must(p.Map(bg, []int{0, 0}))
+	eventually(t, "both are idle", func() bool { return p.Stats().Idle == 2 })
+	dispatch.Must(p.Map(bg, []int{1, 2}))
+	require.NoError(t, refused)
 }
