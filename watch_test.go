@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/dispatch"
@@ -154,6 +155,30 @@ func TestARegistrationGoesWhenTheJobsHaveEnded(t *testing.T) {
 	requireSound(t, p)
 	require.Zero(t, ctx.registered.Load())
 	ctx.end()
+}
+
+// Whoever adds to a batch has its context watched, if nobody does. Of two that did so at
+// once, while a worker took its watch away, each watched it, and one watch stayed.
+func TestABatchThatManyUseAtOnceIsWatchedOnce(t *testing.T) {
+	ctx := newRegistrar(nil)
+	p := openPool(t, double)
+	for range 1000 / slow {
+		b := p.Batch(ctx)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 50 {
+					assert.NoError(t, b.Add(1))
+				}
+			})
+		}
+		all.Wait()
+		b.Close()
+		_, err := b.Wait(t.Context())
+		require.NoError(t, err)
+	}
+	requireSound(t, p)
+	require.Zero(t, ctx.registered.Load())
 }
 
 // Jobs that come and end while their context does are each ended by it, or not.

@@ -102,8 +102,12 @@ func (w *world) closedNow() bool {
 func (w *world) stoppedAt() int {
 	for _, b := range w.budgets {
 		// A Shutdown that has returned has canceled its budget.
-		if w.stopped == 0 && w.ended == 0 && w.doneAt(b) != 0 && b.Err() == context.DeadlineExceeded {
-			w.stopped, w.ends.byCall = max(b.doneAt, w.closed), true
+		if w.doneAt(b) == 0 || b.Err() != context.DeadlineExceeded {
+			continue
+		}
+		// The end of the pool's context may have stopped it in the same phase.
+		if at := max(b.doneAt, w.closed); w.stopped == at || w.stopped == 0 && w.ended == 0 {
+			w.stopped, w.ends.byCall = at, true
 		}
 	}
 	w.lifeEnded()

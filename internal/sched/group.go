@@ -29,7 +29,6 @@ type Group struct {
 	halted  *Outcome          // how all of it was stopped; nil if it was not
 	lenders list[groupLender] // jobs of this pool that wait for it
 
-	watching   bool
 	watchIndex int32  // with watch
 	watch      *watch // of the caller's context. Guarded by watches.mu
 }
@@ -211,42 +210,37 @@ func (g *Group) Forget(idle func() bool) {
 		g.lenders.remove(&l.link)
 		s.forgetLoan(l.waitFor)
 	}
-	watching := g.watching
-	g.watching = false
-	// The pool does not end before its registration with the caller's context has.
-	if watching {
+	// In the same critical section: a Watch that comes after it finds no watch. The pool
+	// does not end before its registration with the caller's context has.
+	unused := s.watches.leave(g)
+	if unused != nil {
 		s.background++
 	}
 	s.unlock()
-	if watching {
-		s.watches.remove(g)
+	if unused != nil {
+		unused.stop()
 		s.EndBackground()
 	}
 }
 
 // Watch has the group halted when done is closed, which is the Done channel of the
-// caller's context, unless the group has been forgotten.
+// caller's context, unless the group is watched, or has been forgotten. Many may call it
+// at once: whoever adds items, or reads them.
 func (g *Group) Watch(done <-chan struct{}) {
 	s := g.s
 	s.lock()
-	// watching says so before the watch is there, so that Forget knows of it.
-	watch := done != nil && !g.watching && g.openLink.listed()
-	if watch {
-		g.watching = true
+	var made *watch
+	if done != nil && g.halted == nil && g.openLink.listed() && !s.watches.has(g) {
+		made = s.watches.join(g, done)
+	}
+	if made != nil {
 		s.background++
 	}
 	s.unlock()
-	if !watch {
-		return
+	if made != nil {
+		s.watches.register(made, g.caller) // which ends it again if the group is forgotten meanwhile
+		s.EndBackground()
 	}
-	s.watches.add(g, done)
-	s.lock()
-	over := !g.watching
-	s.unlock()
-	if over {
-		s.watches.remove(g) // it was forgotten meanwhile
-	}
-	s.EndBackground()
 }
 
 // Halt ends all items that have no outcome with o, unless the group has been halted

@@ -33,8 +33,4 @@ func (s *Scheduler) Rest() error {
 
 // Watched tells whether the caller's context of the group is watched: a batch that is
 // over and still watched would stay in its caller's context for as long as that lives.
-func (g *Group) Watched() bool {
-	g.s.lock()
-	defer g.s.unlock()
-	return g.watching
-}
+func (g *Group) Watched() bool { return g.s.watches.has(g) }

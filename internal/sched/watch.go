@@ -10,7 +10,7 @@ import (
 // starts one goroutine for all of them when the channel is closed.
 //
 // Its mutex is a leaf: nothing else is locked, and no user code is called, while
-// it is held. A submitter that leaves its job in the intake takes this mutex and
+// it is held. It may be locked after the scheduler's. A submitter that leaves its job in the intake takes this mutex and
 // the intake's, and not the scheduler's.
 type watches struct {
 	guard Guard
@@ -48,7 +48,17 @@ type watch struct {
 
 // add has m told when done is closed, which is the Done channel of its context.
 func (w *watches) add(m member, done <-chan struct{}) {
+	if e := w.join(m, done); e != nil {
+		// The context of m is there: a task that has not been accepted keeps its own.
+		w.register(e, m.callerContext())
+	}
+}
+
+// join makes m a member of the watch of done. If that is new, join returns it, and the
+// caller registers it, for all that join meanwhile.
+func (w *watches) join(m member, done <-chan struct{}) (made *watch) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	e, shared := w.byDone[done]
 	if !shared {
 		e = &watch{of: w, done: done}
@@ -56,19 +66,17 @@ func (w *watches) add(m member, done <-chan struct{}) {
 			w.byDone = make(map[<-chan struct{}]*watch)
 		}
 		w.byDone[done] = e
+		made = e
 	}
 	m.setWatch(e, int32(len(e.members)))
 	e.members = append(e.members, m)
-	w.mu.Unlock()
-	// Who has made the watch registers it, or has done so, for all that have joined.
-	if shared {
-		return
-	}
+	return made
+}
 
-	// The mutex is free: a context that registers functions itself is called here. The
-	// function may run before stop is kept, and the members may all have left. The context
-	// of m is there: a task that has not been accepted keeps its own, and a group always.
-	stop := context.AfterFunc(w.guard.Shielded(m.callerContext(), done), e.fire)
+// register registers e with ctx, which is a context of the user's: no mutex is held. The
+// function may run before stop is kept, and the members may all have left.
+func (w *watches) register(e *watch, ctx context.Context) {
+	stop := context.AfterFunc(w.guard.Shielded(ctx, e.done), e.fire)
 	w.mu.Lock()
 	e.stop = stop
 	unused := e.forgetIfEmpty()
@@ -81,11 +89,19 @@ func (w *watches) add(m member, done <-chan struct{}) {
 // remove takes m out. When it returns, nothing is left of m with its context. It can call
 // that, to end the registration: no mutex is held by who calls it.
 func (w *watches) remove(m member) {
+	if e := w.leave(m); e != nil {
+		e.stop()
+	}
+}
+
+// leave takes m out. If nobody needs the watch any more, leave returns it, and the caller
+// ends the registration.
+func (w *watches) leave(m member) (unused *watch) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	e, index := m.watched()
 	if e == nil { // or it has fired
-		w.mu.Unlock()
-		return
+		return nil
 	}
 	last := len(e.members) - 1
 	// The last member takes the place of m, so that a member leaves at once. m may be the
@@ -95,11 +111,18 @@ func (w *watches) remove(m member) {
 	m.setWatch(nil, 0)
 	e.members[last] = nil
 	e.members = e.members[:last]
-	unused := e.forgetIfEmpty()
-	w.mu.Unlock()
-	if unused {
-		e.stop()
+	if e.forgetIfEmpty() {
+		return e
 	}
+	return nil
+}
+
+// has tells whether m is watched.
+func (w *watches) has(m member) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, _ := m.watched()
+	return e != nil
 }
 
 // forgetIfEmpty takes the watch out of the table if nobody needs it any more; its

@@ -84,12 +84,10 @@ var contexts = []mutation{
 // Watch has`, `}
 
 // Watch has`, "G12: nothing stays registered with the caller's context"},
-	{"a registration is kept that nobody needs", watch, `	unused := e.forgetIfEmpty()
-	w.mu.Unlock()
-	if unused {
+	{"a registration is kept that nobody needs", watch, `	if e := w.leave(m); e != nil {
 		e.stop()
 	}
-`, `	w.mu.Unlock()
+`, `	w.leave(m)
 `, "G12: nothing stays registered with the caller's context"},
 	{"a job leaves its watch to another", watch, `	e.members[index] = e.members[last]
 	e.members[index].setWatch(e, index)

@@ -15,19 +15,16 @@ var sharing = []mutation{
 	{"an Add to a sealed batch is watched", group, `	case n == 0:
 		return nil, nil // or else a group that is over would be kept
 `, ``, "G12: nothing stays registered with the caller's context"},
-	{"a forgotten group keeps its watch", group, `	if watching {
-		s.watches.remove(g)
+	{"a forgotten group keeps its watch", group, `		unused.stop()
 		s.EndBackground()
-	}
-`, `	if watching {
-		s.EndBackground()
-	}
+`, `		s.EndBackground()
 `, "G12: nothing stays registered with the caller's context"},
-	{"a group forgotten meanwhile keeps its watch", group, `	if over {
-		s.watches.remove(g) // it was forgotten meanwhile
+	{"a group forgotten meanwhile keeps its watch", "internal/sched/watch.go", `	if unused {
+		stop()
 	}
-`, `	_ = over
+`, `	_ = unused
 `, "G12: nothing stays registered with the caller's context"},
+	{"a group is watched twice", group, ` && !s.watches.has(g) {`, ` {`, "G12: nothing stays registered with the caller's context"},
 	{"a run's outcomes are not counted", group, `	g.count(done, 0, Succeeded)
 	r.starting`, `	r.starting`, "Progress: Done is Total in the end"},
 	{"progress forgets what is not counted", group, `	return g.total, g.counted + uncounted, g.failed
