@@ -166,7 +166,7 @@ func TestAContextThatPanicsBecomesAPanicError(t *testing.T) {
 
 // underWay has a call made with ctx on a pool of one, and returns when its job waits
 // behind another, or runs. err is to be read once the call has returned.
-func underWay(t *testing.T, call func(*dispatch.Pool[int, int], context.Context, int) error, ctx context.Context, waits bool) (p *dispatch.Pool[int, int], g *gated, returned <-chan struct{}, err *error) {
+func underWay(ctx context.Context, t *testing.T, call func(*dispatch.Pool[int, int], context.Context, int) error, waits bool) (p *dispatch.Pool[int, int], g *gated, returned <-chan struct{}, err *error) {
 	t.Helper()
 	g = newGated()
 	p = dispatch.Must(dispatch.New(g.handle, dispatch.WithWorkers(1), quiet()))
@@ -201,7 +201,7 @@ func TestAContextThatEndsAndPanicsEndsItsJobAtOnce(t *testing.T) {
 						panic(errUser)
 					}
 				})
-				p, g, returned, err := underWay(t, call, ctx, waits)
+				p, g, returned, err := underWay(ctx, t, call, waits)
 				ctx.active.Store(true)
 				ctx.end()
 				requireSoon(t, returned, name)
@@ -218,7 +218,7 @@ func TestAJobOfAContextThatIsDoneWithoutAnErrorIsNoSuccess(t *testing.T) {
 		for _, waits := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", waits: ", waits), func(t *testing.T) {
 				ctx := lyingContext{make(chan struct{})}
-				p, g, returned, err := underWay(t, call, ctx, waits)
+				p, g, returned, err := underWay(ctx, t, call, waits)
 				close(ctx.done)
 				if !waits && (name == "Batch" || name == "Map") {
 					g.open() // items that run may get their outcome when they return

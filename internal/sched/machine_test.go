@@ -215,6 +215,30 @@ func TestBlockedSubmittersComeInInTheirOrder(t *testing.T) {
 	m.close()
 }
 
+// One critical section lets in a piece of them, and the dispatcher the rest.
+func TestWhoComesWhileManyAreLetInComesLast(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	m.submit(1)
+	last := piece + 3
+	for id := 2; id < last; id++ {
+		_, b, err := m.try(id, Block)
+		require.NoError(t, err)
+		require.NotNil(t, b)
+	}
+	m.Resize(2 * piece)
+	require.Equal(t, 1, m.nblocked)
+	_, _, err := m.try(last, Block)
+	require.NoError(t, err)
+	m.dispatch()
+	var order []int
+	for j := m.queue.head; j != nil; j = j.next {
+		order = append(order, j.job.(*testJob).id)
+	}
+	require.Len(t, order, last)
+	require.IsIncreasing(t, order)
+	m.close()
+}
+
 func TestASubmitterThatGivesUpIsPassedOver(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
 	first := m.submit(1)
