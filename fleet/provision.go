@@ -281,12 +281,7 @@ func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) 
 	if err != nil {
 		return s, err
 	}
-	c := consumer.CachedInfo()
-	s.Taken, s.Again, s.Free = c.NumAckPending, c.NumRedelivered, c.NumWaiting
-	s.Waiting = max(int(queue.State.Msgs)-s.Taken, 0)
-	if queue.State.Msgs > 0 {
-		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
-	}
+	s = tally(consumer.CachedInfo(), queue)
 	// Notes of jobs that were handed back are in the results' stream too.
 	kept, err := ofStream(names.results(), jetstream.WithSubjectFilter(names.back("*", "*")))
 	if err != nil {
@@ -299,4 +294,16 @@ func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) 
 	}
 	s.Dead = int(graves.State.Msgs)
 	return s, nil
+}
+
+// tally counts the jobs. Those that are done and were left behind in their stream
+// (see sweep) are neither taken nor beyond the last that was delivered.
+func tally(c *jetstream.ConsumerInfo, queue *jetstream.StreamInfo) Stats {
+	s := Stats{Taken: c.NumAckPending, Again: c.NumRedelivered, Free: c.NumWaiting}
+	stored, never := int(queue.State.Msgs), int(queue.State.LastSeq)-int(c.Delivered.Stream)
+	s.Waiting = max(min(stored-s.Taken, never), 0)
+	if s.Waiting+s.Taken > 0 && stored > 0 {
+		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
+	}
+	return s
 }

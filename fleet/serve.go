@@ -104,6 +104,7 @@ type server struct {
 	line    *line                // nil while there is none to ask by
 	pause   time.Time            // nothing is asked for before
 	doubt   bool                 // the server has refused a request or was away: the settings are to be read
+	left    uint64               // the first job of the stream, if it was acknowledged when the settings were last read
 	missing int                  // times that the server did not know the kind, in a row
 	back    time.Time            // when the connection was last made anew; zero: never
 	state   lifeState
@@ -127,7 +128,7 @@ const (
 
 // serve reads the settings, and then looks after all that comes until it ends.
 func (s *server) serve(ctx context.Context) error {
-	if err := s.readSettings(ctx); err != nil {
+	if _, err := s.readSettings(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -217,7 +218,9 @@ func (d *duties) do(now time.Time) error {
 		s.work.Go(func() {
 			try, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			_ = s.readSettings(try)
+			if c, err := s.readSettings(try); err == nil {
+				s.sweep(try, c)
+			}
 		})
 	}
 	s.lookAtLine(now)
@@ -271,8 +274,9 @@ func (s *server) survey() dispatch.State {
 	return st.State
 }
 
-// readSettings reads what the server's settings are for workers, and its clock.
-func (s *server) readSettings(ctx context.Context) error {
+// readSettings reads what the server's settings are for workers, and its clock. It
+// returns all that the server says of the consumer.
+func (s *server) readSettings(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	var began time.Time
 	c, err := patiently(ctx, s.names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
 		began = time.Now()
@@ -284,19 +288,19 @@ func (s *server) readSettings(ctx context.Context) error {
 			s.missing++
 			s.mu.Unlock()
 		}
-		return err
+		return nil, err
 	}
 	info := c.CachedInfo()
 	attempts, err := strconv.Atoi(info.Config.Metadata[metaAttempts])
 	if err != nil || attempts < 1 || info.Config.AckWait <= 0 {
-		return unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
+		return nil, unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.missing = 0
 	s.lease, s.attempts = info.Config.AckWait, attempts
 	s.ahead = aheadOf(info.TimeStamp, began, time.Now())
-	return nil
+	return info, nil
 }
 
 // aheadOf returns by how much another clock is ahead at least, that read theirs at

@@ -371,11 +371,6 @@ func members(t *testing.T, n int) (all map[string]*process, urls []string) {
 
 func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	if !*long {
-		// In some runs of it on a busy machine every job has its outcome, and the new
-		// leader goes on counting one that waits.
-		t.Skip("it runs with -long")
-	}
 	all, urls := members(t, 3)
 	nc := connect(t, strings.Join(urls, ","))
 	requireSoon(t, func() bool { // it may not have a leader yet, or not all its members, and then leave a request unanswered

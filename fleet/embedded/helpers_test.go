@@ -16,6 +16,7 @@ import (
 	"example.com/dispatch/fleet"
 	"example.com/dispatch/fleet/embedded"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -203,13 +204,22 @@ func stats(t *testing.T, nc *nats.Conn) fleet.Stats {
 	return s
 }
 
-// requireRest asserts that no job is left on the server.
+// requireRest asserts that no job is left on the server, neither in its counters nor
+// in its stream.
 func requireRest(t *testing.T, nc *nats.Conn) {
 	t.Helper()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
 	requireSoon(t, func() bool {
 		s, err := tasks.Stats(limited(t), nc)
 		return err == nil && s.Waiting+s.Taken == 0 && s.Oldest == 0
 	}, "jobs are left on the server")
+	requireSoon(t, func() bool {
+		try, cancel := context.WithTimeout(t.Context(), time.Second) // it may have no leader, and then leave a request unanswered
+		defer cancel()
+		stream, err := js.Stream(try, "FLEET_tasks_JOBS")
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	}, "jobs that do not count are left in their stream")
 }
 
 // requireSoon asserts that something comes true.

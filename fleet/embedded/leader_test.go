@@ -1,18 +1,22 @@
 package embedded_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 
 	"example.com/dispatch/fleet"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
-// unled returns a connection to a server that hands on what JetStream is asked to
-// the server of nc, as if its streams lost their leaders now and then: the first
-// request of each subject has no answer, and the second one that says so.
-func unled(t *testing.T, nc *nats.Conn) *nats.Conn {
+// relayed returns a connection to a server that hands on what JetStream is asked to
+// the server of nc. It answers the n-th request of a subject with what answer
+// returns, which may ask that server; nil is no answer.
+func relayed(t *testing.T, nc *nats.Conn, answer func(subject string, n int, ask func() []byte) *nats.Msg) *nats.Conn {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	require.NoError(t, err)
@@ -23,14 +27,14 @@ func unled(t *testing.T, nc *nats.Conn) *nats.Conn {
 	asked := map[string]int{}
 	_, err = relay.Subscribe("$JS.API.>", func(m *nats.Msg) { // one call at a time
 		asked[m.Subject]++
-		switch asked[m.Subject] {
-		case 1:
-		case 2:
-			_ = m.Respond([]byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`))
-		default:
-			if answer, err := nc.Request(m.Subject, m.Data, patience); err == nil {
-				_ = m.Respond(answer.Data)
+		ask := func() []byte {
+			if a, err := nc.Request(m.Subject, m.Data, patience); err == nil {
+				return a.Data
 			}
+			return nil
+		}
+		if a := answer(m.Subject, asked[m.Subject], ask); a != nil {
+			_ = m.RespondMsg(a)
 		}
 	})
 	require.NoError(t, err)
@@ -53,14 +57,62 @@ func TestF12AStreamThatHasNoLeaderIsAskedAgain(t *testing.T) {
 	require.ErrorIs(t, err, fleet.ErrDead)
 	requireRest(t, nc)
 
-	away := unled(t, nc)
-	c = client(t, away)
+	unled := relayed(t, nc, func(_ string, n int, ask func() []byte) *nats.Msg {
+		switch n {
+		case 1:
+			return nil
+		case 2:
+			return &nats.Msg{Data: []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)}
+		}
+		return &nats.Msg{Data: ask()}
+	})
+	c = client(t, unled)
 	out, err := c.Result(limited(t), "good")
 	require.NoError(t, err)
 	require.Equal(t, "7 by w", out)
 	require.ErrorIs(t, c.Cancel(limited(t), "none"), fleet.ErrNotFound)
-	require.Len(t, letters(t, away), 1)
-	s := stats(t, away)
+	require.Len(t, letters(t, unled), 1)
+	s := stats(t, unled)
 	require.Equal(t, 2, s.Results)
 	require.Equal(t, 1, s.Dead)
+}
+
+// A cluster whose leader has died may keep jobs for ever that were acknowledged. Here
+// the server is one that says so of jobs that wait.
+func TestF5AJobThatIsDoneAndLeftBehindIsDropped(t *testing.T) {
+	t.Parallel()
+	_, nc := lazy(t, fleet.Settings{})
+	c := client(t, nc)
+	for _, id := range []string{"done", "done too", "waits", "waits too"} {
+		_, err := c.Send(limited(t), task{}, fleet.ID(id))
+		require.NoError(t, err)
+	}
+	cluster := relayed(t, nc, func(subject string, _ int, ask func() []byte) *nats.Msg {
+		switch {
+		case strings.HasPrefix(subject, "$JS.API.CONSUMER.MSG.NEXT."):
+			return &nats.Msg{Header: nats.Header{"Status": {"409"}}} // no leader: the workers are to look what it is
+		case strings.HasPrefix(subject, "$JS.API.CONSUMER.INFO."):
+			var info jetstream.ConsumerInfo
+			if json.Unmarshal(ask(), &info) != nil {
+				return nil
+			}
+			info.Config.Replicas, info.Delivered.Stream, info.AckFloor.Stream = 3, 2, 2
+			data, _ := json.Marshal(info)
+			return &nats.Msg{Data: data}
+		}
+		return &nats.Msg{Data: ask()}
+	})
+	require.Equal(t, 2, stats(t, cluster).Waiting)
+	serve(t, cluster, newJournal(t).handler("w"))
+	requireSoon(t, func() bool { return stats(t, nc).Waiting == 2 }, "they are still there")
+	<-time.After(3 * time.Second) // it looks every second here
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	stream, err := js.Stream(limited(t), "FLEET_tasks_JOBS")
+	require.NoError(t, err)
+	for seq, id := range map[uint64]string{3: "waits", 4: "waits too"} {
+		m, err := stream.GetMsg(limited(t), seq)
+		require.NoError(t, err)
+		require.Equal(t, id, m.Header.Get("Fleet-Id"))
+	}
 }
