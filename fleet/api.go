@@ -24,8 +24,9 @@ const (
 	codeNoRoomAccount = 10047 // the store of the account is full
 	codeStore         = 10077 // the stream has its most messages or bytes, or the store fails; the text tells
 	codeTooLong       = 10054 // for the stream
-	codeTaken         = 10071 // the subject has a message ...
-	codeTakenReplicas = 10164 // ... as servers with replicas say it
+	codeTaken         = 10071 // the subject has a message
+	codeBusyID        = 10158 // servers with replicas are about to store a message of that id ...
+	codeBusySubject   = 10164 // ... or on that subject, and may not come to it: their leader may die
 )
 
 // codedError is the error in an answer of JetStream.
@@ -52,7 +53,7 @@ func apiError(data []byte) *codedError {
 // in a moment, and nil for one that may.
 func refused(e *codedError) *refusal {
 	switch e.Code {
-	case codeTaken, codeTakenReplicas:
+	case codeTaken:
 		return &refusal{text: "there is a job of this id", exists: true}
 	case codeNoRoomServer, codeNoRoomAccount:
 		return &refusal{cause: dispatch.ErrQueueFull, text: e.Error()}
@@ -62,6 +63,8 @@ func refused(e *codedError) *refusal {
 		}
 	case codeTooLong:
 		return &refusal{cause: ErrTooLarge, text: e.Error()}
+	case codeBusyID, codeBusySubject:
+		return nil
 	}
 	if e.Status < 500 {
 		return &refusal{text: e.Error()}
@@ -211,10 +214,11 @@ func outcomeMsg(subject string, o outcome) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: o.body}
 }
 
-// isTaken tells whether a subject had a message already.
+// isTaken tells whether a subject had a message already, and not only one that is
+// under way.
 func isTaken(err error) bool {
 	coded, ok := errors.AsType[*codedError](err)
-	return ok && (coded.Code == codeTaken || coded.Code == codeTakenReplicas)
+	return ok && coded.Code == codeTaken
 }
 
 // putFirst stores an outcome if there is none, and tells whether that was so. It

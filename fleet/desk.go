@@ -281,8 +281,11 @@ func (d *desk) takeStored(key string, data []byte) {
 		Duplicate bool   `json:"duplicate"`
 	}
 	if err := apiError(data); err != nil {
-		if r := refused(err); r != nil {
+		switch r := refused(err); {
+		case r != nil:
 			d.finish(key, reply{err: r})
+		case err.Code == codeBusyID, err.Code == codeBusySubject:
+			d.hasten(key)
 		}
 		return // it may pass: the job is published again when it is due
 	}
@@ -306,6 +309,15 @@ func (d *desk) takeStored(key string, data []byte) {
 		d.withdraw(p)
 	case !p.waits:
 		d.finish(key, reply{taken: ack.Duplicate})
+	}
+}
+
+// hasten has the posting published again by the next sweep.
+func (d *desk) hasten(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.postings[key]; p != nil {
+		p.due = time.Now()
 	}
 }
 

@@ -4,6 +4,7 @@ package embedded_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -385,6 +386,19 @@ func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	consumer, err := stream.Consumer(limited(t), "workers")
 	require.NoError(t, err)
 	leader := consumer.CachedInfo().Cluster.Leader
+
+	// Sends of one id at once get in each other's way on the servers.
+	c := client(t, nc)
+	var alike sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		alike.Go(func() { _, errs[i] = c.Send(limited(t), task{}, fleet.ID("alike")) })
+	}
+	alike.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.Equal(t, 1, stats(t, nc).Waiting)
+	require.NoError(t, c.Cancel(limited(t), "alike"))
+	requireRest(t, nc)
 
 	// The workers' own connections stay. What they have asked for is gone with the
 	// leader, and nobody tells them.

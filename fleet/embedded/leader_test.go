@@ -1,8 +1,11 @@
 package embedded_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// relayed returns a connection to a server that hands on what JetStream is asked to
-// the server of nc. It answers the n-th request of a subject with what answer
-// returns, which may ask that server; nil is no answer.
+// relayed returns a connection to a server that hands on what JetStream is asked and
+// given to the server of nc. It answers the n-th message on a subject with what
+// answer returns, which may ask that server; nil is no answer.
 func relayed(t *testing.T, nc *nats.Conn, answer func(subject string, n int, ask func() []byte) *nats.Msg) *nats.Conn {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
@@ -24,22 +27,33 @@ func relayed(t *testing.T, nc *nats.Conn, answer func(subject string, n int, ask
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	require.True(t, s.ReadyForConnections(patience))
 	relay := connect(t, s.ClientURL())
-	asked := map[string]int{}
-	_, err = relay.Subscribe("$JS.API.>", func(m *nats.Msg) { // one call at a time
-		asked[m.Subject]++
+	var mu sync.Mutex
+	seen := map[string]int{}
+	take := func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[m.Subject]++
 		ask := func() []byte {
-			if a, err := nc.Request(m.Subject, m.Data, patience); err == nil {
+			if a, err := nc.RequestMsg(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}, patience); err == nil {
 				return a.Data
 			}
 			return nil
 		}
-		if a := answer(m.Subject, asked[m.Subject], ask); a != nil {
+		if a := answer(m.Subject, seen[m.Subject], ask); a != nil {
 			_ = m.RespondMsg(a)
 		}
-	})
-	require.NoError(t, err)
+	}
+	for _, subjects := range []string{"$JS.API.>", "fleet.tasks.job.*", "fleet.tasks.res.*"} {
+		_, err = relay.Subscribe(subjects, take)
+		require.NoError(t, err)
+	}
 	require.NoError(t, relay.Flush())
 	return connect(t, s.ClientURL())
+}
+
+// failing returns an answer of JetStream that is an error.
+func failing(status, code int, text string) *nats.Msg {
+	return &nats.Msg{Data: fmt.Appendf(nil, `{"error":{"code":%d,"err_code":%d,"description":%q}}`, status, code, text)}
 }
 
 func TestF12AStreamThatHasNoLeaderIsAskedAgain(t *testing.T) {
@@ -62,7 +76,7 @@ func TestF12AStreamThatHasNoLeaderIsAskedAgain(t *testing.T) {
 		case 1:
 			return nil
 		case 2:
-			return &nats.Msg{Data: []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)}
+			return failing(503, 10008, "JetStream system temporarily unavailable")
 		}
 		return &nats.Msg{Data: ask()}
 	})
@@ -75,6 +89,33 @@ func TestF12AStreamThatHasNoLeaderIsAskedAgain(t *testing.T) {
 	s := stats(t, unled)
 	require.Equal(t, 2, s.Results)
 	require.Equal(t, 1, s.Dead)
+}
+
+// Servers with replicas say of what is under way that it is in process. With the
+// leader it may be gone: here it is.
+func TestF1WhatIsInProcessIsNotTakenForStored(t *testing.T) {
+	t.Parallel()
+	_, nc := lazy(t, fleet.Settings{})
+	c := client(t, relayed(t, nc, func(subject string, n int, ask func() []byte) *nats.Msg {
+		switch {
+		case strings.HasPrefix(subject, "$JS.API."):
+		case n == 1:
+			return failing(409, 10158, "duplicate message id is in process")
+		case n == 2:
+			return failing(400, 10164, "wrong last sequence")
+		}
+		return &nats.Msg{Data: ask()}
+	}))
+	for _, id := range []string{"a", "b"} {
+		_, err := c.Send(limited(t), task{}, fleet.ID(id))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, stats(t, nc).Waiting)
+	require.NoError(t, c.Cancel(limited(t), "a"))
+	require.Equal(t, 1, stats(t, nc).Results, "the outcome of a canceled job")
+	require.Equal(t, 1, stats(t, nc).Waiting)
+	_, err := c.Result(limited(t), "a")
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // A cluster whose leader has died may keep jobs for ever that were acknowledged. Here
