@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -249,12 +250,19 @@ func letters(t *testing.T, nc *nats.Conn) []fleet.Dead {
 	return all
 }
 
+// freeAddress returns an address that a server may listen on a moment later. It is
+// none of those that systems give to connections, or one might have it by then.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "there is no free port")
+	return ""
 }
 
 // cable is a line to a server that can be cut.
