@@ -277,10 +277,14 @@ func (d *desk) takeAnswer(m *nats.Msg) {
 // takeStored handles the server's answer to a job.
 func (d *desk) takeStored(key string, data []byte) {
 	var ack struct {
-		Seq       uint64 `json:"seq"`
-		Duplicate bool   `json:"duplicate"`
+		Error     *codedError `json:"error"`
+		Seq       uint64      `json:"seq"`
+		Duplicate bool        `json:"duplicate"`
 	}
-	if err := apiError(data); err != nil {
+	if json.Unmarshal(data, &ack) != nil {
+		return // it may pass, as below
+	}
+	if err := ack.Error; err != nil {
 		switch r := refused(err); {
 		case r != nil:
 			d.finish(key, reply{err: r})
@@ -289,7 +293,7 @@ func (d *desk) takeStored(key string, data []byte) {
 		}
 		return // it may pass: the job is published again when it is due
 	}
-	if json.Unmarshal(data, &ack) != nil || ack.Seq == 0 {
+	if ack.Seq == 0 {
 		return
 	}
 	d.mu.Lock()
