@@ -60,8 +60,10 @@ func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *
 		base:   context.WithoutCancel(ctx),
 		held:   make(map[uint64]*delivery),
 		absent: make(map[string]time.Time), canceled: make(map[string]time.Time),
-		gone: make(chan struct{}), ended: make(chan struct{}),
+		next: make(chan *delivery),
+		gone: make(chan struct{}), ended: make(chan struct{}), quiet: make(chan struct{}),
 	}
+	s.hush = sync.OnceFunc(func() { close(s.quiet) })
 	return s.serve(ctx)
 }
 
@@ -76,8 +78,8 @@ func workerName(nc *nats.Conn) string {
 
 // server is the untyped part of Serve. Its goroutines are that of serve, which
 // sees to all that is due at a time; the callbacks of the line's subscriptions,
-// which take what comes; one for each job that is held; and now and then one that
-// makes a new line or reads the settings.
+// which take what comes; attendants, one for each job that is held and some that are
+// idle; and now and then one that makes a new line or reads the settings.
 //
 // Places: len(held) + hung + line.asked <= limit, unless limit has just been
 // lowered. A job is held from the moment it comes, so that what has been asked for
@@ -94,6 +96,9 @@ type server struct {
 	base  context.Context // of all jobs
 
 	work  sync.WaitGroup // all goroutines but serve's
+	next  chan *delivery // to an attendant that is idle
+	quiet chan struct{}  // closed by hush: idle attendants end
+	hush  func()         // when serving ends; any number of times
 	gone  chan struct{}  // closed by drop: what is held cannot be answered any more
 	ended chan struct{}  // closed by poolEnded
 
@@ -356,6 +361,7 @@ func (s *server) poolEnded() {
 // drain ends serving: what is on its way goes back, what runs ends. It returns err
 // when nothing is held any more.
 func (s *server) drain(d *duties, err error) error {
+	s.hush()
 	s.mu.Lock()
 	if s.state == serving {
 		s.state, s.drained = draining, time.Now()
@@ -390,6 +396,7 @@ func (s *server) drain(d *duties, err error) error {
 // drop ends serving where nothing that is held can be answered any more.
 func (s *server) drop(err error) error {
 	close(s.gone)
+	s.hush()
 	s.mu.Lock()
 	s.state = dropped
 	s.line = nil
