@@ -17,14 +17,16 @@ import (
 const (
 	codeNoMessage     = 10037
 	codeNoSequence    = 10043
+	codeNoLeader      = 10008 // the servers that keep a stream have yet to agree on one
 	codeDelete        = 10057 // a message could not be deleted; the text tells why
 	codeNoStream      = 10059
 	codeNoRoomServer  = 10023 // the store of the server is full
 	codeNoRoomAccount = 10047 // the store of the account is full
 	codeStore         = 10077 // the stream has its most messages or bytes, or the store fails; the text tells
 	codeTooLong       = 10054 // for the stream
-	codeTaken         = 10071 // the subject has a message ...
-	codeTakenReplicas = 10164 // ... as servers with replicas say it
+	codeTaken         = 10071 // the subject has a message
+	codeBusyID        = 10158 // servers with replicas are about to store a message of that id ...
+	codeBusySubject   = 10164 // ... or on that subject, and may not come to it: their leader may die
 )
 
 // codedError is the error in an answer of JetStream.
@@ -51,7 +53,7 @@ func apiError(data []byte) *codedError {
 // in a moment, and nil for one that may.
 func refused(e *codedError) *refusal {
 	switch e.Code {
-	case codeTaken, codeTakenReplicas:
+	case codeTaken:
 		return &refusal{text: "there is a job of this id", exists: true}
 	case codeNoRoomServer, codeNoRoomAccount:
 		return &refusal{cause: dispatch.ErrQueueFull, text: e.Error()}
@@ -61,6 +63,8 @@ func refused(e *codedError) *refusal {
 		}
 	case codeTooLong:
 		return &refusal{cause: ErrTooLarge, text: e.Error()}
+	case codeBusyID, codeBusySubject:
+		return nil
 	}
 	if e.Status < 500 {
 		return &refusal{text: e.Error()}
@@ -119,51 +123,63 @@ func nextRequest(subject string, from uint64) string {
 	return `{"next_by_subj":` + strconv.Quote(subject) + `,"seq":` + strconv.FormatUint(from, 10) + `}`
 }
 
-// ask asks the server until it answers or ctx is done. It asks the leader of the
-// stream: what a follower knows may be old.
-func ask(ctx context.Context, nc *nats.Conn, subject, body string) ([]byte, error) {
+// ask asks the server until it answers or ctx is done, and returns what read makes
+// of the answer. It asks the leader of the stream: what a follower knows may be
+// old. While there is none, the server is silent or says so, and is asked again.
+func ask[T any](ctx context.Context, nc *nats.Conn, subject, body string, read func([]byte) (T, error)) (T, error) {
+	var none T
 	for try := firstTry; ; try = min(2*try, longestTry) {
 		limited, cancel := context.WithTimeout(ctx, try)
 		m, err := nc.RequestWithContext(limited, subject, []byte(body))
 		cancel()
 		switch {
 		case err == nil:
-			return m.Data, nil
+			v, err := read(m.Data)
+			if coded, ok := errors.AsType[*codedError](err); !ok || coded.Code != codeNoLeader {
+				return v, err
+			}
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders),
 			errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrReconnectBufExceeded):
 		default:
-			return nil, fmt.Errorf("fleet: %w", err)
+			return none, fmt.Errorf("fleet: %w", err)
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		}
 	}
 }
 
+// command asks the server for something that has no answer but its success.
+func command(ctx context.Context, nc *nats.Conn, subject, body string) error {
+	_, err := ask(ctx, nc, subject, body, func(answer []byte) (struct{}, error) {
+		if err := apiError(answer); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
 // last returns the last message of a subject, or errNone.
 func last(ctx context.Context, nc *nats.Conn, stream, subject string) (stored, error) {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+stream, lastRequest(subject))
-	if err != nil {
-		return stored{}, err
-	}
-	return parseStored(data)
+	return ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+stream, lastRequest(subject), parseStored)
 }
 
 // erase deletes a message. It is no error if there is none.
 func erase(ctx context.Context, nc *nats.Conn, stream string, seq uint64) error {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.DELETE."+stream, deleteRequest(seq))
-	if err != nil {
+	err := command(ctx, nc, "$JS.API.STREAM.MSG.DELETE."+stream, deleteRequest(seq))
+	coded, ok := errors.AsType[*codedError](err)
+	switch {
+	case !ok:
 		return err
+	case coded.isGone(): // it has been acknowledged meanwhile
+		return nil
 	}
-	// What has been acknowledged meanwhile is not there either.
-	if err := apiError(data); err != nil && !err.isGone() {
-		return fmt.Errorf("fleet: %w", err)
-	}
-	return nil
+	return fmt.Errorf("fleet: %w", err)
 }
 
 // isGone tells whether a message could not be deleted because there is none.
@@ -198,10 +214,11 @@ func outcomeMsg(subject string, o outcome) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: o.body}
 }
 
-// isTaken tells whether a subject had a message already.
+// isTaken tells whether a subject had a message already, and not only one that is
+// under way.
 func isTaken(err error) bool {
 	coded, ok := errors.AsType[*codedError](err)
-	return ok && (coded.Code == codeTaken || coded.Code == codeTakenReplicas)
+	return ok && coded.Code == codeTaken
 }
 
 // putFirst stores an outcome if there is none, and tells whether that was so. It
@@ -257,14 +274,7 @@ func putJob(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 
 // purge deletes all messages of a subject.
 func purge(ctx context.Context, nc *nats.Conn, stream, subject string) error {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.PURGE."+stream, `{"filter":`+strconv.Quote(subject)+`}`)
-	if err != nil {
-		return err
-	}
-	if err := apiError(data); err != nil {
-		return err
-	}
-	return nil
+	return command(ctx, nc, "$JS.API.STREAM.PURGE."+stream, `{"filter":`+strconv.Quote(subject)+`}`)
 }
 
 // parseCount reads from a stream's description how many subjects it has of those

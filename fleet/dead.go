@@ -48,11 +48,7 @@ func (k Kind[In, Out]) Dead(ctx context.Context, nc *nats.Conn) iter.Seq2[Dead, 
 		}
 		names := k.subjects()
 		for from := uint64(1); ; {
-			data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+names.graves(), nextRequest(names.dead("*"), from))
-			var s stored
-			if err == nil {
-				s, err = parseStored(data)
-			}
+			s, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+names.graves(), nextRequest(names.dead("*"), from), parseStored)
 			if errors.Is(err, errNone) {
 				return
 			}

@@ -277,16 +277,23 @@ func (d *desk) takeAnswer(m *nats.Msg) {
 // takeStored handles the server's answer to a job.
 func (d *desk) takeStored(key string, data []byte) {
 	var ack struct {
-		Seq       uint64 `json:"seq"`
-		Duplicate bool   `json:"duplicate"`
+		Error     *codedError `json:"error"`
+		Seq       uint64      `json:"seq"`
+		Duplicate bool        `json:"duplicate"`
 	}
-	if err := apiError(data); err != nil {
-		if r := refused(err); r != nil {
+	if json.Unmarshal(data, &ack) != nil {
+		return // it may pass, as below
+	}
+	if err := ack.Error; err != nil {
+		switch r := refused(err); {
+		case r != nil:
 			d.finish(key, reply{err: r})
+		case err.Code == codeBusyID, err.Code == codeBusySubject:
+			d.hasten(key)
 		}
 		return // it may pass: the job is published again when it is due
 	}
-	if json.Unmarshal(data, &ack) != nil || ack.Seq == 0 {
+	if ack.Seq == 0 {
 		return
 	}
 	d.mu.Lock()
@@ -306,6 +313,15 @@ func (d *desk) takeStored(key string, data []byte) {
 		d.withdraw(p)
 	case !p.waits:
 		d.finish(key, reply{taken: ack.Duplicate})
+	}
+}
+
+// hasten has the posting published again by the next sweep.
+func (d *desk) hasten(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.postings[key]; p != nil {
+		p.due = time.Now()
 	}
 }
 

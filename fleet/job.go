@@ -297,11 +297,7 @@ func (s *server) history(d *delivery) (done bool, backs int, err error) {
 // count returns how many subjects of the results' stream match. That is all a
 // worker may know of the results of others.
 func (s *server) count(ctx context.Context, filter string) (int, error) {
-	data, err := ask(ctx, s.nc, "$JS.API.STREAM.INFO."+s.names.results(), `{"subjects_filter":`+strconv.Quote(filter)+`}`)
-	if err != nil {
-		return 0, err
-	}
-	return parseCount(data)
+	return ask(ctx, s.nc, "$JS.API.STREAM.INFO."+s.names.results(), `{"subjects_filter":`+strconv.Quote(filter)+`}`, parseCount)
 }
 
 // process runs a job in the pool and delivers what comes of it.

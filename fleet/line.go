@@ -126,12 +126,26 @@ func (s *server) take(p *place, m *nats.Msg) {
 		return
 	}
 	s.held[d.seq] = d
-	s.work.Add(1)
 	s.mu.Unlock()
-	go func() {
-		defer s.work.Done()
+	select {
+	case s.next <- d: // there is an attendant that has nothing to do
+	default:
+		s.work.Go(func() { s.attendAll(d) })
+	}
+}
+
+// attendAll attends to d, and then to those that come until the end of serving: the
+// stack of a goroutine has to grow only once. There are no more of them than there
+// have been jobs at once.
+func (s *server) attendAll(d *delivery) {
+	for {
 		s.attend(d)
-	}()
+		select {
+		case d = <-s.next:
+		case <-s.quiet:
+			return
+		}
+	}
 }
 
 // answered notes that the request of p is over. The mutex is held.

@@ -173,7 +173,7 @@ func (k Kind[In, Out]) Provision(ctx context.Context, nc *nats.Conn, s Settings)
 // How long the server has for an answer before it is asked again: it may have had
 // no leader.
 const (
-	lookLimit = 2 * time.Second
+	lookLimit = firstTry
 	makeLimit = 5 * time.Second
 )
 
@@ -193,12 +193,12 @@ func unprovisioned(names subjects, err error) error {
 	return fmt.Errorf("fleet: kind %s is not provisioned on this server: call Kind.Provision first: %w", string(names), err)
 }
 
-// patiently calls look until it has an answer. A server that is away is waited
-// for until ctx ends, one that answers without JetStream for a few seconds: it
-// may have started a moment ago.
+// patiently calls look until it has an answer, each time with a context that ends
+// after the limit, which doubles. A server that is away, or has no leader, is waited
+// for until ctx ends, one that answers without JetStream for a few seconds: it may
+// have started a moment ago.
 func patiently[T any](ctx context.Context, names subjects, limit time.Duration, look func(context.Context) (T, error)) (T, error) {
-	began := time.Now()
-	for {
+	for began := time.Now(); ; limit = min(2*limit, longestTry) {
 		try, cancel := context.WithTimeout(ctx, limit)
 		v, err := look(try)
 		cancel()
@@ -209,7 +209,7 @@ func patiently[T any](ctx context.Context, names subjects, limit time.Duration, 
 			return v, unprovisioned(names, err)
 		case ctx.Err() != nil:
 			return v, context.Cause(ctx)
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), hasNoLeader(err):
 		case isNoResponder(err) && time.Since(began) < 5*time.Second:
 		default:
 			return v, fmt.Errorf("fleet: kind %s: %w", string(names), err)
@@ -220,6 +220,12 @@ func patiently[T any](ctx context.Context, names subjects, limit time.Duration, 
 			return v, context.Cause(ctx)
 		}
 	}
+}
+
+// hasNoLeader tells whether the servers have yet to agree on who answers.
+func hasNoLeader(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.ErrorCode == codeNoLeader
 }
 
 // isNoResponder tells whether the server has nobody who answers.
@@ -239,7 +245,8 @@ type Stats struct {
 }
 
 // Stats asks the server how the kind is doing. Worth an alarm are Oldest above
-// what a job may wait, any Dead, and no Free where there should be.
+// what a job may wait, any Dead, and no Free where there should be. A server that
+// is away, or a cluster that has no leader, is waited for until ctx is done.
 func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) {
 	var s Stats
 	if err := k.check(); err != nil {
@@ -250,46 +257,53 @@ func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) 
 		return s, err
 	}
 	names := k.subjects()
-	fail := func(err error) (Stats, error) {
-		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return Stats{}, unprovisioned(names, err)
-		}
-		return Stats{}, fmt.Errorf("fleet: kind %s: %w", k.Name, err)
-	}
-	stream, err := js.Stream(ctx, names.jobs())
-	if err != nil {
-		return fail(err)
-	}
-	consumer, err := stream.Consumer(ctx, workers)
-	if err != nil {
-		return fail(err)
+	ofStream := func(name string, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+		return patiently(ctx, names, lookLimit, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+			stream, err := js.Stream(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if len(opts) == 0 {
+				return stream.CachedInfo(), nil
+			}
+			return stream.Info(ctx, opts...)
+		})
 	}
 	// The consumer hears of a stored job a moment later than the stream, which is
 	// asked after it: what is stored and not taken waits.
-	queue, err := stream.Info(ctx)
+	consumer, err := patiently(ctx, names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
+		return js.Consumer(ctx, names.jobs(), workers)
+	})
 	if err != nil {
-		return fail(err)
+		return s, err
 	}
-	c := consumer.CachedInfo()
-	s.Taken, s.Again, s.Free = c.NumAckPending, c.NumRedelivered, c.NumWaiting
-	s.Waiting = max(int(queue.State.Msgs)-s.Taken, 0)
-	if queue.State.Msgs > 0 {
-		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
+	queue, err := ofStream(names.jobs())
+	if err != nil {
+		return s, err
 	}
+	s = tally(consumer.CachedInfo(), queue)
 	// Notes of jobs that were handed back are in the results' stream too.
-	results, err := js.Stream(ctx, names.results())
+	kept, err := ofStream(names.results(), jetstream.WithSubjectFilter(names.back("*", "*")))
 	if err != nil {
-		return fail(err)
-	}
-	kept, err := results.Info(ctx, jetstream.WithSubjectFilter(names.back("*", "*")))
-	if err != nil {
-		return fail(err)
+		return Stats{}, err
 	}
 	s.Results = int(kept.State.Msgs) - len(kept.State.Subjects)
-	graves, err := js.Stream(ctx, names.graves())
+	graves, err := ofStream(names.graves())
 	if err != nil {
-		return fail(err)
+		return Stats{}, err
 	}
-	s.Dead = int(graves.CachedInfo().State.Msgs)
+	s.Dead = int(graves.State.Msgs)
 	return s, nil
+}
+
+// tally counts the jobs. Those that are done and were left behind in their stream
+// (see sweep) are neither taken nor beyond the last that was delivered.
+func tally(c *jetstream.ConsumerInfo, queue *jetstream.StreamInfo) Stats {
+	s := Stats{Taken: c.NumAckPending, Again: c.NumRedelivered, Free: c.NumWaiting}
+	stored, never := int(queue.State.Msgs), int(queue.State.LastSeq)-int(c.Delivered.Stream)
+	s.Waiting = max(min(stored-s.Taken, never), 0)
+	if s.Waiting+s.Taken > 0 && stored > 0 {
+		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
+	}
+	return s
 }

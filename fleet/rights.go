@@ -44,6 +44,8 @@ func (k Kind[In, Out]) WorkerRights() Rights {
 			"$JS.API.CONSUMER.INFO." + consumer,
 			"$JS.API.CONSUMER.MSG.NEXT." + consumer,
 			"$JS.API.STREAM.INFO." + s.results(), // tells that there is a result, not which
+			"$JS.API.STREAM.INFO." + s.jobs(),    // to drop what is done, see sweep
+			"$JS.API.STREAM.PURGE." + s.jobs(),   // who may take and acknowledge all jobs can do no more by it
 			"$JS.ACK." + consumer + ".>",
 			"$JS.ACK.*.*." + consumer + ".>",
 		},

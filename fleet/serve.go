@@ -60,8 +60,10 @@ func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *
 		base:   context.WithoutCancel(ctx),
 		held:   make(map[uint64]*delivery),
 		absent: make(map[string]time.Time), canceled: make(map[string]time.Time),
-		gone: make(chan struct{}), ended: make(chan struct{}),
+		next: make(chan *delivery),
+		gone: make(chan struct{}), ended: make(chan struct{}), quiet: make(chan struct{}),
 	}
+	s.hush = sync.OnceFunc(func() { close(s.quiet) })
 	return s.serve(ctx)
 }
 
@@ -76,8 +78,8 @@ func workerName(nc *nats.Conn) string {
 
 // server is the untyped part of Serve. Its goroutines are that of serve, which
 // sees to all that is due at a time; the callbacks of the line's subscriptions,
-// which take what comes; one for each job that is held; and now and then one that
-// makes a new line or reads the settings.
+// which take what comes; attendants, one for each job that is held and some that are
+// idle; and now and then one that makes a new line or reads the settings.
 //
 // Places: len(held) + hung + line.asked <= limit, unless limit has just been
 // lowered. A job is held from the moment it comes, so that what has been asked for
@@ -94,6 +96,9 @@ type server struct {
 	base  context.Context // of all jobs
 
 	work  sync.WaitGroup // all goroutines but serve's
+	next  chan *delivery // to an attendant that is idle
+	quiet chan struct{}  // closed by hush: idle attendants end
+	hush  func()         // when serving ends; any number of times
 	gone  chan struct{}  // closed by drop: what is held cannot be answered any more
 	ended chan struct{}  // closed by poolEnded
 
@@ -104,6 +109,7 @@ type server struct {
 	line    *line                // nil while there is none to ask by
 	pause   time.Time            // nothing is asked for before
 	doubt   bool                 // the server has refused a request or was away: the settings are to be read
+	left    uint64               // the first job of the stream, if it was acknowledged when the settings were last read
 	missing int                  // times that the server did not know the kind, in a row
 	back    time.Time            // when the connection was last made anew; zero: never
 	state   lifeState
@@ -127,7 +133,7 @@ const (
 
 // serve reads the settings, and then looks after all that comes until it ends.
 func (s *server) serve(ctx context.Context) error {
-	if err := s.readSettings(ctx); err != nil {
+	if _, err := s.readSettings(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -217,7 +223,9 @@ func (d *duties) do(now time.Time) error {
 		s.work.Go(func() {
 			try, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			_ = s.readSettings(try)
+			if c, err := s.readSettings(try); err == nil {
+				s.sweep(try, c)
+			}
 		})
 	}
 	s.lookAtLine(now)
@@ -271,8 +279,9 @@ func (s *server) survey() dispatch.State {
 	return st.State
 }
 
-// readSettings reads what the server's settings are for workers, and its clock.
-func (s *server) readSettings(ctx context.Context) error {
+// readSettings reads what the server's settings are for workers, and its clock. It
+// returns all that the server says of the consumer.
+func (s *server) readSettings(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	var began time.Time
 	c, err := patiently(ctx, s.names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
 		began = time.Now()
@@ -284,19 +293,19 @@ func (s *server) readSettings(ctx context.Context) error {
 			s.missing++
 			s.mu.Unlock()
 		}
-		return err
+		return nil, err
 	}
 	info := c.CachedInfo()
 	attempts, err := strconv.Atoi(info.Config.Metadata[metaAttempts])
 	if err != nil || attempts < 1 || info.Config.AckWait <= 0 {
-		return unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
+		return nil, unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.missing = 0
 	s.lease, s.attempts = info.Config.AckWait, attempts
 	s.ahead = aheadOf(info.TimeStamp, began, time.Now())
-	return nil
+	return info, nil
 }
 
 // aheadOf returns by how much another clock is ahead at least, that read theirs at
@@ -352,6 +361,7 @@ func (s *server) poolEnded() {
 // drain ends serving: what is on its way goes back, what runs ends. It returns err
 // when nothing is held any more.
 func (s *server) drain(d *duties, err error) error {
+	s.hush()
 	s.mu.Lock()
 	if s.state == serving {
 		s.state, s.drained = draining, time.Now()
@@ -386,6 +396,7 @@ func (s *server) drain(d *duties, err error) error {
 // drop ends serving where nothing that is held can be answered any more.
 func (s *server) drop(err error) error {
 	close(s.gone)
+	s.hush()
 	s.mu.Lock()
 	s.state = dropped
 	s.line = nil

@@ -261,5 +261,6 @@ func FuzzServerAnswers(f *testing.F) {
 			_ = deadOf(s)
 		}
 		_, _ = parseCount(data)
+		_, _ = parseFirst(data)
 	})
 }

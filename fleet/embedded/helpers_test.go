@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"example.com/dispatch/fleet"
 	"example.com/dispatch/fleet/embedded"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -203,13 +205,22 @@ func stats(t *testing.T, nc *nats.Conn) fleet.Stats {
 	return s
 }
 
-// requireRest asserts that no job is left on the server.
+// requireRest asserts that no job is left on the server, neither in its counters nor
+// in its stream.
 func requireRest(t *testing.T, nc *nats.Conn) {
 	t.Helper()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
 	requireSoon(t, func() bool {
 		s, err := tasks.Stats(limited(t), nc)
 		return err == nil && s.Waiting+s.Taken == 0 && s.Oldest == 0
 	}, "jobs are left on the server")
+	requireSoon(t, func() bool {
+		try, cancel := context.WithTimeout(t.Context(), time.Second) // it may have no leader, and then leave a request unanswered
+		defer cancel()
+		stream, err := js.Stream(try, "FLEET_tasks_JOBS")
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	}, "jobs that do not count are left in their stream")
 }
 
 // requireSoon asserts that something comes true.
@@ -239,12 +250,19 @@ func letters(t *testing.T, nc *nats.Conn) []fleet.Dead {
 	return all
 }
 
+// freeAddress returns an address that a server may listen on a moment later. It is
+// none of those that systems give to connections, or one might have it by then.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "there is no free port")
+	return ""
 }
 
 // cable is a line to a server that can be cut.

@@ -157,13 +157,13 @@ func start(t *testing.T, role string, env ...string) *process {
 	t.Cleanup(p.kill)
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')
-	require.NoError(t, err, "%s is not ready", role)
 	p.said = strings.TrimSpace(strings.TrimPrefix(line, "ready"))
 	go func() {
 		defer close(p.over)
 		_, _ = lines.WriteTo(os.Stderr)
 		p.err = p.cmd.Wait()
 	}()
+	require.NoError(t, err, "%s is not ready", role)
 	return p
 }
 

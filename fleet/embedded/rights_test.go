@@ -108,7 +108,7 @@ func TestF13EachSideHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 		subscribe(calls.Inbox + ".>"),
 		publish("$JS.API.STREAM.MSG.GET.FLEET_tasks_RESULTS"), // reads no results
 		publish("$JS.API.STREAM.MSG.GET.FLEET_tasks_JOBS"), publish("$JS.API.STREAM.DELETE.FLEET_tasks_JOBS"),
-		publish("$JS.API.STREAM.PURGE.FLEET_tasks_JOBS"), publish("$JS.API.CONSUMER.MSG.NEXT.FLEET_other_JOBS.workers"),
+		publish("$JS.API.STREAM.PURGE.FLEET_tasks_RESULTS"), publish("$JS.API.CONSUMER.MSG.NEXT.FLEET_other_JOBS.workers"),
 		publish("fleet.other.res.x"),
 	} {
 		refused("worker", "w", works.Inbox, f)
