@@ -18,9 +18,9 @@
 //	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
 //	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
 //	Batch, Map ──────── group of items ──► takes turns with the queue ───────────────────┘
-//	                      the dispatcher pairs what has not met by itself: jobs and groups that
-//	                      wait with idle workers pulled from the worker channel; it starts and
-//	                      retires workers, and ends the pool
+//	                      the dispatcher pairs the rest: waiting jobs and groups with idle
+//	                      workers from the worker channel; it starts and retires workers,
+//	                      and ends the pool
 //
 // A job meets its worker in one of three ways. It is handed over: the submitter
 // takes an idle worker from the worker channel and gives it the job. Or a worker
