@@ -7,7 +7,7 @@ import (
 	"example.com/dispatch"
 )
 
-// How do I put limits of their own under a common limit?
+// How do several pools share one limit, each with a limit of its own?
 //
 // Problem: a database allows ten connections. Reports may use at most two of them,
 // imports at most five, and what users wait for all ten.
