@@ -81,7 +81,7 @@ type Stats struct {
 	// What follows is zero without WithTelemetry.
 	Telemetry  bool          // the pool has it
 	OldestWait time.Duration // of the job that has waited longest; 0: none waits
-	LongestRun time.Duration // of the handlers that run now, strays included; 0: none runs
+	LongestRun time.Duration // of the jobs that workers run now, Ready and newWorker included, strays too; 0: none runs
 	Wait       Histogram     // from the call that submitted a job until a worker started on it, or the job ended
 	Run        Histogram     // from there until its handler returned, of jobs that a worker started on
 }
