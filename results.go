@@ -159,20 +159,20 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 	}
 }
 
-// Results returns the channel of the outcomes, in the order in which they come;
-// those that are there when it is called for the first time come in the order of
-// the inputs. It is closed when the batch is sealed and all of them have been
-// received. The channel has room for the inputs there are when Results is first
-// called, and for a few more: whether it is read or not disturbs nobody. While
-// there are more unread outcomes than that, a goroutine stays with the batch, until
-// they have been read, or the batch is canceled; after a cancel, outcomes that do
-// not fit are not sent. All calls return the same channel.
+// Results returns the channel of the outcomes, in the order of completion; those
+// that exist when it is first called come in the order of the inputs. It is closed
+// when the batch is sealed and all outcomes have been received. The channel has
+// room for the inputs that exist when Results is first called, and for a few more:
+// a reader that is slow or leaves holds up no worker. While there are more unread
+// outcomes than that, a goroutine holds them until they have been read, or the
+// batch is canceled; after a cancel, outcomes that do not fit are not sent. All
+// calls return the same channel.
 //
 // Results does not block, and any number of goroutines may call it and receive. It does
 // not seal the batch: without Close, Wait or All the channel stays open until the
-// batch is canceled or the pool takes no more.
+// batch is canceled or the pool no longer accepts jobs.
 //
-// A batch that a job has made on its own pool may be read from within that job:
+// A job may read a batch that it has made on its own pool:
 // from the call of Results until the batch is over, the job's slot is lent to
 // the batch.
 func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
@@ -295,9 +295,9 @@ type indexReader struct {
 }
 
 // All seals the batch and returns its outcomes in the order of the inputs, each
-// as soon as it can be given. A loop that breaks off cancels the rest. It waits for the
-// next outcome for as long as that takes: the end of the batch's context, a Cancel and
-// the end of the pool give all inputs theirs. Any number of loops may run, at once or
+// as soon as it can be given. A loop that breaks off cancels the rest. The loop waits
+// for each outcome: the end of the batch's context, a Cancel and the end of the pool
+// give every input one. Any number of loops may run, at once or
 // one after another, and each yields all outcomes.
 //
 // A job that has made the batch on its own pool lends its slot to it while the loop waits

@@ -41,7 +41,7 @@ func (c *crawler) add(ctx context.Context, page string) error {
 	return err
 }
 
-// How do I have a job start other jobs and go?
+// How does a job start other jobs without waiting for them?
 //
 // Problem: a crawler's job finds links, and each of them is another job. It should
 // not wait for them.

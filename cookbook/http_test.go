@@ -43,10 +43,10 @@ func hashHandler(p *dispatch.Pool[[]byte, string], limit time.Duration) http.Han
 	}
 }
 
-// How do I answer HTTP requests by a pool?
+// How do I run HTTP requests on a pool?
 //
 // Problem: net/http runs any number of handlers at once. Work that is heavy should
-// be bounded, and a request too many should hear so at once instead of waiting.
+// be bounded, and a request beyond that should be refused at once instead of waiting.
 //
 // Solution: read the request, call ProcessTimed with its context, and turn the
 // error into a status. With Reject a full queue is a 503; Example_queueLength says

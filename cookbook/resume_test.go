@@ -47,10 +47,10 @@ func (j *journal) done(in, out string) error {
 	})
 }
 
-// How do I go on after a crash where I was?
+// How do I resume after a crash?
 //
 // Problem: a program works through an input for hours. When it dies, it should not
-// begin anew.
+// start from the beginning.
 //
 // Solution: the loop over the results writes down each outcome before it comes for
 // the next one, in a store that survives a crash, bbolt here. A start runs what

@@ -7,14 +7,15 @@ import (
 	"example.com/dispatch"
 )
 
-// How do I put limits of their own under a common limit?
+// How do several pools share one limit, each with a limit of its own?
 //
 // Problem: a database allows ten connections. Reports may use at most two of them,
 // imports at most five, and what users wait for all ten.
 //
 // Solution: a pool within a pool. The Process of the big pool is the handler of
 // the small ones, which have queues, Stats and ends of their own. A job of a small
-// pool is a job of the big one while it runs.
+// pool is a job of the big one while it runs. For a limit per tenant, make a small
+// pool for each tenant.
 //
 // Trap: close the small ones first: their jobs would get ErrClosed. And pools may
 // call each other in one direction only. Two whose jobs wait for each other can

@@ -1,7 +1,9 @@
 // Package fleet runs a pool's jobs on other machines: a program goes from one
 // machine to many by giving [dispatch.New] another function.
 //
-//	var Thumb = fleet.Kind[string, Image]{Name: "thumb"}             // once, imported by both sides
+//	var Thumb = fleet.Kind[string, Image]{Name: "thumb"}             // in a package that both sides import
+//
+//	err := Thumb.Provision(ctx, nc, fleet.Settings{})                // makes the streams, before all else
 //
 //	client, err := fleet.NewClient(ctx, nc, Thumb)                   // a caller
 //	pool, err := dispatch.New(client.Call, dispatch.WithWorkers(64)) // 64 jobs of this program under way at most
@@ -25,32 +27,32 @@
 //
 // # Two modes
 //
-// Call: somebody waits. Its context is the job's life, and the first failure is
-// the answer. Send: nobody waits. A failure is tried again, after 1 s, 16 s, 81 s
-// and so on, at most an hour, and becomes a dead letter at last, which can be
-// looked at ([Kind.Dead]) and queued again ([Kind.Requeue]). A handler says
-// otherwise with [Retry] and [NoRetry].
+// Call: somebody waits. The job lives as long as the caller's context, and the first
+// failure is the answer. Send: nobody waits. A failed job is retried after 1 s, 16 s,
+// 81 s and so on, at most an hour, and in the end becomes a dead letter, which can be
+// inspected ([Kind.Dead]) and queued again ([Kind.Requeue]). A handler changes that
+// with [Retry] and [NoRetry].
 //
-// Both sides are ordinary pools. So the window of a caller is the number of its
-// pool's workers, and what is beyond it waits in the caller's memory; limits,
-// timeouts, Stats and loggers serve as they are. Work that must outlive the caller
+// Both sides are ordinary pools. So a caller has at most as many calls under way as
+// its pool has workers, and further jobs wait in the caller's memory; limits,
+// timeouts, Stats and loggers work as in any pool. Work that must outlive the caller
 // is for Send.
 //
 // # Choose by need
 //
-//   - Once, by an operator or at each start: [Kind.Provision].
-//   - The outcome, here and now: [Client.Call], through a pool of one's own.
-//   - That it is done, some time: [Client.Send]; not twice for one order: [ID]; not
-//     before tomorrow: [After].
-//   - What came of it: [Client.Result]; that it is not to be done: [Client.Cancel].
-//   - A machine that works: [Serve]; who asks and how often: [Info].
-//   - How it is going: [Kind.Stats]; what has gone wrong: [Kind.Dead].
-//   - Where the time of a call went, and a trace across machines: [Hooks].
-//   - Who may do what: [Kind.CallerRights], [Kind.WorkerRights].
+//   - Set up a kind of jobs, once or at each start: [Kind.Provision].
+//   - Run a job and wait for its outcome: [Client.Call], as the handler of a pool.
+//   - Have a job done some time later: [Client.Send]; only once for one order: [ID];
+//     not before tomorrow: [After].
+//   - Get the result of a sent job: [Client.Result]; cancel it: [Client.Cancel].
+//   - Run jobs on this machine: [Serve]; which job and attempt a handler has: [Info].
+//   - Watch a kind: [Kind.Stats]; inspect failed jobs: [Kind.Dead].
+//   - Measure where the time of a call went, and trace across machines: [Hooks].
+//   - Restrict who may do what: [Kind.CallerRights], [Kind.WorkerRights].
 //
 // # Promises
 //
-// Each is kept by tests that carry its number.
+// Each is checked by tests that carry its number.
 //
 // F1, stored. When Send has returned nil the server has the job: on its disk,
 // unless it syncs lazily, and on as many servers as Settings.Replicas says. It is
@@ -124,7 +126,7 @@
 //   - A job that calls its own kind can fill the fleet with jobs that wait: places
 //     are lent within a pool, not across machines. Use another kind for what it calls.
 //   - A handler that ignores its context keeps its place, and where there is neither a
-//     deadline nor dispatch.WithJobTimeout its job too, for ever.
+//     deadline nor dispatch.WithJobTimeout its job too, forever.
 //
 // There are no priorities (make a kind for each class), no cron, no workflows, no
 // large payloads (send the key of an object), no rate limit over the fleet. For jobs

@@ -1,4 +1,4 @@
-// Package oteldispatch exports what pools tell of themselves to OpenTelemetry:
+// Package oteldispatch exports pools to OpenTelemetry:
 // metrics by a [Producer], and a span for each job by [Hooks].
 //
 //	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(oteldispatch.NewProducer(thumbs, mails)))
@@ -13,7 +13,7 @@
 //	dispatch.worker.count            {worker}     dispatch.worker.state: busy, idle
 //	dispatch.job.running             {job}        handlers that run
 //	dispatch.job.running.limit       {job}        left out where there is none
-//	dispatch.job.stray               {job}        handlers that were written off and run on
+//	dispatch.job.stray               {job}        handlers that were written off (WithGrace) and still run
 //	dispatch.queue.size              {job}        jobs that wait for a worker
 //	dispatch.queue.capacity          {job}        left out where there is none
 //	dispatch.submitter.blocked       {submitter}  submitters that wait for room
@@ -25,9 +25,9 @@
 //
 // and for pools with [dispatch.WithTelemetry]:
 //
-//	dispatch.queue.oldest_wait       s            of the job that waits and came first
+//	dispatch.queue.oldest_wait       s            of the job that has waited longest
 //	dispatch.job.longest_run         s            of what runs now
-//	dispatch.job.wait.duration       s            from the submit until a worker turned to the job
+//	dispatch.job.wait.duration       s            from the submit until a worker started on the job
 //	dispatch.job.run.duration        s            from there until its handler returned
 //
 // The last two are exponential histograms of scale 2, which are the pool's own

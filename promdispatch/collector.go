@@ -1,17 +1,17 @@
-// Package promdispatch exports what pools tell of themselves to Prometheus.
+// Package promdispatch exports the Stats of pools to Prometheus.
 //
 //	prometheus.MustRegister(promdispatch.NewCollector(thumbs, mails))
 //
-// A scrape takes one [dispatch.Stats] of each pool; between scrapes it costs
-// nothing, and no job pays for it. All metrics have the label pool, which is the
-// pool's name ("unnamed" if it has none; a name that is taken gets "#2" and so
-// on).
+// A scrape calls Stats once for each pool; between scrapes it costs nothing, and
+// no job becomes slower. All metrics have the label pool, the name of the pool
+// (see dispatch.WithName; "unnamed" if it has none, and a name that is taken gets
+// "#2" and so on). Pools may be added and removed while they are scraped.
 //
 //	dispatch_workers                    gauge      goroutines that run jobs or wait for one; state: busy, idle
 //	dispatch_running_jobs               gauge      handlers that run
 //	dispatch_queued_jobs                gauge      jobs that wait for a worker
 //	dispatch_blocked_submitters         gauge      submitters that wait for room
-//	dispatch_stray_jobs                 gauge      handlers that were written off and run on
+//	dispatch_stray_jobs                 gauge      handlers that were written off (WithGrace) and still run
 //	dispatch_max_running_jobs           gauge      left out where there is no limit
 //	dispatch_max_queued_jobs            gauge      left out where there is no limit
 //	dispatch_paused                     gauge      1: the pool takes jobs and starts none
@@ -22,18 +22,18 @@
 //
 // and for pools with [dispatch.WithTelemetry]:
 //
-//	dispatch_oldest_wait_seconds        gauge      of the job that waits and came first
+//	dispatch_oldest_wait_seconds        gauge      of the job that has waited longest
 //	dispatch_longest_run_seconds        gauge      of what runs now
-//	dispatch_job_wait_seconds           histogram  from the submit until a worker turned to the job
+//	dispatch_job_wait_seconds           histogram  from the submit until a worker started on the job
 //	dispatch_job_run_seconds            histogram  from there until its handler returned
 //
 // The histograms are native ones (schema 2, a bucket is 19 % wide) and classic
-// ones (bounds from 2^-16 to 2^8 s, by twos) at once: Prometheus takes the kind
-// that it is set up for. The native ones have the pool's own buckets, so nothing
-// is lost on the way.
+// ones (bounds from 2^-16 to 2^8 s, each twice the one before) at once: Prometheus
+// takes the kind that it is configured for. The native ones have the pool's own
+// buckets, so no precision is lost.
 //
-// The files alerts.yml and dashboard.json in this folder are rules to alert by
-// and a dashboard for Grafana.
+// The files alerts.yml and dashboard.json in this folder are alerting rules and
+// a dashboard for Grafana.
 package promdispatch
 
 import (

@@ -79,11 +79,11 @@ var draining = []mutation{
 	{"Drain waits", "life.go", `	p.sched.Drain()
 }
 
-// Pause has`, `	p.sched.Drain()
+// Pause keeps`, `	p.sched.Drain()
 	<-p.done
 }
 
-// Pause has`, "Drain does not wait"},
+// Pause keeps`, "Drain does not wait"},
 	{"Drain does not tell the groups", life, `	if s.refuse(Draining) {
 		s.endRefusal()
 `, `	if s.refuse(Draining) {
