@@ -122,10 +122,10 @@ func MaxPending(n int) BatchOption {
 // nor canceled ends with its pool or its context; one that nobody reads holds up
 // nobody. To turn a slice into a slice, Map is simpler and costs less.
 type Batch[In, Out any] struct {
-	group[In, Out] // left counts one more until the batch is sealed, and one for a reporter
-	cfg            batchConfig
-	done           <-chan struct{} // of the caller's context
-	outer          *sched.Context  // of the running job of this pool that made the batch; nil otherwise
+	items group[In, Out] // not embedded: a user would see its methods. left counts one more until the batch is sealed, and one for a reporter
+	cfg   batchConfig
+	done  <-chan struct{} // of the caller's context
+	outer *sched.Context  // of the running job of this pool that made the batch; nil otherwise
 
 	adding sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
 	last   *chunk[In, Out]
@@ -180,7 +180,7 @@ func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOpti
 	if caller.Err == nil {
 		err := b.add(ins, b.now())
 		if err == nil {
-			b.Watch(b.done)
+			b.items.Watch(b.done)
 			b.Close()
 			return b
 		}
@@ -199,18 +199,18 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 		}
 		opt(&b.cfg)
 	}
-	b.pool, b.owner = p, b
-	b.watched = caller.Done != nil
+	b.items.pool, b.items.owner = p, b
+	b.items.watched = caller.Done != nil
 	// OnProgress and MaxPending look at counts, which a worker that goes on without the mutex
 	// brings only when it comes back; StopOnSuccess has to halt before the next input.
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
-	b.delivers, b.hooked = true, p.hooked()
+	b.items.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
+	b.items.delivers, b.items.hooked = true, p.hooked()
 	most := sched.Unlimited
 	if b.cfg.maxRunning > 0 {
 		most = b.cfg.maxRunning
 	}
-	b.Init(p.sched, &b.group, ctx, most)
-	b.left.Store(1)
+	b.items.Init(p.sched, &b.items, ctx, most)
+	b.items.left.Store(1)
 	if b.cfg.maxPending > 0 {
 		b.adder, b.room = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
@@ -223,7 +223,7 @@ func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 	b.adding.Lock()
 	c := newChunk[In, Out](ins, len(ins))
 	c.halted.Store(1)
-	b.Refuse(len(ins), o, func() {
+	b.items.Refuse(len(ins), o, func() {
 		c.one[0].end.Store(int64(len(ins)))
 		c.one[0].next.Store(int64(len(ins)))
 		b.link(c)
@@ -253,7 +253,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		err = b.add(ins, b.now())
 	}
 	if err == nil {
-		b.Watch(b.done)
+		b.items.Watch(b.done)
 	}
 	return err
 }
@@ -264,7 +264,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 	for {
-		total, done, _ := b.Group.Progress()
+		total, done, _ := b.items.Progress()
 		// Without room nothing is added, but the answer tells of a batch that has ended.
 		n := min(b.cfg.maxPending-(total-done), len(ins))
 		if err := b.add(ins[:max(n, 0)], called); err != nil {
@@ -273,7 +273,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 		if ins = ins[max(n, 0):]; len(ins) == 0 {
 			return nil
 		}
-		b.Watch(b.done)
+		b.items.Watch(b.done)
 		b.awaitRoom()
 	}
 }
@@ -283,7 +283,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 // lent nothing.
 func (b *Batch[In, Out]) awaitRoom() {
 	if b.outer != nil {
-		defer b.Lend(b.outer)()
+		defer b.items.Lend(b.outer)()
 	}
 	<-b.room
 }
@@ -329,13 +329,13 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 		end = c.filled()
 		copy(c.ins[end:], ins)
 	}
-	if b.pool.tel != nil {
+	if b.items.pool.tel != nil {
 		c.stamp(end, end+n, called)
 	}
-	halt, err := b.Group.Add(n, func() {
-		b.left.Add(int64(n))
+	halt, err := b.items.Add(n, func() {
+		b.items.left.Add(int64(n))
 		c.one[0].end.Store(int64(end + n))
-		b.added.Add(int64(n))
+		b.items.added.Add(int64(n))
 		b.link(c)
 	})
 	switch {
@@ -358,10 +358,10 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 
 // now is the time on the scheduler's clock, in a pool with telemetry.
 func (b *Batch[In, Out]) now() time.Duration {
-	if b.pool.tel == nil {
+	if b.items.pool.tel == nil {
 		return 0
 	}
-	return b.pool.sched.Since()
+	return b.items.pool.sched.Since()
 }
 
 // link makes c the last chunk. b.adding is held.
@@ -371,8 +371,8 @@ func (b *Batch[In, Out]) link(c *chunk[In, Out]) {
 	}
 	c.first = b.total
 	if b.last == nil {
-		b.first.Store(c)
-		b.claiming.Store(c)
+		b.items.first.Store(c)
+		b.items.claiming.Store(c)
 	} else {
 		b.last.after.Store(c)
 	}
@@ -422,7 +422,7 @@ func (b *Batch[In, Out]) Cancel() {
 }
 
 func (b *Batch[In, Out]) cancel(o sched.Outcome) {
-	b.Halt(o)
+	b.items.Halt(o)
 	b.Close()
 }
 
@@ -430,12 +430,12 @@ func (b *Batch[In, Out]) cancel(o sched.Outcome) {
 func (b *Batch[In, Out]) cancelByCaller() {
 	gone := sched.EndedWithoutReason()
 	defer func() { b.cancel(gone) }() // also if the context ends the goroutine
-	gone = guard.Ended(b.Caller())
+	gone = guard.Ended(b.items.Caller())
 }
 
 // Progress returns the counts of the batch at this moment.
 func (b *Batch[In, Out]) Progress() Progress {
-	total, done, failed := b.Group.Progress()
+	total, done, failed := b.items.Progress()
 	return Progress{Total: total, Done: done, Failed: failed}
 }
 
@@ -447,11 +447,11 @@ func (b *Batch[In, Out]) Progress() Progress {
 // When ctx is done first, it returns nil and the cause of ctx, and the batch goes on;
 // so its handlers may still use their inputs.
 func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
-	b.pool.check(ctx, "Batch.Wait")
+	b.items.pool.check(ctx, "Batch.Wait")
 	b.Close()
-	caller := b.pool.sched.Look(ctx)
+	caller := b.items.pool.sched.Look(ctx)
 	if caller.Outer != nil {
-		defer b.Lend(caller.Outer)()
+		defer b.items.Lend(caller.Outer)()
 	}
 	over := b.end()
 	if caller.Err == nil {
@@ -479,18 +479,18 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 // from it, because the pool cannot recognise that; use Wait.
 func (b *Batch[In, Out]) Done() <-chan struct{} {
 	b.awaitedEnd.Store(true)
-	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
-	b.Watch(b.done)
+	b.items.Watch(b.done)
 	return b.end()
 }
 
 // outputs returns the outputs of a batch that is over.
 func (b *Batch[In, Out]) outputs() []Out {
-	total, _, _ := b.Group.Progress()
+	total, _, _ := b.items.Progress()
 	outs := make([]Out, 0, total)
-	for c := range b.chunks {
+	for c := range b.items.chunks {
 		outs = append(outs, c.outs[:c.filled()]...)
 	}
 	return outs
@@ -500,7 +500,7 @@ func (b *Batch[In, Out]) outputs() []Out {
 func (b *Batch[In, Out]) failures() error {
 	var errs []error
 	var common error // of what was canceled together
-	for c := range b.chunks {
+	for c := range b.items.chunks {
 		halted := c.halted.Load() > 0
 		if c.errs.Load() == nil && !halted {
 			continue
@@ -526,7 +526,7 @@ func (b *Batch[In, Out]) failures() error {
 
 // haltErr is the error of the inputs that were halted before they started.
 func (b *Batch[In, Out]) haltErr() error {
-	if o := b.HaltedWith(); o != nil {
+	if o := b.items.HaltedWith(); o != nil {
 		return b.errOf(o)
 	}
 	return nil
@@ -576,7 +576,7 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 // left to do, and nobody to tell, the pool and the caller's context need not know of
 // the batch until the next Add.
 func (b *Batch[In, Out]) ended(n int) {
-	left := b.left.Add(int64(-n))
+	left := b.items.left.Add(int64(-n))
 	if left > 1 || n == 0 {
 		return
 	}
@@ -591,12 +591,12 @@ func (b *Batch[In, Out]) ended(n int) {
 		}
 		b.reading.Unlock()
 	}
-	b.Forget(b.idle)
+	b.items.Forget(b.idle)
 }
 
 // idle tells whether nothing is left to do, and nobody to tell.
 func (b *Batch[In, Out]) idle() bool {
-	left := b.left.Load()
+	left := b.items.left.Load()
 	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil && !b.awaitedEnd.Load()
 }
 

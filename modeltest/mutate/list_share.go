@@ -162,16 +162,16 @@ var reading = []mutation{
 		return true
 	}
 `, "All: each as soon as it can be given"},
-	{"Results does not keep the batch", "results.go", `	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+	{"Results does not keep the batch", "results.go", `	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
 `, ``, "the end of a pool closes Results"},
-	{"Results does not watch the context", "results.go", `	b.Watch(b.done)
+	{"Results does not watch the context", "results.go", `	b.items.Watch(b.done)
 	return o.ch
 `, `	return o.ch
 `, "the end of the context closes Results"},
 	{"Results lends no slot", "results.go", `	if b.outer != nil {
-		b.Lend(b.outer)
+		b.items.Lend(b.outer)
 	}
 `, ``, "G9: Results inside a job"},
 }

@@ -18,7 +18,7 @@ var bounding = []mutation{
 	{"one item more than MaxPending", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-(total-done)+1, len(ins))`, "MaxPending: Total - Done is n at most"},
 	{"MaxPending counts what is done", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-total+0*done, len(ins))`, "MaxPending: an outcome makes room"},
 	{"an Add that waits lends no slot", "batch.go", `	if b.outer != nil {
-		defer b.Lend(b.outer)()
+		defer b.items.Lend(b.outer)()
 	}
 	<-b.room
 `, `	<-b.room
@@ -26,10 +26,10 @@ var bounding = []mutation{
 	{"two calls of Add wait at once", "batch.go", `	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 `, ``, "MaxPending: Total - Done is n at most, whoever adds"},
-	{"BatchOf stays open", "batch.go", `			b.Watch(b.done)
+	{"BatchOf stays open", "batch.go", `			b.items.Watch(b.done)
 			b.Close()
 			return b
-`, `			b.Watch(b.done)
+`, `			b.items.Watch(b.done)
 			return b
 `, "BatchOf: the batch is sealed"},
 	{"what BatchOf did not accept counts as submitted", group, `	g.total, g.counted, g.failed = n, n, n
