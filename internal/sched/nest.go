@@ -137,7 +137,8 @@ type groupLender struct {
 	link link[groupLender] // in Group.lenders
 }
 
-// runOverLimit has a worker run w on top of the limit. The mutex is held.
+// runOverLimit has a worker run w on top of the limit, on a lent slot or on none
+// (CallerRuns). The mutex is held.
 func (s *Scheduler) runOverLimit(w Work) {
 	w.overLimit = true
 	s.over++
