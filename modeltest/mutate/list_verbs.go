@@ -8,12 +8,12 @@ var bounding = []mutation{
 	{"MaxRunning forgets the workers that come", group, `	room := g.most - g.active - coming
 `, `	room := g.most - g.active
 `, "MaxRunning: never more than n items at once"},
-	{"a batch at its bound lends no slot when an item ends", group, `	g.useLoans() // which it could not use at its limit
+	{"a batch at its bound lends no slot when an item ends", group, `	g.useLoans() // loans that the group could not use at its limit
 
 `, ``, "G9: a bounded batch inside a job"},
-	{"a batch at its bound does not ask again", group, `	s.groups.remove(&g.link) // to the end: it is another's turn
+	{"a batch at its bound does not ask again", group, `	s.groups.remove(&g.link) // to the end: it is another group's turn
 	g.list()
-`, `	s.groups.remove(&g.link) // to the end: it is another's turn
+`, `	s.groups.remove(&g.link) // to the end: it is another group's turn
 `, "MaxRunning: the next item starts when one ends"},
 	{"one item more than MaxPending", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-(total-done)+1, len(ins))`, "MaxPending: Total - Done is n at most"},
 	{"MaxPending counts what is done", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-total+0*done, len(ins))`, "MaxPending: an outcome makes room"},
@@ -47,7 +47,7 @@ var pausing = []mutation{
 	{"a pause grants slots", next, `	return s.inUse < s.limit && !s.paused && s.state`, `	return s.inUse < s.limit && s.state`, "a paused pool starts nothing"},
 	{"a pause does not reach what has a slot", life, `	s.takeGrantsBack()
 `, ``, "a paused pool starts nothing"},
-	{"a pause holds back what running jobs wait for", life, `		s.useLoan(w.by) // for what had a slot until now
+	{"a pause holds back what running jobs wait for", life, `		s.useLoan(w.by) // for a job or group that had a slot until now
 `, `		_ = w
 `, "Pause: what runs goes on, and what it waits for"},
 	{"a pause turns the order of jobs", queue, `	q.first = q.head
