@@ -59,7 +59,7 @@ func TestAPanicOfACodecIsAnError(t *testing.T) {
 
 func TestDataOfAnotherCodecIsRefusedUnread(t *testing.T) {
 	var v int
-	require.ErrorContains(t, codec{oddCodec{name: "odd"}}.unmarshal([]byte("1"), "application/json", &v), `the data is "application/json", the codec reads "odd"`)
+	require.ErrorContains(t, codec{oddCodec{name: "odd"}}.unmarshal([]byte("1"), "application/json", &v), `the data is "application/json", but the codec reads "odd"`)
 	require.NoError(t, codec{jsonCodec{}}.unmarshal([]byte("1"), "application/json", &v))
 	require.Equal(t, 1, v)
 }
@@ -83,11 +83,11 @@ func TestWrongIDsAreNamed(t *testing.T) {
 	for id, want := range map[string]string{
 		"":                       "ID of 0 bytes",
 		strings.Repeat("x", 257): "ID of 257 bytes",
-		"a\nb":                   "control characters",
-		"a\x7fb":                 "control characters",
-		" a":                     "a blank at an end",
-		"a ":                     "a blank at an end",
-		"a\xff":                  "is not UTF-8",
+		"a\nb":                   "must not have control characters",
+		"a\x7fb":                 "must not have control characters",
+		" a":                     "must not have leading or trailing blanks",
+		"a ":                     "must not have leading or trailing blanks",
+		"a\xff":                  "must be valid UTF-8",
 	} {
 		require.ErrorContains(t, checkID(id), want)
 	}

@@ -294,7 +294,7 @@ func TestCodecsThatDifferAreSaidSo(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Call(limited(t), task{})
-	require.ErrorContains(t, err, `the data is "text/plain", the codec reads "application/json"`)
+	require.ErrorContains(t, err, `the data is "text/plain", but the codec reads "application/json"`)
 	requireRest(t, nc)
 }
 
