@@ -231,7 +231,7 @@ func tokenOf(id string) string {
 func checkID(id string) error {
 	switch {
 	case len(id) < 1 || len(id) > 256:
-		return fmt.Errorf("fleet: ID of %d bytes: must have 1 to 256", len(id))
+		return fmt.Errorf("fleet: ID of %d bytes: must be 1 to 256 bytes", len(id))
 	case !utf8.ValidString(id):
 		return fmt.Errorf("fleet: ID %q: must be valid UTF-8", id)
 	case strings.ContainsFunc(id, unicode.IsControl):
