@@ -34,7 +34,7 @@ func TestAWrongKindIsAnErrorThatNamesWhatIsWrong(t *testing.T) {
 	require.NoError(t, Kind[int, int]{Name: long[:64]}.check())
 }
 
-// oddCodec is a codec that does not do what it should.
+// oddCodec is a codec that misbehaves.
 type oddCodec struct {
 	panics bool
 	name   string
@@ -96,8 +96,8 @@ func TestWrongIDsAreNamed(t *testing.T) {
 	}
 }
 
-// A worker publishes where a job says that its caller waits. It must not be made
-// to write dead letters or requests to the server.
+// A job names the subject on which a worker publishes its result. A job must not be able
+// to make the worker publish dead letters or requests to the server.
 func TestAReplySubjectOfAnythingElseIsRefused(t *testing.T) {
 	s := subjects("k")
 	client, ok := s.clientOf("fleet.k.rep.C1.t1", "t1")
