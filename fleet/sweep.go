@@ -9,15 +9,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// sweep has the server drop jobs that are acknowledged and are still there. The
-// servers of a cluster leave them behind when a leader dies: who acknowledges is
-// another group of them than who keeps the jobs, and what the first agrees on while
-// the second has no leader may be forgotten for good. Such a job is never begun
-// again, but it would count, and its id would stay taken.
+// sweep has the server drop jobs that are acknowledged but still in their stream. A
+// cluster can leave such jobs behind when a leader dies: one group of servers agrees on
+// acknowledgments (the consumer's), another on the jobs (the stream's). An
+// acknowledgment that the first group agrees on while the second has no leader may never
+// reach the second. Such a job is never started again, but it would count towards the
+// limits, and its id would stay taken.
 //
-// c is what the server has just said of the consumer. A job is left behind if it is
-// the first of its stream and acknowledged at two readings in a row: the server
-// drops one a moment after its acknowledgment.
+// c is the server's latest description of the consumer. A job is left behind if it is
+// the first of its stream and acknowledged at two readings in a row. At one reading it
+// may be a job that the server is about to drop, a moment after its acknowledgment.
 func (s *server) sweep(ctx context.Context, c *jetstream.ConsumerInfo) {
 	if c.Config.Replicas < 2 {
 		return
@@ -26,12 +27,12 @@ func (s *server) sweep(ctx context.Context, c *jetstream.ConsumerInfo) {
 	if err != nil {
 		return
 	}
-	done := c.AckFloor.Stream // with all before it
+	done := c.AckFloor.Stream // this job and all before it are acknowledged
 	left := first > 0 && first <= done
 	s.mu.Lock()
 	stays := left && first == s.left
 	if left && s.left == 0 {
-		s.doubt = true // the next reading is soon
+		s.doubt = true // read again soon
 	}
 	s.left = 0
 	if left {
@@ -43,8 +44,8 @@ func (s *server) sweep(ctx context.Context, c *jetstream.ConsumerInfo) {
 	}
 }
 
-// parseFirst reads from a stream's description which of its messages is the first,
-// or would be.
+// parseFirst reads from a stream's description the sequence of its first message. For
+// an empty stream that is the sequence after the last.
 func parseFirst(data []byte) (uint64, error) {
 	var info struct {
 		Error *codedError `json:"error"`

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// relayed returns a connection to a server that hands on what JetStream is asked and
-// given to the server of nc. It answers the n-th message on a subject with what
-// answer returns, which may ask that server; nil is no answer.
+// relayed returns a connection to a second server. A relay there answers each message to
+// JetStream with the result of answer: for the n-th message on a subject, nil means that
+// it sends no answer. ask forwards the message to the server of nc and returns its answer.
 func relayed(t *testing.T, nc *nats.Conn, answer func(subject string, n int, ask func() []byte) *nats.Msg) *nats.Conn {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
@@ -51,7 +51,7 @@ func relayed(t *testing.T, nc *nats.Conn, answer func(subject string, n int, ask
 	return connect(t, s.ClientURL())
 }
 
-// failing returns an answer of JetStream that is an error.
+// failing returns an error answer of JetStream.
 func failing(status, code int, text string) *nats.Msg {
 	return &nats.Msg{Data: fmt.Appendf(nil, `{"error":{"code":%d,"err_code":%d,"description":%q}}`, status, code, text)}
 }
@@ -91,8 +91,8 @@ func TestF12AStreamThatHasNoLeaderIsAskedAgain(t *testing.T) {
 	require.Equal(t, 1, s.Dead)
 }
 
-// Servers with replicas say of what is under way that it is in process. With the
-// leader it may be gone: here it is.
+// Servers with replicas answer "in process" for a message that they are about to store. If
+// the leader dies the message may be lost. Here it is lost.
 func TestF1WhatIsInProcessIsNotTakenForStored(t *testing.T) {
 	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
@@ -118,8 +118,8 @@ func TestF1WhatIsInProcessIsNotTakenForStored(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// A cluster whose leader has died may keep jobs for ever that were acknowledged. Here
-// the server is one that says so of jobs that wait.
+// A cluster whose leader has died may keep acknowledged jobs forever. Here the relay
+// pretends that two waiting jobs are such jobs.
 func TestF5AJobThatIsDoneAndLeftBehindIsDropped(t *testing.T) {
 	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{})
@@ -131,7 +131,7 @@ func TestF5AJobThatIsDoneAndLeftBehindIsDropped(t *testing.T) {
 	cluster := relayed(t, nc, func(subject string, _ int, ask func() []byte) *nats.Msg {
 		switch {
 		case strings.HasPrefix(subject, "$JS.API.CONSUMER.MSG.NEXT."):
-			return &nats.Msg{Header: nats.Header{"Status": {"409"}}} // no leader: the workers are to look what it is
+			return &nats.Msg{Header: nats.Header{"Status": {"409"}}} // no leader: it makes the workers read the settings
 		case strings.HasPrefix(subject, "$JS.API.CONSUMER.INFO."):
 			var info jetstream.ConsumerInfo
 			if json.Unmarshal(ask(), &info) != nil {
@@ -146,7 +146,7 @@ func TestF5AJobThatIsDoneAndLeftBehindIsDropped(t *testing.T) {
 	require.Equal(t, 2, stats(t, cluster).Waiting)
 	serve(t, cluster, newJournal(t).handler("w"))
 	requireSoon(t, func() bool { return stats(t, nc).Waiting == 2 }, "they are still there")
-	<-time.After(3 * time.Second) // it looks every second here
+	<-time.After(3 * time.Second) // here the worker sweeps every second
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
 	stream, err := js.Stream(limited(t), "FLEET_tasks_JOBS")
