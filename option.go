@@ -47,8 +47,8 @@ type config struct {
 	hooks        []Hooks
 }
 
-// set sets the configuration of zero memory. It takes the pool's own, because what an
-// option is given is on the heap.
+// set sets c from the defaults and opts. c is the pool's own field: an option may keep its
+// argument, so a separate config would cost an allocation.
 func (c *config) set(opts []Option) error {
 	*c = config{
 		workers:     runtime.GOMAXPROCS(0),
