@@ -122,7 +122,9 @@ func MaxPending(n int) BatchOption {
 // nor canceled ends with its pool or its context; one that nobody reads holds up
 // nobody. To turn a slice into a slice, Map is simpler and costs less.
 type Batch[In, Out any] struct {
-	items group[In, Out] // not embedded, or users would see its methods. left counts one more until the batch is sealed, and one for a reporter
+	// items is not embedded, or users would see its methods. Its left counts one more until
+	// the batch is sealed, and one for a reporter.
+	items group[In, Out]
 	cfg   batchConfig
 	done  <-chan struct{} // of the caller's context
 	outer *sched.Context  // of the running job of this pool that made the batch; nil if no job did

@@ -32,7 +32,9 @@ type group[In, Out any] struct {
 	// thing that keeps the group from being over.
 	left atomic.Int64
 
-	unclaimed []stretch[In, Out] // what no worker had claimed when the group was halted. Written once, with the scheduler's mutex held
+	// unclaimed is what no worker had claimed when the group was halted. Written once, with
+	// the scheduler's mutex held.
+	unclaimed []stretch[In, Out]
 }
 
 // owner is the batch, Map or stream that a group belongs to. Its methods are called by
@@ -321,7 +323,7 @@ type run[In, Out any] struct {
 	g      *group[In, Out]
 	chunk  *chunk[In, Out] // chunk and i say which input the worker has in hand
 	i      int
-	span   int  // index of the span of the chunk from which the run claims; before the first claim, of the one before
+	span   int  // index of the span from which it claims; before the first claim, one less
 	last   bool // the input was the last of its span
 	single bool // the run ends after one input, and the worker asks the scheduler what is next
 	told   bool // the hooks have been told of the input's outcome, or are being told

@@ -21,9 +21,12 @@ import (
 // histograms, and of scale 2 of OpenTelemetry's exponential ones (which number a
 // bucket by its lower bound, k-1), so exporters lose nothing.
 type Histogram struct {
-	sum    time.Duration
-	first  int    // the bucket of the first count; 0 if there are none
-	counts string // 8 bytes a bucket, in order, without empty ones at either end: a string compares by its contents, and cannot change
+	sum   time.Duration
+	first int // the bucket of the first count; 0 if there are none
+
+	// counts has 8 bytes for each bucket, in order, without empty buckets at either end. It
+	// is a string because that compares by its contents, and cannot change.
+	counts string
 }
 
 const (

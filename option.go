@@ -164,7 +164,8 @@ const (
 )
 
 // WithMaxBlocked sets how many submitters may wait for room under the policy Block:
-// further ones get ErrQueueFull. Jobs of the pool itself may wait in addition. The default is [Unlimited]. New refuses it with another policy.
+// further ones get ErrQueueFull. Jobs of the pool itself may wait in addition. The
+// default is [Unlimited]. New refuses it with another policy.
 func WithMaxBlocked(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -182,7 +182,8 @@ func TestG11StopGivesSingleJobsBackInTheOrderOfTheirSubmission(t *testing.T) {
 	}
 }
 
-// A job that its caller runs (CallerRuns) counts as submitted when it came.
+// Some of the jobs have a worker, which is in newWorker, and the others have none. Stop
+// returns all of them in the order of submission.
 func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
 	for range 100 / slow {
 		p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {

@@ -77,8 +77,8 @@ func TestAJobDoesNotWaitForAWholeBatchOrMap(t *testing.T) {
 	})
 }
 
-// Regression: jobs that had been left for later because all workers were busy were never
-// run.
+// Regression: jobs that had been left in the intake while all workers were busy stayed
+// there.
 func TestJobsThatCameBeforeABatchOrMapAndAfterItTakeTurnsWithIt(t *testing.T) {
 	inBubbles(t, groups, func(t *testing.T, group func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1)))
