@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// Whether a job is accepted, and what a submitter waits for.
+// These tests check whether a job is accepted, and how a submitter waits.
 
 func TestAPoolTakesExactlyItsWorkersAndItsQueue(t *testing.T) {
 	inBubbles(t, map[string]struct{ workers, queue int }{

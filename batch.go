@@ -122,39 +122,42 @@ func MaxPending(n int) BatchOption {
 // nor canceled ends with its pool or its context; one that nobody reads holds up
 // nobody. To turn a slice into a slice, Map is simpler and costs less.
 type Batch[In, Out any] struct {
-	items group[In, Out] // not embedded: a user would see its methods. left counts one more until the batch is sealed, and one for a reporter
+	// items is not embedded, or users would see its methods. Its left counts one more until
+	// the batch is sealed, and one for a reporter.
+	items group[In, Out]
 	cfg   batchConfig
 	done  <-chan struct{} // of the caller's context
-	outer *sched.Context  // of the running job of this pool that made the batch; nil otherwise
+	outer *sched.Context  // of the running job of this pool that made the batch; nil if no job did
 
-	adding sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
+	adding sync.Mutex // locked before the scheduler's mutex, if both are held; guards the fields of this block
 	last   *chunk[In, Out]
 	total  int
 	sealed atomic.Bool // written with adding held
 
-	culprit atomic.Pointer[ItemError] // the failure that StopOnError has halted the batch for
+	culprit atomic.Pointer[ItemError] // the failure for which StopOnError has halted the batch
 
-	adder chan struct{} // with MaxPending: a token, which the call of Add has that may wait for room
+	adder chan struct{} // with MaxPending: holds the token of the call of Add that may wait for room
 	room  chan struct{} // ... one token: there may be room, or the batch has ended
 
-	awaitedEnd atomic.Bool                          // somebody has asked for Done
-	results    atomic.Pointer[resultsChan[In, Out]] // nil until Results. Written with reading held
-	awaited    atomic.Bool                          // there are readers. Written with reading held
+	awaitedEnd atomic.Bool                          // Done has been called
+	results    atomic.Pointer[resultsChan[In, Out]] // nil until Results is called. Written with reading held
+	awaited    atomic.Bool                          // readers is not empty. Written with reading held
 
-	reading   sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
+	reading   sync.Mutex // locked before the scheduler's mutex, if both are held; guards the fields of this block
 	over      bool
-	finished  chan struct{}  // closed when the batch is over; nil until somebody waits for that
+	finished  chan struct{}  // closed when the batch is over; nil until somebody waits for the end
 	readers   []*indexReader // calls of All that wait for an input
-	reporting bool           // a goroutine calls onProgress
-	told      bool           // it has been called ...
+	reporting bool           // a goroutine is calling onProgress
+	told      bool           // onProgress has been called ...
 	reported  Progress       // ... with this
 }
 
-// The states of an input of a batch: undecided, or decided with further bits.
+// The state of an input of a batch is 0 until it has its outcome. Then it has the bit
+// decided, and possibly others.
 const (
-	decided uint32 = 1 << iota // it has its outcome
-	sent                       // ... and somebody sends it to results, or has done so
-	stopped                    // ... which is not its own: it was canceled, with others
+	decided uint32 = 1 << iota // the input has its outcome
+	sent                       // ... which somebody is sending to results, or has sent
+	stopped                    // ... which is not its own: it was canceled together with others
 )
 
 // Batch returns a new batch. When ctx is done, the batch is canceled with its
@@ -201,8 +204,9 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	}
 	b.items.pool, b.items.owner = p, b
 	b.items.watched = caller.Done != nil
-	// OnProgress and MaxPending look at counts, which a worker that goes on without the mutex
-	// brings only when it comes back; StopOnSuccess has to halt before the next input.
+	// OnProgress and MaxPending need counts that are up to date. A worker that goes on
+	// without the mutex brings its counts only when it comes back. StopOnSuccess has to
+	// halt the batch before the worker takes its next input.
 	b.items.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
 	b.items.delivers, b.items.hooked = true, p.hooked()
 	most := sched.Unlimited
@@ -217,8 +221,8 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 	return b, caller
 }
 
-// refuse ends the batch with ins, none of which is accepted: its readers find them, halted, and no
-// worker can claim them. They count in none of the pool's counters.
+// refuse ends the batch with ins, none of which is accepted. Readers find them halted, and
+// no worker can claim them. They do not count in any of the pool's counters.
 func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 	b.adding.Lock()
 	c := newChunk[In, Out](ins, len(ins))
@@ -237,8 +241,8 @@ func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 // the cause after a cancel, and ErrClosed once the pool no longer accepts jobs; then
 // none of ins is added, except as MaxPending says.
 func (b *Batch[In, Out]) Add(ins ...In) error {
-	// The watch may not have got to a context that is done already: what is added after
-	// that must not start.
+	// The context may be done before the watch has canceled the batch. Inputs that are
+	// added after that must not start.
 	if b.done != nil {
 		select {
 		case <-b.done:
@@ -258,14 +262,15 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 	return err
 }
 
-// addAsRoomComes is add with MaxPending. Calls wait for room one after another.
+// addAsRoomComes is add for a batch with MaxPending. Only one call at a time waits for
+// room.
 func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 	called := b.now()
 	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 	for {
 		total, done, _ := b.items.Progress()
-		// Without room nothing is added, but the answer tells of a batch that has ended.
+		// Without room this adds nothing, but it returns an error if the batch has ended.
 		n := min(b.cfg.maxPending-(total-done), len(ins))
 		if err := b.add(ins[:max(n, 0)], called); err != nil {
 			return err
@@ -278,9 +283,9 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 	}
 }
 
-// awaitRoom waits until there may be room. The slot of the job that has made the
-// batch is lent meanwhile; a batch in which nothing is pending has room, and can be
-// lent nothing.
+// awaitRoom waits until there may be room. Meanwhile the job that has made the batch lends
+// it its slot. (A batch in which nothing is pending has room, and Lend does nothing for
+// it.)
 func (b *Batch[In, Out]) awaitRoom() {
 	if b.outer != nil {
 		defer b.items.Lend(b.outer)()
@@ -288,9 +293,9 @@ func (b *Batch[In, Out]) awaitRoom() {
 	<-b.room
 }
 
-// makeRoom tells a call of Add that waits that there may be room. It is called after the
-// counts have changed, so a token that is there already says enough: the call of Add has
-// yet to look at them.
+// makeRoom tells a waiting call of Add that there may be room. It is called after the
+// counts have changed. If a token is there already, that is enough: the call of Add has not
+// yet looked at the counts.
 func (b *Batch[In, Out]) makeRoom() {
 	if b.room == nil {
 		return
@@ -301,9 +306,9 @@ func (b *Batch[In, Out]) makeRoom() {
 	}
 }
 
-// add accepts inputs: a few in what room the last chunk has, or else in a chunk of
-// their own, which is made before a mutex is locked if they are many. Add was called
-// at the time called.
+// add accepts inputs. A few go into the last chunk, if that has room, and otherwise into a
+// chunk of their own; many go into a chunk of their own, which is made before a mutex is
+// locked. called is when Add was called.
 func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 	const few, most = 64, 1 << 16
 	var made *chunk[In, Out]
@@ -315,7 +320,7 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 	n := len(ins)
 	switch {
 	case b.sealed.Load():
-		n = 0 // but an end that came before is told
+		n = 0 // but Group.Add still reports an earlier end
 	case b.total+n > maxInputs:
 		return fmt.Errorf("dispatch: Batch.Add: %d inputs are more than %d", b.total+n, maxInputs)
 	}
@@ -339,7 +344,7 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 		b.link(c)
 	})
 	switch {
-	// What was refused is not kept by a chunk that is, and its places are free again.
+	// A chunk that stays does not keep refused inputs, and their places are free again.
 	case err != nil || halt != nil || b.sealed.Load():
 		clear(c.ins[end:])
 	default:
@@ -356,7 +361,7 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 	return nil
 }
 
-// now is the time on the scheduler's clock, in a pool with telemetry.
+// now returns the time on the scheduler's clock, and 0 in a pool without telemetry.
 func (b *Batch[In, Out]) now() time.Duration {
 	if b.items.pool.tel == nil {
 		return 0
@@ -379,7 +384,8 @@ func (b *Batch[In, Out]) link(c *chunk[In, Out]) {
 	b.last = c
 }
 
-// newChunk returns a chunk with room for so many inputs, the first of which are ins.
+// newChunk returns a chunk with one span that has room for so many inputs. The first of
+// them are ins.
 func newChunk[In, Out any](ins []In, room int) *chunk[In, Out] {
 	c := &chunk[In, Out]{ins: make([]In, room), outs: make([]Out, room), states: make([]atomic.Uint32, room)}
 	copy(c.ins, ins)
@@ -387,7 +393,7 @@ func newChunk[In, Out any](ins []In, room int) *chunk[In, Out] {
 	return c
 }
 
-// stamp notes when inputs were added.
+// stamp records when inputs were added.
 func (c *chunk[In, Out]) stamp(from, to int, now time.Duration) {
 	if c.added == nil {
 		c.added = make([]time.Duration, len(c.ins))
@@ -397,7 +403,7 @@ func (c *chunk[In, Out]) stamp(from, to int, now time.Duration) {
 	}
 }
 
-// filled returns how many inputs of a chunk of a batch there are.
+// filled returns how many inputs a chunk with one span has.
 func (c *chunk[In, Out]) filled() int { return int(c.one[0].end.Load()) }
 
 // Close seals the batch: it accepts no more inputs, and is over when all of them
@@ -406,10 +412,11 @@ func (b *Batch[In, Out]) Close() {
 	b.adding.Lock()
 	sealed := b.sealed.Swap(true)
 	b.adding.Unlock()
-	// Once: left counted one for the seal. It is given up last, so that a last report to
-	// OnProgress, which progressed may start, still holds the batch.
+	// Only the call that seals the batch gives up the count that left has for the seal. It
+	// does so last: progressed may start a last report to OnProgress, which must find the
+	// batch not over.
 	if !sealed {
-		b.progressed() // also an Add that waits for room hears of it
+		b.progressed() // this also wakes an Add that waits for room
 		b.ended(1)
 	}
 }
@@ -429,7 +436,7 @@ func (b *Batch[In, Out]) cancel(o sched.Outcome) {
 // cancelByCaller cancels the batch because the caller's context is done.
 func (b *Batch[In, Out]) cancelByCaller() {
 	gone := sched.EndedWithoutReason()
-	defer func() { b.cancel(gone) }() // also if the context ends the goroutine
+	defer func() { b.cancel(gone) }() // deferred, because the context may end the goroutine
 	gone = guard.Ended(b.items.Caller())
 }
 
@@ -460,8 +467,8 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 		case <-caller.Done:
 		}
 	}
-	// Asked once more: with both channels closed, select has chosen by chance, and a batch
-	// that is over gives its outcomes whatever ctx says.
+	// Check again: if both channels are closed, select has chosen one at random, and a
+	// batch that is over returns its outcomes whatever ctx says.
 	select {
 	case <-over:
 		return b.outputs(), b.failures()
@@ -499,7 +506,7 @@ func (b *Batch[In, Out]) outputs() []Out {
 // failures returns the errors of a batch that is over.
 func (b *Batch[In, Out]) failures() error {
 	var errs []error
-	var common error // of what was canceled together
+	var common error // of the inputs that were canceled together
 	for c := range b.items.chunks {
 		halted := c.halted.Load() > 0
 		if c.errs.Load() == nil && !halted {
@@ -513,7 +520,7 @@ func (b *Batch[In, Out]) failures() error {
 			case err == nil:
 			case c.states[i].Load()&stopped == 0:
 				errs = append(errs, &ItemError{Index: c.first + i, Err: err})
-			case err != ErrHalted: //nolint:errorlint // just that: an error's own Is would be user code
+			case err != ErrHalted: //nolint:errorlint // compared as it is: an error's Is method would be user code
 				common = err
 			}
 		}
@@ -524,7 +531,7 @@ func (b *Batch[In, Out]) failures() error {
 	return errors.Join(errs...)
 }
 
-// haltErr is the error of the inputs that were halted before they started.
+// haltErr returns the error of the inputs that were halted before they started.
 func (b *Batch[In, Out]) haltErr() error {
 	if o := b.items.HaltedWith(); o != nil {
 		return b.errOf(o)
@@ -532,10 +539,11 @@ func (b *Batch[In, Out]) haltErr() error {
 	return nil
 }
 
-// errOf is the error of an input with the outcome o: another's failure is not its own.
+// errOf returns the error of an input with the outcome o. An input that another's failure
+// has stopped does not get that failure as its own error.
 func (b *Batch[In, Out]) errOf(o *sched.Outcome) error {
 	if o.By == sched.ByJob && b.cfg.stopOnError {
-		if e, ok := o.Err.(*ItemError); ok && e == b.culprit.Load() { //nolint:errorlint // it is haltAfter's
+		if e, ok := o.Err.(*ItemError); ok && e == b.culprit.Load() { //nolint:errorlint // made by haltAfter
 			return ErrHalted
 		}
 	}
@@ -555,8 +563,8 @@ func (b *Batch[In, Out]) end() <-chan struct{} {
 	return b.finished
 }
 
-// haltAfter halts the batch after an outcome, where an option says so. Of several failures
-// at once the first is the culprit; the others stay failures of their own inputs.
+// haltAfter halts the batch after an outcome, if an option says so. If several inputs fail
+// at once, the first is the culprit; the others keep their failures as their own.
 func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	switch {
 	case o.Kind == sched.Succeeded && b.cfg.stopOnSuccess:
@@ -572,9 +580,9 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	return nil
 }
 
-// ended takes n off left, and ends the batch if that was the last. Where nothing is
-// left to do, and nobody to tell, the pool and the caller's context need not know of
-// the batch until the next Add.
+// ended subtracts n from left, and ends the batch if left is then 0. If nothing is left to
+// do and nobody waits to be told, the pool and the watch of the caller's context forget the
+// batch until the next Add.
 func (b *Batch[In, Out]) ended(n int) {
 	left := b.items.left.Add(int64(-n))
 	if left > 1 || n == 0 {
@@ -594,13 +602,13 @@ func (b *Batch[In, Out]) ended(n int) {
 	b.items.Forget(b.idle)
 }
 
-// idle tells whether nothing is left to do, and nobody to tell.
+// idle reports whether nothing is left to do and nobody waits to be told.
 func (b *Batch[In, Out]) idle() bool {
 	left := b.items.left.Load()
 	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil && !b.awaitedEnd.Load()
 }
 
-// halted hands out the outcomes of n inputs that nobody had claimed.
+// halted hands out the outcomes of n inputs that no worker had claimed.
 func (b *Batch[In, Out]) halted(n int) {
 	b.stopResults()
 	b.progressed()
@@ -610,6 +618,6 @@ func (b *Batch[In, Out]) halted(n int) {
 	b.Close()
 }
 
-// closing seals the batch when the pool takes no more: it can get no further inputs, and
-// its readers learn of its end.
+// closing seals the batch when the pool stops accepting jobs. The batch can get no more
+// inputs then, and its readers learn of its end.
 func (b *Batch[In, Out]) closing() { b.Close() }

@@ -18,7 +18,7 @@ import (
 
 // MaxRunning and MaxPending.
 
-// bounded notes how many handlers run, and the most that ever did.
+// bounded records how many handlers run, and the most that ever ran at once.
 type bounded struct{ now, most atomic.Int64 }
 
 func (b *bounded) enter() {
@@ -79,8 +79,8 @@ func TestABatchAtItsBoundGoesOnAsItsInputsEnd(t *testing.T) {
 	})
 }
 
-// A batch that is out of the list of what wants a worker, because it is at its
-// bound, must count all the same when single jobs ask for their turn.
+// A batch at its bound is not in the list of groups that want a worker. It must count all
+// the same when single jobs ask for their turn.
 func TestSingleJobsAndABoundedBatchTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()

@@ -13,7 +13,8 @@ import (
 	"example.com/dispatch"
 )
 
-// What ends a batch before all of it has run, and what its items are told.
+// These tests check what can end a batch before all of it has run, and what its items learn
+// of that.
 
 func TestErrHaltedIsAlsoACancel(t *testing.T) {
 	require.ErrorIs(t, dispatch.ErrHalted, context.Canceled)
@@ -37,7 +38,7 @@ func TestWhatAHaltedInputReturnsSaysWhetherItHasFailedItself(t *testing.T) {
 	}
 	type stop struct {
 		opt   dispatch.BatchOption
-		first error // what the first returns
+		first error // what the first input returns
 	}
 	for what, stop := range map[string]stop{"StopOnError": {dispatch.StopOnError(), errOdd}, "StopOnSuccess": {dispatch.StopOnSuccess(), nil}} {
 		for name, r := range siblings {
@@ -86,7 +87,7 @@ func TestWhatAHaltedInputReturnsSaysWhetherItHasFailedItself(t *testing.T) {
 						require.Equal(t, wants[res.Index], res.Err, "input %d", res.Index)
 					}
 
-					var own []error // those that Wait gives
+					var own []error // the errors that Wait returns
 					if stop.first != nil {
 						own = append(own, &dispatch.ItemError{Index: 0, Err: stop.first})
 					}
@@ -227,7 +228,7 @@ func TestTheDeadlineOfABatchsContextIsACommonEnd(t *testing.T) {
 	})
 }
 
-// A sealed batch with one item left was taken for one with nothing to do.
+// Regression: a sealed batch with one item left counted as one with nothing to do.
 func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 	type end struct {
 		act   func(p *dispatch.Pool[int, int], cancel context.CancelCauseFunc) (unrun []int)
@@ -283,7 +284,7 @@ func TestStopAndTheContextReachTheLastItemOfASealedBatch(t *testing.T) {
 	}
 }
 
-// An item that was written off did not count as a failure.
+// Regression: an item that was written off did not count as a failure.
 func TestAnItemThatIsWrittenOffStopsABatchThatIsToStopOnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
@@ -300,8 +301,8 @@ func TestAnItemThatIsWrittenOffStopsABatchThatIsToStopOnError(t *testing.T) {
 	})
 }
 
-// lazyContext is a context of the user's own, which tells those that derive from
-// it one after another, each a second later than the one before.
+// lazyContext is a user's own context that tells the contexts derived from it one after
+// another, each a second after the one before.
 type lazyContext struct {
 	context.Context
 	derived notes[bool]
@@ -315,7 +316,7 @@ func (c *lazyContext) AfterFunc(f func()) func() bool {
 	return context.AfterFunc(c.Context, func() { time.AfterFunc(late, f) })
 }
 
-// The handler's context was asked again, after it had been canceled.
+// Regression: the handler's context was asked again after it had been canceled.
 func TestADeadlineOfTheCallersCountsAsATimeoutHoweverItIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, func(ctx context.Context, in int) (int, error) {
@@ -335,7 +336,7 @@ func TestADeadlineOfTheCallersCountsAsATimeoutHoweverItIsTold(t *testing.T) {
 	})
 }
 
-// Done was closed while Stop, on its way out, had yet to end the batches.
+// Regression: Done was closed before Stop, which was under way, had ended the batches.
 func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
 	for range 500 {
 		p := dispatch.Must(dispatch.New(double, dispatch.WithWorkers(1)))
@@ -350,7 +351,8 @@ func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
 	}
 }
 
-// WithJobTimeout gave way to whatever had ended the batch, long before the limit.
+// Regression: with WithJobTimeout, an item got the outcome of what had ended its batch
+// instead of its handler's, long before its limit.
 func TestAnItemThatRunsWhenItsBatchEndsHasItsHandlersOutcomeAlsoWithAJobTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, func(_ context.Context, d time.Duration) (time.Duration, error) {
@@ -367,9 +369,9 @@ func TestAnItemThatRunsWhenItsBatchEndsHasItsHandlersOutcomeAlsoWithAJobTimeout(
 	})
 }
 
-// A worker that saw the end of the context before the batch had heard of it took
-// that for the failure of its input: the others were halted for it, and Wait
-// returned neither outputs nor an error.
+// Regression: a worker that saw the end of the context before the batch did took it for the
+// failure of its input. The other inputs were halted for that failure, and Wait returned
+// neither outputs nor an error.
 func TestTheEndOfTheContextIsNoFailureThatStopsABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, func(_ context.Context, in int) (int, error) {

@@ -9,8 +9,8 @@ import (
 	"example.com/dispatch"
 )
 
-// What a job costs beside what Go itself would take for it: a go statement, and
-// a channel of workers. Module bench compares with other pools.
+// These benchmarks compare the cost of a job with what Go itself offers: a go statement,
+// and a channel of workers. Module bench compares with other pools.
 
 func increment(_ context.Context, n int) (int, error) { return n + 1, nil }
 

@@ -87,8 +87,8 @@ func TestTheEndOfThePoolEndsTheWaitForRoom(t *testing.T) {
 	})
 }
 
-// A job that was run before its turn, because another waited for it, left room
-// that nobody was told of.
+// Regression: when a job was run before its turn, because another job waited for it, nobody
+// was told of the room that it left.
 func TestWhoWaitsForRoomIsLetInWhenAJobIsBroughtForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, int]
@@ -162,7 +162,7 @@ func (c *signalled) end() {
 	}
 }
 
-// It was accepted all the same, without ever having an outcome.
+// Regression: such a job was accepted, and never had an outcome.
 func TestAJobWhoseContextEndsWhileItWaitsForRoomIsNotAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, int]

@@ -54,10 +54,10 @@ func TestTheContextIsDoneOnceTheHandlerHasReturned(t *testing.T) {
 	})
 }
 
-// A goroutine that outlives its handler and asked for Done between the last look
-// for a context and the end of the job got one that nobody ended, and left a
-// registration with the caller's. Here the caller's context asks, whenever the
-// pool asks it for something: no moment is left out.
+// Regression: a goroutine that outlived its handler could ask for Done between the pool's
+// last look for a context and the end of the job. It then got a context that nobody ended,
+// and left a registration with the caller's. Here the caller's context asks for Done
+// whenever the pool calls one of its methods, so that no moment is left out.
 func TestG03TheContextIsDoneWheneverDoneIsAskedFor(t *testing.T) {
 	for name, call := range calls {
 		for _, method := range methods {
@@ -99,7 +99,7 @@ func TestG03TheContextIsDoneWheneverDoneIsAskedFor(t *testing.T) {
 	}
 }
 
-// The same where chance decides on the moment, for the race detector.
+// The same with moments that chance picks, for the race detector.
 func TestG03TheContextIsDoneForAGoroutineThatOutlivesItsHandler(t *testing.T) {
 	var all sync.WaitGroup
 	var lost atomic.Int64
@@ -137,7 +137,7 @@ func TestG03TheContextIsDoneForAGoroutineThatOutlivesItsHandler(t *testing.T) {
 	require.Zero(t, lost.Load())
 }
 
-// A caller had its answer before the handler's context was done.
+// Regression: a caller had its answer before the handler's context was done.
 func TestTheContextIsDoneOnceProcessTimedHasReturned(t *testing.T) {
 	for range 500 { // two goroutines race
 		synctest.Test(t, func(t *testing.T) {
@@ -157,7 +157,8 @@ func TestTheContextIsDoneOnceProcessTimedHasReturned(t *testing.T) {
 	}
 }
 
-// The cancel of a caller that had its answer came before the cause of it.
+// Regression: a caller that had its answer canceled its context, and that reached the
+// handler's context before the cause of the answer did.
 func TestAHandlerThatIsStoppedSeesThatWhateverItsCallerDoesNext(t *testing.T) {
 	for range 1000 { // two goroutines race
 		synctest.Test(t, func(t *testing.T) {
@@ -179,7 +180,8 @@ func TestAHandlerThatIsStoppedSeesThatWhateverItsCallerDoesNext(t *testing.T) {
 	}
 }
 
-// A context made late had a deadline that was over, and blamed that.
+// Regression: a context that was made late had a deadline that had passed, and gave that as
+// its cause.
 func TestAContextFirstAskedAfterTheEndNamesWhatEndedIt(t *testing.T) {
 	t.Run("its job was done in time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -207,8 +209,8 @@ func TestAContextFirstAskedAfterTheEndNamesWhatEndedIt(t *testing.T) {
 	})
 }
 
-// A handler that asked for Done only after its job had been settled, and its
-// caller's context ended since, was told the caller's reason.
+// Regression: a handler asked for Done after its job had been settled and its caller's
+// context had ended since. Its context then gave the caller's reason.
 func TestAHandlerThatAsksLateIsToldTheReasonThatCameFirst(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], f *dispatch.Future[int]) error{
 		"Stop":   func(p *dispatch.Pool[int, int], _ *dispatch.Future[int]) error { p.Stop(); return dispatch.ErrStopped },

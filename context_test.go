@@ -105,7 +105,7 @@ func TestTheDeadlineIsTheEarliestOfThree(t *testing.T) {
 	})
 }
 
-// fate is what a handler has found in its context once that was done.
+// fate is what a handler finds in its context once that is done.
 type fate struct{ err, cause error }
 
 // TestCauseSaysWhyTheContextIsDone ends jobs in every way there is. Each row is

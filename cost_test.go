@@ -12,9 +12,10 @@ import (
 	"example.com/dispatch"
 )
 
-// Some things cost no more where there is more of others (G17).
+// Operations whose cost must not grow with the number of other jobs, batches or waits
+// (G17).
 
-// Each Add counted all that waited, with the mutex held.
+// Regression: each Add counted all waiting inputs, with the mutex held.
 func TestG17AddCostsTheSameHoweverManyInputsWait(t *testing.T) {
 	p := openPool(t, double, dispatch.WithWorkers(2))
 	p.Pause()
@@ -37,8 +38,8 @@ func median(ds []time.Duration) time.Duration {
 	return ds[len(ds)/2]
 }
 
-// Stats, and each end of a job while somebody waits for the last, looked at every
-// batch that was open.
+// Regression: Stats, and each end of a job while somebody was in Wait, looked at every open
+// batch.
 func TestG17StatsCostsNoMoreWithManyBatches(t *testing.T) {
 	requireClock(t)
 	took := func(batches int) time.Duration {
@@ -65,7 +66,7 @@ func TestG17StatsCostsNoMoreWithManyBatches(t *testing.T) {
 	require.Less(t, took(50_000), 4*took(100)+5*time.Microsecond)
 }
 
-// Stream moved its look-ahead by one for each outcome.
+// Regression: Stream moved its look-ahead by one for each outcome.
 func TestG17AStreamThatIsFarAheadCostsNoMore(t *testing.T) {
 	requireClock(t)
 	requireProportion(t, 150_000, func(t *testing.T, n int) time.Duration {
@@ -96,7 +97,7 @@ func TestG17AStreamThatIsFarAheadCostsNoMore(t *testing.T) {
 	})
 }
 
-// A job that waits for many others at once looked at all of them, for each.
+// Regression: a job that waited for many others at once looked at all of them for each one.
 func TestG17AJobMayWaitForManyAtOnce(t *testing.T) {
 	requireClock(t)
 	requireProportion(t, 24_000, func(t *testing.T, n int) time.Duration {

@@ -6,6 +6,6 @@ import "time"
 
 var began = time.Now()
 
-// cpuTime is the time, where it is not known how long the processors have worked for
-// this process.
+// cpuTime returns the time, on systems that do not tell how long the processors have worked
+// for this process.
 func cpuTime() time.Duration { return time.Since(began) }

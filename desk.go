@@ -13,18 +13,19 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// desk is what a pool with telemetry knows of one worker: what it is at, and how
-// long its jobs have waited and run. Its mutex is a leaf, so that Stats and Running
-// read it while the worker works.
+// desk is what a pool with telemetry knows of one worker: what the worker is doing, and how
+// long its jobs have waited and run. Its mutex is a leaf, so that Stats and Running can
+// read the desk while the worker works.
 type desk struct {
 	number int             // of the worker, from 1
-	labels context.Context // the profiler labels of its goroutine, made once; nil for a caller that runs its job
-	hooked context.Context // what the hooks have made of the handler's context; the worker's own
+	labels context.Context // the profiler labels of its goroutine, made once; nil for a caller that runs its job inline
+	hooked context.Context // the handler's context as the hooks have made it; only the worker uses it
 
-	// mu guards what follows. Only the worker writes it, so the worker reads it without.
+	// mu guards the fields below. Only the worker writes them, so the worker reads them
+	// without it.
 	mu        sync.Mutex
-	at        work // what the worker is at
-	busy      bool // ... if it is at something
+	at        work // the job that the worker is doing
+	busy      bool // ... if it has one
 	wait, run tally
 }
 
@@ -32,29 +33,29 @@ type desk struct {
 type work struct {
 	label string
 	index int           // -1: a single job
-	added time.Duration // when it was submitted, on the scheduler's clock, as is what follows
-	begun time.Duration // when the worker turned to it
+	added time.Duration // when it was submitted, on the scheduler's clock
+	begun time.Duration // when the worker started on it, on the same clock
 	ran   bool          // its handler has been called
-	task  *sched.Task   // the job's, or that of the run that the item is in
+	task  *sched.Task   // the task of the job, or of the run that the item is in
 }
 
-// telemetry is what a pool with telemetry knows of its jobs. Its mutex is taken by a worker
-// that comes or leaves (an inline call does both), for a job that has failed or never had
-// a worker, and by readers; not for a job that goes well on a worker.
+// telemetry is what a pool with telemetry knows of its jobs. Its mutex is locked by a
+// worker that comes or leaves (an inline call does both), for a job that has failed or that
+// never had a worker, and by readers. A job that succeeds on a worker does not need it.
 type telemetry[In any] struct {
 	name  string
 	sched *sched.Scheduler
 	label func(In) string // nil: inputs are not shown
 	hooks []Hooks
 
-	mu        sync.Mutex              // taken before a desk's; guards what follows
-	desks     map[*desk]*sched.Worker // of strays too, until their handlers return
-	last      int                     // the highest number of a worker
-	wait, run tally                   // of workers that have left, and of jobs that no worker turned to
+	mu        sync.Mutex              // locked before a desk's; guards the fields below
+	desks     map[*desk]*sched.Worker // those of strays too, until their handlers return
+	last      int                     // the highest worker number so far
+	wait, run tally                   // of workers that have left, and of jobs that no worker started on
 	failures  [len(outcomeNames)][]Job
 }
 
-// keptFailures is how many jobs of each outcome but success are remembered.
+// keptFailures is how many jobs are kept for each outcome but success.
 const keptFailures = 8
 
 // open makes the desk of a worker.
@@ -75,9 +76,9 @@ func (t *telemetry[In]) labelsOf(d *desk) context.Context {
 	return pprof.WithLabels(context.Background(), pprof.Labels("dispatch.pool", t.name, "dispatch.worker", strconv.Itoa(d.number)))
 }
 
-// close takes in what the desk of a worker that leaves has counted. With both mutexes
-// held, a reader finds the counts in one place: in between they would be gone or count
-// twice, and counters never fall.
+// close removes the desk of a worker that leaves, and adds its counts to those of t. It
+// holds both mutexes, so that a reader finds the counts in one place. Otherwise a reader
+// could miss them or count them twice, and counters must never fall.
 func (t *telemetry[In]) close(d *desk) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,31 +89,31 @@ func (t *telemetry[In]) close(d *desk) {
 	t.run.merge(&d.run)
 }
 
-// setLabels has the goroutine of the worker carry its labels: a handler may have
-// left others. The goroutine of a caller that runs its job itself keeps its own.
+// setLabels sets the labels of the worker's goroutine, because a handler may have left
+// others. The goroutine of a caller that runs its job inline keeps its own.
 func (d *desk) setLabels() {
 	if d.labels != nil {
 		pprof.SetGoroutineLabels(d.labels)
 	}
 }
 
-// begin notes that the worker has turned to a job. Until end or leave, Running and
-// Stats.LongestRun tell of it.
+// begin records that the worker has started on a job. Until end or leave, Running and
+// Stats.LongestRun show it.
 func (d *desk) begin(at work) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at, d.busy = at, true
 }
 
-// enter notes that the handler is about to be called.
+// enter records that the handler is about to be called.
 func (d *desk) enter(label string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at.label, d.at.ran = label, true
 }
 
-// end notes that the worker is done with the job, and returns it. In one step: for a reader
-// the job either runs or is counted.
+// end records that the worker is done with the job, and returns it. That is one step, so
+// that for a reader the job either runs or is counted.
 func (d *desk) end(now time.Duration) work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -123,15 +124,15 @@ func (d *desk) end(now time.Duration) work {
 	return was
 }
 
-// leave notes that the worker has not had the job after all: it was ended before its
-// handler. Whoever tells of that counts its wait (unstarted).
+// leave records that the job was ended before its handler, so that the worker has not had
+// it after all. The goroutine that tells the hooks counts its wait (unstarted).
 func (d *desk) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at, d.busy = work{}, false
 }
 
-// job describes a job that a worker is at, or has been at until now.
+// job describes a job that a worker is doing, or has been doing until now.
 func (t *telemetry[In]) job(d *desk, w work, now time.Duration) Job {
 	return Job{
 		Pool: t.name, Label: w.label, Worker: d.number, Ran: w.ran, Index: w.index,
@@ -139,8 +140,8 @@ func (t *telemetry[In]) job(d *desk, w work, now time.Duration) Job {
 	}
 }
 
-// running describes the job that a worker is at, if it is at one. With the desk's
-// mutex the task is still that of the job, because its worker needs that mutex to be done
+// running describes the current job of a worker, if there is one. While the desk's mutex is
+// held the task still belongs to that job, because the worker needs the mutex to be done
 // with it. What ends a run ends its items only if they are written off, or past the limit
 // of WithJobTimeout.
 func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
@@ -150,8 +151,8 @@ func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
 		return Job{}, false
 	}
 	j = t.job(d, d.at, t.sched.Since())
-	// Resolved: others have decided, and the handler runs on. Then, whether that is the
-	// outcome of what the worker is at: of a single job (a run has no Job), of a stray, or of
+	// If the task is resolved, others have decided it, and the handler runs on. That is the
+	// outcome of the current job only if it is a single job (a run has no Job), a stray, or
 	// an item that is past the limit.
 	j.Stray = stray
 	if of := d.at.task; of.Resolved() && (of.Job() != nil || stray || of.Overran()) {
@@ -161,7 +162,8 @@ func (t *telemetry[In]) running(d *desk, stray bool) (j Job, busy bool) {
 	return j, true
 }
 
-// unstarted describes a job that ended now, and that no worker had, but for its label.
+// unstarted describes a job that has just ended, and that no worker had, without its label.
+// It counts the job's wait.
 func (t *telemetry[In]) unstarted(index int, added time.Duration) Job {
 	now := t.sched.Since()
 	t.mu.Lock()
@@ -170,8 +172,8 @@ func (t *telemetry[In]) unstarted(index int, added time.Duration) Job {
 	return Job{Pool: t.name, Index: index, Submitted: t.sched.Time(added), Wait: now - added}
 }
 
-// labelOf returns the label of an input. A label that panics is told as text: it is there
-// to describe a job, and must not fail it.
+// labelOf returns the label of an input. If the label function panics, the label is a text
+// that says so: it is there to describe a job, and must not fail it.
 func (t *telemetry[In]) labelOf(in In) (label string) {
 	if t.label != nil {
 		if guard.Call(func() { label = t.label(in) }) != nil {
@@ -181,8 +183,8 @@ func (t *telemetry[In]) labelOf(in In) (label string) {
 	return label
 }
 
-// labelApart is labelOf for an input whose handler was not called: it may be its label
-// that has ended the worker's goroutine.
+// labelApart is labelOf for an input whose handler was not called. It calls the label
+// function on another goroutine, because that function may be what has ended the worker's.
 func (t *telemetry[In]) labelApart(in In) (label string) {
 	if t.label != nil {
 		guard.Apart(func() { label = t.labelOf(in) })
@@ -190,8 +192,9 @@ func (t *telemetry[In]) labelApart(in In) (label string) {
 	return label
 }
 
-// tell remembers a job that has ended, and tells the hooks. That comes last, because a hook
-// may end the goroutine. An Outcome is one more than the scheduler's kind: 0 is Pending.
+// tell keeps a job that has ended, unless it succeeded, and tells the hooks. The hooks come
+// last, because one may end the goroutine. An Outcome is one more than the scheduler's
+// kind: 0 is Pending.
 func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, report func(error)) {
 	j.Outcome, j.Err = Outcome(o.Kind)+Succeeded, o.Err
 	if j.Outcome != Succeeded {
@@ -206,10 +209,10 @@ func (t *telemetry[In]) tell(ctx context.Context, j Job, o *sched.Outcome, repor
 	t.tellHooks(ctx, j, len(t.hooks), report)
 }
 
-// tellHooks calls Done of the first n hooks, the last first. One that calls
-// runtime.Goexit does not keep those before it from being told: n is still its number
-// then, and the deferred function goes on with the one below. The last comes first, as it
-// would with deferred functions: the context is that of all their Starts.
+// tellHooks calls Done of the first n hooks, the last one first. That is the order of
+// deferred functions: the context is that of all their Starts. A hook that calls
+// runtime.Goexit does not keep the hooks before it from being told: n is still its number
+// then, and the deferred function goes on with the one below.
 func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func(error)) {
 	defer func() {
 		if n > 0 {
@@ -225,8 +228,8 @@ func (t *telemetry[In]) tellHooks(ctx context.Context, j Job, n int, report func
 	}
 }
 
-// start has the hooks make the context of a handler, each from that of the one before. One
-// that panics or returns nil leaves it as it is.
+// start has the hooks make the context of a handler, each from the context of the hook
+// before it. A hook that panics or returns nil leaves the context unchanged.
 func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) context.Context {
 	for i := range t.hooks {
 		start := t.hooks[i].Start
@@ -245,15 +248,15 @@ func (t *telemetry[In]) start(ctx context.Context, j Job, report func(error)) co
 	return ctx
 }
 
-// workers returns the desks that there are. It is a copy, so that the caller may ask the
-// scheduler about the workers: its mutex is never taken with that of telemetry held.
+// workers returns a copy of the desks. With it the caller may ask the scheduler about the
+// workers: the scheduler's mutex is never locked while that of telemetry is held.
 func (t *telemetry[In]) workers() map[*desk]*sched.Worker {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.desks)
 }
 
-// newTelemetry returns what a pool with telemetry needs; nil for one without.
+// newTelemetry returns the telemetry of a pool, or nil for a pool without it.
 func newTelemetry[In any](cfg *config, s *sched.Scheduler) (*telemetry[In], error) {
 	if !cfg.telemetry {
 		return nil, nil

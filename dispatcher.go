@@ -2,8 +2,8 @@ package dispatch
 
 import "example.com/dispatch/internal/sched"
 
-// The dispatcher is the goroutine that brings jobs and workers together
-// whenever they do not meet by themselves:
+// The dispatcher is the goroutine that brings jobs and workers together when they do not
+// meet by themselves:
 //
 //	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
 //	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
@@ -12,8 +12,8 @@ import "example.com/dispatch/internal/sched"
 //	                      workers from the worker channel; it starts and retires workers,
 //	                      and ends the pool
 //
-// The scheduler (internal/sched) decides who meets whom; the dispatcher asks it
-// what is next, and does that. It lives while there are workers or there is
+// The scheduler (internal/sched) decides which job meets which worker. The dispatcher asks
+// it what is next, and does that. The dispatcher lives while there are workers or there is
 // something to do, and holds no job.
 
 // dispatch is the dispatcher's loop.
@@ -39,7 +39,7 @@ func (p *Pool[In, Out]) dispatch() {
 	}
 }
 
-// end lets go of all that the pool holds outside, and tells that it has ended. The
+// end releases everything that the pool holds outside itself, and closes done. The
 // dispatcher calls it last.
 func (p *Pool[In, Out]) end() {
 	if p.unwatch != nil {

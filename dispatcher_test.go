@@ -82,7 +82,7 @@ func TestG01WhatHappenedBeforeASubmitIsSeenByTheJobAndItsWorkAfterwards(t *testi
 }
 
 func TestG02EveryAcceptedJobHasExactlyOneOutcome(t *testing.T) {
-	// Completion, Cancel, a timeout, the caller's cancel and Stop meet at random.
+	// Completion, Cancel, a timeout, the caller's cancel and Stop come together at random.
 	const rounds = 300
 	for round := range rounds {
 		var runs atomic.Int64
@@ -321,8 +321,8 @@ func TestG05InterruptsStayWithTheirJob(t *testing.T) {
 	requireRest(t, p)
 }
 
-// interruptible is a Worker that burns the time it is given (A), or returns how
-// often it was interrupted while it did nothing (B).
+// interruptible is a Worker. For A it is busy for the given time; for B it returns how
+// often it was interrupted while it did nothing.
 type interruptible struct {
 	expectNone atomic.Bool
 	stray      atomic.Int64

@@ -84,7 +84,7 @@ func ExampleWithGrace() {
 	tape, _ := p.Submit(ctx, "/dev/tape")
 	<-started
 	tape.Cancel()
-	fmt.Println(p.Process(ctx, "a.txt")) // on a worker that takes its place
+	fmt.Println(p.Process(ctx, "a.txt")) // runs on a worker that takes its place
 	fmt.Println("strays:", p.Stats().Strays)
 	close(hung)
 	// Output:

@@ -124,7 +124,7 @@ func ExamplePool_Wait() {
 	for n := range 101 {
 		_, _ = p.Submit(ctx, n)
 	}
-	_ = p.Wait(ctx) // as a sync.WaitGroup that counts the jobs; the pool stays open
+	_ = p.Wait(ctx) // like a sync.WaitGroup that counts the jobs; the pool stays open
 	fmt.Println(sum.Load())
 	// Output: 5050
 }
@@ -164,9 +164,9 @@ func ExamplePool_Shutdown() {
 
 	budget, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	fmt.Println("shutdown:", p.Shutdown(budget)) // spent: becomes a Stop
+	fmt.Println("shutdown:", p.Shutdown(budget)) // the budget is spent, so it becomes a Stop
 	fmt.Println("unsent:", p.Stop())
-	<-p.Done() // the handler has heeded its context
+	<-p.Done() // the handler has returned, because its context is done
 
 	for _, f := range []*dispatch.Future[struct{}]{sending, waiting} {
 		_, err := f.Wait(context.Background())

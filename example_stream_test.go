@@ -35,7 +35,7 @@ func ExamplePool_Stream() {
 		}
 		fmt.Print(r.Out, " ")
 		if r.Out == 22 {
-			break // cancels what was taken ahead
+			break // cancels the inputs that were taken ahead
 		}
 	}
 	fmt.Println()

@@ -13,11 +13,11 @@ import (
 	"example.com/dispatch"
 )
 
-// The examples are the manual: each answers one question. Those that leave out
-// error handling do so for brevity. Here are single jobs and workers;
-// example_batch_test.go, example_map_test.go and example_stream_test.go have many at
-// once, example_pool_test.go the pool itself, example_failure_test.go what goes
-// wrong, and example_telemetry_test.go what is told of it all.
+// The examples are the manual: each answers one question. Some leave out error handling for
+// brevity. This file has single jobs and workers. example_batch_test.go,
+// example_map_test.go and example_stream_test.go have many jobs at once,
+// example_pool_test.go has the pool itself, example_failure_test.go has failures, and
+// example_telemetry_test.go shows how to watch a pool.
 
 // What does it look like?
 func Example() {

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// What the tests of package dispatch_test see of the inside.
+// What the tests of package dispatch_test can see of the package's internals.
 
-// Rest returns an error if the pool's scheduler holds anything, though the pool has
-// nothing to do.
+// Rest returns an error if the scheduler of an idle pool still holds anything.
 func Rest[In, Out any](p *Pool[In, Out]) error { return p.sched.Rest() }
 
 // PoolOf returns the pool of a batch.
 func PoolOf[In, Out any](b *Batch[In, Out]) *Pool[In, Out] { return b.items.pool }
 
-// BatchEnded tells whether the batch is over, or nobody has to seal it, and whether its
-// context is watched.
+// BatchEnded reports whether the batch is over, or would be if it were sealed, and whether
+// its context is watched.
 func BatchEnded[In, Out any](b *Batch[In, Out]) (ended, watched bool) {
 	b.adding.Lock()
 	defer b.adding.Unlock()
@@ -23,8 +22,8 @@ func BatchEnded[In, Out any](b *Batch[In, Out]) (ended, watched bool) {
 	return left == 0 || left == 1 && !b.sealed.Load(), b.items.Watched()
 }
 
-// StreamSleeps makes a stream, calls then, and tells whether the stream's loop would
-// sleep while its source is open, and after.
+// StreamSleeps makes a stream and calls then. It reports whether the stream's loop would
+// then sleep: while its source is open, and after the source has ended.
 func StreamSleeps[In, Out any](p *Pool[In, Out], then func()) (open, after bool) {
 	s := p.newStream(context.Background(), streamConfig{}, nil)
 	defer s.end()

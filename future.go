@@ -60,8 +60,9 @@ func (j *job[In, Out]) Withdrawn(keep bool) sched.Effect {
 	return told
 }
 
-// newJob returns a job that is not accepted yet. Its context is part of it only
-// where that keeps nothing of the caller's alive: a future may be kept for long.
+// newJob returns a job that is not accepted yet. The handler's context is allocated with
+// the job only if it keeps nothing of the caller's alive, because a future may be kept for
+// long.
 func (p *Pool[In, Out]) newJob(ctx context.Context, background bool, in In) *job[In, Out] {
 	var j *job[In, Out]
 	var handling *sched.Context

@@ -206,7 +206,7 @@ func TestAFutureThatNobodyReadsBlocksNobody(t *testing.T) {
 	})
 }
 
-// A worker that came before the callback on the context ran the job.
+// Regression: a worker that reached the job before the context's callback did ran the job.
 func TestAJobWhoseContextIsDoneBeforeItsTurnNeverRuns(t *testing.T) {
 	for name, submit := range map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
 		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(ctx, 1)) },

@@ -11,8 +11,8 @@ import (
 	"example.com/dispatch"
 )
 
-// tardy is a context that tells those who have registered that it is done, and closes
-// its channel later.
+// tardy is a context that calls its registered functions first, and closes its channel
+// later.
 type tardy struct {
 	context.Context
 	done   chan struct{}

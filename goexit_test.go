@@ -14,7 +14,7 @@ import (
 
 // Handlers that call runtime.Goexit.
 
-// A panic handler that called Goexit left its panic to the next job.
+// Regression: when a panic handler called Goexit, its panic became that of the next job.
 func TestAGoexitIsNotTakenForThePanicOfTheJobBefore(t *testing.T) {
 	p := openPool(t, func(_ context.Context, in int) (int, error) {
 		if in == 1 {
@@ -29,7 +29,8 @@ func TestAGoexitIsNotTakenForThePanicOfTheJobBefore(t *testing.T) {
 	require.Equal(t, dispatch.ErrGoexit, err)
 }
 
-// A worker that closed what Goexit had left counted as idle.
+// Regression: a worker counted as idle while it closed the Worker that Goexit had left
+// behind.
 func TestASlowCloseAfterAGoexitHoldsUpNoOtherJob(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -51,7 +52,7 @@ func TestASlowCloseAfterAGoexitHoldsUpNoOtherJob(t *testing.T) {
 	}
 }
 
-// An item that called Goexit after its limit ended with ErrGoexit.
+// Regression: an item that called Goexit after its limit ended with ErrGoexit.
 func TestALateGoexitOfAnItemIsDropped(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
 		"Batch": func(p *dispatch.Pool[int, int]) error {

@@ -8,84 +8,89 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// group is inputs that several workers take, in arrays: what [Batch], [Pool.Map] and
-// [Pool.Stream] have in common. Workers claim the inputs one after another without a
-// mutex; each goes on until none is left, one fails, or the scheduler asks it back.
+// group is a set of inputs that several workers share, kept in arrays. It is the common
+// part of [Batch], [Pool.Map] and [Pool.Stream]. Each worker claims one input after another
+// without a mutex. It goes on until no input is left, one fails, or the scheduler calls it
+// back.
 type group[In, Out any] struct {
 	sched.Group
 	pool  *Pool[In, Out]
 	owner owner[In, Out]
 
 	watched  bool // the caller's context can end
-	careful  bool // each outcome is to be counted, and the owner told, before the next input
+	careful  bool // a worker counts each outcome, and tells the owner, before it takes the next input
 	delivers bool // the owner hands out each outcome
-	noting   bool // runs note which input they are at
-	hooked   bool // hooks are told of each input
+	noting   bool // each run records which input it is at
+	hooked   bool // the hooks are called for each input
 
 	first    atomic.Pointer[chunk[In, Out]]
-	claiming atomic.Pointer[chunk[In, Out]] // where inputs are claimed: those before it have none left
-	begun    atomic.Uint32                  // runs
-	added    atomic.Int64                   // inputs, of a group that gets chunks one after another; for Left
+	claiming atomic.Pointer[chunk[In, Out]] // inputs are claimed from this chunk; those before it have none left
+	begun    atomic.Uint32                  // number of runs
+	added    atomic.Int64                   // number of inputs, in a group that grows by chunks; for Left
 
-	// left counts the inputs whose outcomes have not been delivered, and what
-	// else keeps the group from being over.
+	// left counts the inputs whose outcomes have not been delivered, and one for each other
+	// thing that keeps the group from being over.
 	left atomic.Int64
 
-	unclaimed []stretch[In, Out] // what nobody had claimed when the group was halted. Written once, with the scheduler's mutex held
+	// unclaimed is what no worker had claimed when the group was halted. Written once, with
+	// the scheduler's mutex held.
+	unclaimed []stretch[In, Out]
 }
 
-// owner is what a group belongs to. Workers call its methods, and so do those who halt the
-// group or write off a handler. No method blocks. No mutex is held, but that haltAfter may
-// be called with the scheduler's.
+// owner is the batch, Map or stream that a group belongs to. Its methods are called by
+// workers, and by the goroutine that halts the group or writes off a handler. They do not
+// block, and no mutex is held when they are called, except that haltAfter may be called
+// with the scheduler's mutex held.
 type owner[In, Out any] interface {
-	// deliver hands out the outcome of an input, which is written. If keep, a worker
-	// or Stop may still read the input.
+	// deliver hands out the outcome of an input, which has been written. If keep is true, a
+	// worker or Stop may still read the input.
 	deliver(c *chunk[In, Out], i int, keep bool)
 	// write writes the outcome of an input that was not a plain success.
 	write(c *chunk[In, Out], i int, o *sched.Outcome)
-	// haltAfter returns how the group is to be halted after an outcome; nil if it
-	// is not.
+	// haltAfter returns the outcome with which to halt the group after the outcome o of an
+	// input, or nil if the group goes on.
 	haltAfter(index int, o *sched.Outcome) *sched.Outcome
-	// progressed tells that outcomes have been counted.
+	// progressed is called after outcomes have been counted.
 	progressed()
-	// ended tells that n outcomes have been delivered.
+	// ended is called after n outcomes have been delivered.
 	ended(n int)
-	// halted tells that n inputs have got their outcome by a halt.
+	// halted is called after a halt has given n inputs their outcome.
 	halted(n int)
-	// closing tells that the pool takes no more.
+	// closing is called when the pool stops accepting jobs.
 	closing()
 }
 
-// chunk is a run of a group's inputs, with their outcomes. Inputs are added by
-// their owner, and claimed by workers without a mutex; who has claimed one writes
-// its outcome. The arrays are as long as they will ever be, so that nothing moves under a
-// worker that reads or writes in them.
+// chunk is a block of consecutive inputs of a group, with their outcomes. The owner adds
+// the inputs, and workers claim them without a mutex. The worker that has claimed an input
+// writes its outcome. The arrays never grow, so nothing moves under a worker that reads or
+// writes in them.
 type chunk[In, Out any] struct {
 	ins    []In
 	outs   []Out
-	errs   atomic.Pointer[[]error] // of the inputs; made when the first of them fails
-	states []atomic.Uint32         // of the inputs, for owners that deliver; see Batch
+	errs   atomic.Pointer[[]error] // one per input; made when the first input fails
+	states []atomic.Uint32         // one per input, in a batch: see decided
 
-	added []time.Duration // of the inputs, with telemetry: when they were; nil: all at once
-	all   time.Duration   // ... then
+	added []time.Duration // with telemetry: when each input was added; nil if all were added at once
+	all   time.Duration   // ... at this time
 
 	first  int                            // the index of the first input
-	halted atomic.Int64                   // the inputs from this on, minus 1, were never claimed; 0: all were
+	halted atomic.Int64                   // the inputs from index halted-1 on were never claimed; 0: all were
 	after  atomic.Pointer[chunk[In, Out]] // the next chunk
-	spans  []span                         // from which workers claim
-	one    [1]span                        // ... where there is only one, as in batches and streams
+	spans  []span                         // workers claim inputs from these
+	one    [1]span                        // the array behind spans if there is only one span, as in batches and streams
 }
 
-// span is a stretch of a chunk. It fills two cache lines, which processors fetch
-// together, so that claims from different spans do not slow each other down.
+// span is a range of the inputs of a chunk. It fills two cache lines, which processors
+// fetch together, so that claims from different spans do not slow each other down.
 type span struct {
-	next atomic.Int64 // the first that is not claimed
+	next atomic.Int64 // the first input that is not claimed
 	end  atomic.Int64
 	_    [112]byte
 }
 
-// claim claims the next input of the span, if that is below end; more may come. One at a
-// time: inputs that wait for each other must not be claimed by one worker.
+// claim claims the next input of the span. If next is not below end, the span had none
+// left, though more may be added. It claims only one input, because inputs that wait for
+// each other must not be claimed by one worker.
 func (s *span) claim() (next, end int64) {
 	for {
 		next, end = s.next.Load(), s.end.Load()
@@ -95,8 +100,9 @@ func (s *span) claim() (next, end int64) {
 	}
 }
 
-// claimRest claims all that is left, in competition with workers that claim one. The end
-// does not rise meanwhile: the scheduler's mutex is held here, and where inputs are added.
+// claimRest claims all inputs that are left, while workers may be claiming single ones. The
+// end of the span does not rise meanwhile, because the caller holds the scheduler's mutex,
+// and inputs are added only with that held.
 func (s *span) claimRest() (from, to int) {
 	for {
 		next, end := s.next.Load(), s.end.Load()
@@ -108,14 +114,14 @@ func (s *span) claimRest() (from, to int) {
 
 func (s *span) left() int { return int(max(s.end.Load()-s.next.Load(), 0)) }
 
-// stretch is inputs of a chunk.
+// stretch is the inputs of a chunk from index from up to, but not including, index to.
 type stretch[In, Out any] struct {
 	chunk    *chunk[In, Out]
 	from, to int
 }
 
-// setErr writes the error of an input. Several workers may be the first to fail: one of
-// their arrays stays, and all write into that.
+// setErr writes the error of an input. Several workers may see a first failure at the same
+// time and make an array each: one of the arrays is kept, and all of them write into that.
 func (c *chunk[In, Out]) setErr(i int, err error) {
 	errs := c.errs.Load()
 	if errs == nil {
@@ -137,7 +143,7 @@ func (c *chunk[In, Out]) err(i int) error {
 	return nil
 }
 
-// addedAt tells when an input was added, with telemetry.
+// addedAt returns when an input was added, in a pool with telemetry.
 func (c *chunk[In, Out]) addedAt(i int) time.Duration {
 	if c.added == nil {
 		return c.all
@@ -154,8 +160,8 @@ func (g *group[In, Out]) chunks(yield func(*chunk[In, Out]) bool) {
 	}
 }
 
-// claim claims an input for r, from the span that r is at if there is one left. If
-// it returns false, r is still at the input that it had.
+// claim claims an input for r, from the current span of r if that has one left. If it
+// returns false, r is still at the input that it had.
 func (g *group[In, Out]) claim(r *run[In, Out]) bool {
 	if c := r.chunk; c != nil && r.claim(c) {
 		return true
@@ -164,7 +170,7 @@ func (g *group[In, Out]) claim(r *run[In, Out]) bool {
 }
 
 // claimElsewhere claims an input from any span of the chunks that have some left. The run
-// stays at the span where it finds one, so that it meets others seldom.
+// stays at the span where it finds one, so that it seldom meets other runs.
 func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 	for c := g.claiming.Load(); c != nil; c = g.claiming.Load() {
 		for range c.spans {
@@ -180,14 +186,15 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 		if next == nil {
 			return false
 		}
-		// This chunk gets no further inputs: there is a next one. If the swap fails, another
-		// worker has made it.
+		// This chunk gets no more inputs, because there is a next one. If the swap fails,
+		// another worker has already moved claiming forward.
 		g.claiming.CompareAndSwap(c, next)
 	}
 	return false
 }
 
-// claim puts r at the next input of its span of c; false if none is left there.
+// claim moves r to the next input of its span of c. It returns false if the span has none
+// left.
 func (r *run[In, Out]) claim(c *chunk[In, Out]) bool {
 	next, end := c.spans[r.span].claim()
 	if next >= end {
@@ -197,7 +204,7 @@ func (r *run[In, Out]) claim(c *chunk[In, Out]) bool {
 	return true
 }
 
-// take puts r at an input of c that it has claimed.
+// take moves r to an input of c that r has claimed.
 func (r *run[In, Out]) take(c *chunk[In, Out], next, end int64) {
 	r.i, r.last = int(next), next+1 == end
 	if r.g.noting {
@@ -208,9 +215,9 @@ func (r *run[In, Out]) take(c *chunk[In, Out], next, end int64) {
 // Claim implements sched.Source.
 func (g *group[In, Out]) Claim(r *sched.Run) bool { return g.claim(r.Typed.(*run[In, Out])) }
 
-// Left implements sched.Source. It does not walk the chunks, which may be many, since
-// it is called again and again with the mutex held. Workers claim meanwhile, so there may
-// be fewer by the time it returns; but with the mutex held never more.
+// Left implements sched.Source. It is called again and again with the mutex held, so it
+// does not walk the chunks, which may be many. Workers go on claiming: by the time it
+// returns fewer inputs may be left, but never more while the mutex is held.
 func (g *group[In, Out]) Left(atMost int) (n int) {
 	c := g.claiming.Load()
 	if c == nil {
@@ -219,14 +226,15 @@ func (g *group[In, Out]) Left(atMost int) (n int) {
 	for i := range c.spans {
 		n += c.spans[i].left()
 	}
-	if next := c.after.Load(); next != nil { // of the chunks behind, nothing is claimed
+	if next := c.after.Load(); next != nil { // nothing is claimed in the chunks after this one
 		n += int(g.added.Load()) - next.first
 	}
 	return min(n, atMost)
 }
 
-// ClaimRest implements sched.Source. claiming goes along, so that nobody looks again at
-// what is claimed; halted is for batches, whose chunks have one span.
+// ClaimRest implements sched.Source. It moves claiming forward, so that nobody looks again
+// at chunks without unclaimed inputs. It sets halted for batches, whose chunks have one
+// span.
 func (g *group[In, Out]) ClaimRest() (n int) {
 	for c := g.claiming.Load(); c != nil; c = c.after.Load() {
 		g.claiming.Store(c)
@@ -260,8 +268,8 @@ func (g *group[In, Out]) Oldest() time.Duration {
 	return 0
 }
 
-// Halted implements sched.Source. It is an effect of the halt, so unclaimed is written, and
-// no mutex is held when the hooks are told.
+// Halted implements sched.Source. It is an effect of the halt, so unclaimed has been
+// written, and no mutex is held while the hooks are called.
 func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
 	if g.pool.tel != nil {
 		for _, s := range g.unclaimed {
@@ -276,8 +284,9 @@ func (g *group[In, Out]) Halted(o sched.Outcome, n int) {
 // PoolClosing implements sched.Source.
 func (g *group[In, Out]) PoolClosing() { g.owner.closing() }
 
-// Abandoned implements sched.Source. The worker learns of it from Count, when its handler
-// has returned, and writes no outcome for the item: so this is the only one.
+// Abandoned implements sched.Source. When the handler has returned, the worker learns from
+// Count that the item was abandoned, and writes no outcome for it. So the outcome written
+// here is the only one.
 func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
 	r := of.Typed.(*run[In, Out])
 	g.owner.write(r.chunk, r.i, &o)
@@ -286,21 +295,21 @@ func (g *group[In, Out]) Abandoned(of *sched.Run, o sched.Outcome) {
 	g.owner.ended(1)
 }
 
-// endOfAll is how a group that stops after a failure is halted where a worker is the
-// first to see that the caller's context is done: that is no failure of the input's.
+// endOfAll returns the outcome with which a group that stops after a failure is halted, if
+// a worker is the first to see that the caller's context is done. That is no failure of the
+// worker's input.
 func endOfAll(o *sched.Outcome) *sched.Outcome {
 	end := *o
 	return &end
 }
 
-// inputOf returns the input that a run is at.
+// inputOf returns the current input of a run.
 func (g *group[In, Out]) inputOf(of *sched.Run) In {
 	r := of.Typed.(*run[In, Out])
 	return r.chunk.ins[r.i]
 }
 
-// appendUnclaimed appends the inputs that nobody had claimed when the group was
-// halted.
+// appendUnclaimed appends the inputs that no worker had claimed when the group was halted.
 func (g *group[In, Out]) appendUnclaimed(ins []In) []In {
 	for _, s := range g.unclaimed {
 		ins = append(ins, s.chunk.ins[s.from:s.to]...)
@@ -312,41 +321,42 @@ func (g *group[In, Out]) appendUnclaimed(ins []In) []In {
 type run[In, Out any] struct {
 	sched.Run
 	g      *group[In, Out]
-	chunk  *chunk[In, Out] // with i: the input that is in the worker's hand
+	chunk  *chunk[In, Out] // chunk and i say which input the worker has in hand
 	i      int
-	span   int  // of the chunk, where it claims; before the first claim the one before
+	span   int  // index of the span from which it claims; before the first claim, one less
 	last   bool // the input was the last of its span
-	single bool // the worker is to look after each input what is next
-	told   bool // the hooks have been told of the outcome of the input, or are being told
+	single bool // the run ends after one input, and the worker asks the scheduler what is next
+	told   bool // the hooks have been told of the input's outcome, or are being told
 
-	// Each input writes above, and another worker's run may stand behind this one.
+	// The worker writes the fields above for each input, and the run of another worker may
+	// be next in memory.
 	_ [128]byte
 }
 
 func (r *run[In, Out]) index() int { return r.chunk.first + r.i }
 
-// run has w handle inputs of the group that is in its hand.
+// run makes w handle inputs of the group that it has in hand.
 func (g *group[In, Out]) run(w *worker[In, Out]) {
 	var r *run[In, Out]
-	if begun := w.slot.Run(); begun != nil { // on a goroutine that has been ended
+	if begun := w.slot.Run(); begun != nil { // the run began on a goroutine that user code has ended
 		r = begun.Typed.(*run[In, Out])
 	} else {
-		// Runs begin at different spans: claimElsewhere goes one further before it claims.
+		// Runs begin at different spans: claimElsewhere moves on by one before it claims.
 		r = &run[In, Out]{g: g, span: int(g.begun.Add(1)) - 2}
 		r.Typed = r
 		if w.desk != nil {
 			w.desk.setLabels()
 		}
-		// Careful: exec handles one item, and the worker comes back to the mutex after it. So it
-		// is where somebody has to know of each (the owner, an Interrupt, a limit), and for the
-		// first item of a worker that has to make its Worker.
-		// Single: the run ends after one item. So it is on a lent slot, which goes back when the
-		// job that has lent it goes on; for that first item; and with a job timeout, where each
-		// item has a context with a deadline of its own.
+		// A careful run handles each item with exec, after which the worker returns to the
+		// mutex. A run is careful if somebody has to know of each item (the owner, an
+		// Interrupt, a limit), or if the worker has to make its Worker for the first item.
+		// A single run ends after one item. A run is single on a lent slot, which goes back
+		// when the job that lent it goes on; for that first item; and with a job timeout,
+		// where each item has a context with a deadline of its own.
 		careful := g.careful || w.slot.Interrupts() || w.impl == nil
 		r.single = w.slot.OverLimit() || careful && !g.careful && !w.slot.Interrupts() || g.pool.sched.LimitsRuns()
 		if !w.slot.BeginRun(&r.Run, careful) {
-			return // others have claimed what there was, and w has something else in hand
+			return // others have claimed all inputs, and w has other work in hand
 		}
 	}
 	for {
@@ -362,21 +372,21 @@ func (g *group[In, Out]) run(w *worker[In, Out]) {
 	}
 }
 
-// handle is worker.exec for as many inputs as w can claim one after another without
-// a mutex. It returns with the outcome of the one in w's hand when there is
-// something to be done about it: it is the last for now, or it went bad.
+// handle is worker.exec for as many inputs as w can claim one after another without a
+// mutex. It returns when something has to be done about the input in hand: it is the last
+// for now, or it did not succeed. Its outcome is then in w.
 func (r *run[In, Out]) handle(w *worker[In, Out]) {
 	w.state = unwound
 	defer w.called()
 	g, t, s := r.g, &r.Task, r.g.pool.sched
-	var now time.Duration // with telemetry: when w turned to the input
+	var now time.Duration // with telemetry: when w started on the input
 	if w.desk != nil {
 		now = s.Since()
 	}
 	for {
 		if g.watched || t.Resolved() {
-			// An input that Stop has met here is handled all the same: it is not
-			// among what Stop gives back.
+			// If Stop comes while the input is here, the input is handled all the same: it
+			// is not among the inputs that Stop returns.
 			if o, late := t.Late(); late && o.By != sched.ByPool {
 				w.fail(o)
 				break
@@ -396,12 +406,12 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			break
 		}
 		if g.hooked {
-			w.out, r.told = out, true             // also if a hook ends the goroutine
-			w.tell(t, c.ins[i], &w.outcome, true) // it is zero: a success
+			w.out, r.told = out, true             // set before the call: a hook may end the goroutine
+			w.tell(t, c.ins[i], &w.outcome, true) // the outcome is zero, which is a success
 			w.state = unwound
 		}
-		// The next is claimed before this one is delivered: who has the last
-		// outcome finds that the worker does not count any more.
+		// The worker claims the next input before it delivers this outcome. So whoever gets
+		// the last outcome finds that the worker no longer counts.
 		if r.single || s.Preempt() {
 			w.out = out
 			break
@@ -412,8 +422,9 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 			w.out = out
 			break
 		}
-		// The slots of workers that were called here and would find nothing are for others. Only
-		// the last of a span can be the last of all, so most items do not look.
+		// Exhausted frees the slots of workers that were called here and would find
+		// nothing. Only the last input of a span can be the last of the group, so for most
+		// inputs the worker does not look.
 		if r.last && g.Left(1) == 0 {
 			g.Exhausted()
 		}
@@ -434,15 +445,15 @@ func (r *run[In, Out]) handle(w *worker[In, Out]) {
 	w.state = handling
 }
 
-// finish gives the input in w's hand its outcome. It returns true if w goes on with
-// the next, and false if the run has ended, and w has something else to do.
+// finish gives the input in w's hand its outcome. It returns true if w goes on with the
+// next input, and false if the run has ended and w has something else to do.
 func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	g := r.g
 	c, i := r.chunk, r.i
-	// Stop has met the item in newWorker or Ready.
+	// Refused: Stop came while the item was in newWorker or Ready.
 	refused := r.Careful() && r.Refused()
 	if refused {
-		w.fail(r.Task.Outcome()) // it is given back
+		w.fail(r.Task.Outcome()) // Stop returns the input
 	}
 	if w.desk != nil && !r.told {
 		r.told = true
@@ -457,8 +468,9 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	out, done := w.out, w.done
 	w.done = 0
 	o := w.takeOutcome()
-	// Count halts the group in the critical section in which it counts the failure and would
-	// claim the next input: so this run claims none after it.
+	// Count counts the failure and halts the group in the critical section in which it
+	// would claim the next input. So this run claims none after a failure that halts the
+	// group.
 	halt := g.owner.haltAfter(r.index(), &o)
 	next, abandoned := r.Count(done, &o, halt, !r.single && !w.slot.IsBroken())
 	if !abandoned {
@@ -470,8 +482,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 		}
 		g.owner.progressed()
 	}
-	// The worker has left, or has its next item, before anybody learns of this outcome: who
-	// has the last one finds that no worker is at the group.
+	// The worker leaves, or has its next item, before anybody learns of this outcome. So
+	// whoever gets the last outcome finds that no worker is at the group.
 	if !next {
 		r.leave()
 		w.slot.EndRun()
@@ -483,9 +495,8 @@ func (r *run[In, Out]) finish(w *worker[In, Out]) bool {
 	return next
 }
 
-// leave ends the run's context. That can be the user's code, so it comes before the
-// worker is free. Where a halt has decided the outcome of the run, the context has ended
-// with that.
+// leave ends the run's context. That can call user code, so it comes before the worker is
+// free. If a halt has decided the outcome of the run, it has also ended the context.
 func (r *run[In, Out]) leave() {
 	if r.Task.Decide() {
 		r.Task.Leave(&sched.Outcome{})
@@ -494,11 +505,11 @@ func (r *run[In, Out]) leave() {
 	}
 }
 
-// maxSpans is enough to keep workers apart that run at the same time.
+// maxSpans is enough to keep apart the workers that run at the same time.
 const maxSpans = 64
 
-// divide makes k spans, or fewer, of the inputs of a chunk that is complete: all have the
-// same length but the last, and none is empty.
+// divide splits the inputs of a complete chunk into k spans, or fewer. All spans but the
+// last have the same length, and none is empty.
 func (c *chunk[In, Out]) divide(k int) {
 	n := len(c.ins)
 	length := (n + k - 1) / k
@@ -511,5 +522,6 @@ func (c *chunk[In, Out]) divide(k int) {
 	}
 }
 
-// maxInputs is the most inputs of a Map or a batch: an int of 32 bits can hold it.
+// maxInputs is the most inputs that a Map or a batch can have. It fits into an int of 32
+// bits.
 const maxInputs = math.MaxInt32

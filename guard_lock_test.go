@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// No mutex is held while a context of the user's is asked: it may ask the pool.
+// No mutex is held while a user's context is asked: its methods may call the pool.
 
 // While a context that is slow to answer holds up its own job, nobody else waits.
 func TestNoLockIsHeldWhileAContextIsAsked(t *testing.T) {
@@ -26,8 +26,8 @@ func TestNoLockIsHeldWhileAContextIsAsked(t *testing.T) {
 	}
 }
 
-// requireNoLockWhile has a method of a job's context wait for the test, from the
-// start or from the moment on in which the context is about to end.
+// requireNoLockWhile has a method of a job's context wait for the test: from the start, or
+// from the moment in which the context is about to end.
 func requireNoLockWhile(t *testing.T, method string, late bool, call func(*dispatch.Pool[int, int], context.Context, int) error) {
 	t.Helper()
 	g := newGated()
@@ -77,7 +77,7 @@ func requireNoLockWhile(t *testing.T, method string, late bool, call func(*dispa
 	requireSound(t, p)
 }
 
-// Map asked its context for its error and its cause with the mutex held.
+// Regression: Map asked its context for its error and its cause with the mutex held.
 func TestAContextMayAskThePoolWhenItEnds(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {

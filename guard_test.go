@@ -15,11 +15,11 @@ import (
 	"example.com/dispatch"
 )
 
-// Contexts of the user's own that panic, end their goroutine, lie, or ask the pool.
+// Users' contexts that panic, end their goroutine, lie, or call the pool.
 
-// TestAContextMayBeOddWheneverItIsAsked tries all ways in which a context of the
-// user's can be odd, in each of its methods, from each moment in the life of its
-// job on, however that came and ends.
+// TestAContextMayBeOddWheneverItIsAsked tries every way in which a user's context can
+// misbehave, in each of its methods, from each moment in the life of its job on, for each
+// way in which the job comes and ends.
 func TestAContextMayBeOddWheneverItIsAsked(t *testing.T) {
 	const (
 		atOnce    = "at once"
@@ -109,7 +109,8 @@ func TestAContextMayBeOddWheneverItIsAsked(t *testing.T) {
 	}
 }
 
-// The panic of a context ended the process, or came out of a method of the pool.
+// Regression: the panic of a context ended the process, or came out of a method of the
+// pool.
 func TestAContextThatPanicsBecomesAPanicError(t *testing.T) {
 	bg := context.Background()
 	for _, method := range []string{"Err", "Done"} {
@@ -188,7 +189,7 @@ func underWay(ctx context.Context, t *testing.T, call func(*dispatch.Pool[int, i
 	return p, g, over, err
 }
 
-// A context that panics when it is asked why it has ended is one that has ended.
+// A context that panics when it is asked why it has ended counts as ended.
 func TestAContextThatEndsAndPanicsEndsItsJobAtOnce(t *testing.T) {
 	for name, call := range calls {
 		for _, waits := range []bool{true, false} {
@@ -265,7 +266,8 @@ func TestNobodyWaitsInVainWithAContextThatIsDoneWithoutAnError(t *testing.T) {
 	requireSound(t, p)
 }
 
-// Cancel and Stop asked the context of a job that they ended, and panicked.
+// Regression: Cancel and Stop asked the context of a job that they ended, and panicked with
+// it.
 func TestCancelAndStopDoNotPanicOverAContext(t *testing.T) {
 	for _, method := range methods {
 		for name, end := range map[string]func(p *dispatch.Pool[int, int], f *dispatch.Future[int], b *dispatch.Batch[int, int]){
@@ -306,7 +308,7 @@ func TestCancelAndStopDoNotPanicOverAContext(t *testing.T) {
 	}
 }
 
-// A worker started again and again, and its job had no outcome.
+// Regression: a worker was started again and again, and its job never had an outcome.
 func TestAJobWhoseContextExitsHasAnOutcome(t *testing.T) {
 	for _, moment := range []string{"in the queue", "in its handler"} {
 		t.Run(moment, func(t *testing.T) {
@@ -343,7 +345,7 @@ type badContext struct{ context.Context }
 
 func (badContext) Deadline() (time.Time, bool) { panic(errOdd) }
 
-// The panic came on the worker's goroutine, where nothing contained it.
+// Regression: the context panicked on the worker's goroutine, where nothing contained that.
 func TestAContextThatPanicsFailsItsJobAlone(t *testing.T) {
 	for name, opts := range map[string][]dispatch.Option{
 		"a job limit": {dispatch.WithJobTimeout(time.Hour)}, "a grace": {dispatch.WithJobTimeout(time.Hour), dispatch.WithGrace(time.Hour, 1)},

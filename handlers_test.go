@@ -13,7 +13,7 @@ import (
 
 // Handlers and workers that tests share.
 
-// double is the handler where it does not matter what a job does.
+// double is the handler of tests in which it does not matter what a job does.
 func double(_ context.Context, in int) (int, error) { return 2 * in, nil }
 
 // nap is a handler that takes as long as its input says, whatever its context
@@ -56,9 +56,9 @@ func untilDone(ctx context.Context, in int) (int, error) {
 	return in, nil
 }
 
-// held is a handler that notes its input and returns it when the test lets it,
-// whatever its context says. It holds every input; gated lets those of 0 through,
-// so that requireSound can try the pool.
+// held is a handler that records its input and returns it when the test lets it, whatever
+// its context says. It holds every input. gated lets inputs of 0 through, so that
+// requireSound can use the pool.
 type held struct {
 	notes[int]
 	pass chan struct{}
@@ -157,7 +157,7 @@ func workers(w *workerOf, opts ...dispatch.Option) *dispatch.Pool[int, int] {
 	return dispatch.Must(dispatch.NewWorkers(func(context.Context) (dispatch.Worker[int, int], error) { return w, nil }, opts...))
 }
 
-// tool is a Worker that notes what happens to it, with its number.
+// tool is a numbered Worker that records what happens to it.
 type tool struct {
 	workerOf
 	id  int
@@ -187,7 +187,7 @@ func (w *tool) Close() error {
 	return w.workerOf.Close()
 }
 
-// toolbox makes tools that do what like does, numbered from 0, that note to log.
+// toolbox makes tools that do what like does. They are numbered from 0, and record to log.
 func toolbox(log *notes[string], like workerOf) func(context.Context) (dispatch.Worker[int, int], error) {
 	var made atomic.Int64
 	return func(context.Context) (dispatch.Worker[int, int], error) {

@@ -19,10 +19,10 @@ import (
 	"example.com/dispatch"
 )
 
-// What the tests of package dispatch_test share. They see a pool as its users do:
-// through what it exports, and through the code that they bring along.
+// Helpers of the tests of package dispatch_test. Tests see a pool as its users do: through
+// what it exports, and through the user code that they bring.
 
-// patience bounds every wait in real time: only a broken promise takes as long.
+// patience bounds every wait in real time: only a broken promise makes a test wait as long.
 const patience = 30 * time.Second
 
 var (
@@ -73,7 +73,7 @@ func inBubbles[R any](t *testing.T, rows map[string]R, f func(t *testing.T, row 
 	}
 }
 
-// isClosed tells whether the channel is closed, or has something to give.
+// isClosed reports whether a receive from the channel would not block.
 func isClosed[T any](ch <-chan T) bool {
 	select {
 	case <-ch:
@@ -83,9 +83,9 @@ func isClosed[T any](ch <-chan T) bool {
 	}
 }
 
-// holdCollector lets no garbage collection begin before the test has ended. The
-// runtime's count of goroutines takes in dead ones for as long as a collection
-// frees their stacks.
+// holdCollector keeps garbage collections from starting until the test has ended. The
+// runtime's count of goroutines includes dead ones for as long as a collection is freeing
+// their stacks.
 func holdCollector(t *testing.T) {
 	t.Helper()
 	percent := debug.SetGCPercent(-1)
@@ -93,8 +93,8 @@ func holdCollector(t *testing.T) {
 	runtime.GC() // ends one that has begun
 }
 
-// oneProcessor has goroutines take turns: one that has been started does not
-// run before the one that has started it waits.
+// oneProcessor makes goroutines take turns: a goroutine that has been started does not run
+// before the goroutine that has started it waits.
 func oneProcessor(t *testing.T) {
 	t.Helper()
 	n := runtime.GOMAXPROCS(1)
@@ -104,14 +104,14 @@ func oneProcessor(t *testing.T) {
 // quiet is a logger for tests that provoke what would be logged.
 func quiet() dispatch.Option { return dispatch.WithLogger(slog.New(slog.DiscardHandler)) }
 
-// call is a call on a goroutine of its own.
+// call is a function call on a goroutine of its own.
 type call[T any] struct {
 	out  T
 	err  error
 	done chan struct{}
 }
 
-// returned tells whether the call has returned once all is at rest.
+// returned reports whether the call has returned once every goroutine is blocked.
 func (c *call[T]) returned() bool {
 	synctest.Wait()
 	select {
@@ -154,7 +154,7 @@ func callingErr(f func() error) *call[struct{}] {
 	return calling(func() (struct{}, error) { return struct{}{}, f() })
 }
 
-// notes are what goroutines of a test write down, in order.
+// notes are what the goroutines of a test record, in order.
 type notes[T any] struct {
 	mu   sync.Mutex
 	list []T
@@ -172,7 +172,7 @@ func (n *notes[T]) all() []T {
 	return append([]T(nil), n.list...)
 }
 
-// logbook is where a pool logs to in a test: a note a line.
+// logbook collects what a pool logs in a test: one note per line.
 type logbook struct{ notes[string] }
 
 func (l *logbook) Write(line []byte) (int, error) {
@@ -234,7 +234,7 @@ func requireSound(t *testing.T, p *dispatch.Pool[int, int]) {
 	require.Zero(t, [5]int{s.Running, s.Queued, s.Workers, s.Idle, s.Strays}, "running, queued, workers, idle, strays")
 }
 
-// requireSum asserts that what was accepted has one outcome, or waits, or runs: of a
+// requireSum asserts that each accepted job has one outcome, or waits, or runs. It is for a
 // pool in which no handler runs past the outcome of its job.
 func requireSum(t testing.TB, s dispatch.Stats) {
 	t.Helper()
@@ -242,8 +242,8 @@ func requireSum(t testing.TB, s dispatch.Stats) {
 	require.Equal(t, s.Submitted, ended+uint64(s.Queued)+uint64(s.Running), "%+v", s)
 }
 
-// requireRest checks the accounts of a pool that has nothing to do, from the
-// inside too: no slot is taken, and nothing is held.
+// requireRest checks a pool that has nothing to do: its Stats add up, and its scheduler has
+// no slot taken and holds nothing.
 func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
 	t.Helper()
 	s := p.Stats()
@@ -252,7 +252,7 @@ func requireRest[In, Out any](t testing.TB, p *dispatch.Pool[In, Out]) {
 	require.NoError(t, dispatch.Rest(p))
 }
 
-// requireCollected asserts that nothing but the test keeps what is pointed to.
+// requireCollected asserts that only the test keeps the object alive.
 func requireCollected[T any](t *testing.T, kept weak.Pointer[T], what string) {
 	t.Helper()
 	begin := time.Now()
@@ -348,7 +348,7 @@ func inputs(n int) []int {
 	return ins
 }
 
-// payload is what a context carries and a future must not keep.
+// payload is a value that a context carries and that a future must not keep alive.
 type payload [1 << 12]byte
 
 type payloadKey struct{}

@@ -21,9 +21,12 @@ import (
 // histograms, and of scale 2 of OpenTelemetry's exponential ones (which number a
 // bucket by its lower bound, k-1), so exporters lose nothing.
 type Histogram struct {
-	sum    time.Duration
-	first  int    // the bucket of the first count; 0 if there are none
-	counts string // 8 bytes a bucket, in order, without empty ones at either end: a string compares by its contents, and cannot change
+	sum   time.Duration
+	first int // the bucket of the first count; 0 if there are none
+
+	// counts has 8 bytes for each bucket, in order, without empty buckets at either end. It
+	// is a string because that compares by its contents, and cannot change.
+	counts string
 }
 
 const (
@@ -62,11 +65,11 @@ func (h Histogram) Mean() time.Duration {
 // below 1 µs, and if there are no durations.
 func (h Histogram) Quantile(q float64) time.Duration {
 	rank := uint64(1)
-	if q > 0 { // which NaN is not
+	if q > 0 { // false for NaN
 		rank = max(1, uint64(math.Ceil(min(q, 1)*float64(h.Count()))))
 	}
-	// The bucket of that rank; or the last one, where a count above 2^53 has been rounded up to
-	// a rank that is not there.
+	// Find the bucket of that rank. It is the last one if a count above 2^53 has been
+	// rounded up to a rank that does not exist.
 	last := minBucket
 	for k, c := range h.Buckets() {
 		last = k
@@ -75,7 +78,7 @@ func (h Histogram) Quantile(q float64) time.Duration {
 		}
 		rank -= c
 	}
-	if last == minBucket { // which has no lower bound, and so no geometric middle
+	if last == minBucket { // this bucket has no lower bound, and so no geometric middle
 		return 0
 	}
 	return time.Duration(math.Exp2((float64(last)-0.5)/4) * float64(time.Second))
@@ -176,7 +179,8 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 		}
 		t.counts[k-minBucket] = c
 	}
-	// A sum at the end of time has been rounded up to more than a Duration can hold.
+	// If the sum is the longest Duration, rounding has made it more than a Duration can
+	// hold.
 	switch ns := math.Round(in.Sum * float64(time.Second)); {
 	case ns < 0:
 		return fmt.Errorf("dispatch: Histogram: the sum %v must not be negative", in.Sum)
@@ -193,16 +197,16 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// tally is a Histogram that is being made. Whoever owns it guards it; the zero
-// tally is empty. It is an array, so that to count a job is to add one to a number: only
-// who asks for Stats pays for packing it.
+// tally is a Histogram that is being made. Its owner guards it; the zero tally is empty. It
+// is an array, so that counting a job only adds one to a number: packing it is left to the
+// callers of Stats.
 type tally struct {
 	counts [buckets]uint64 // of bucket minBucket+i
 	sum    time.Duration
 }
 
-// add counts d; one below zero counts as zero, so that no two readings of the clock can
-// make the sum fall.
+// add counts d. A negative d counts as zero, so that the sum does not fall, whatever the
+// clock reads.
 func (t *tally) add(d time.Duration) {
 	d = max(d, 0)
 	t.counts[bucketOf(d)-minBucket]++
@@ -217,7 +221,8 @@ func (t *tally) merge(other *tally) {
 	t.addSum(other.sum)
 }
 
-// addSum adds d, which is not negative, and stays at the end of time.
+// addSum adds d, which is not negative. A sum that would overflow stays at the longest
+// Duration.
 func (t *tally) addSum(d time.Duration) {
 	t.sum += d
 	if t.sum < 0 {
@@ -225,8 +230,8 @@ func (t *tally) addSum(d time.Duration) {
 	}
 }
 
-// histogram returns what has been counted so far. Empty buckets at both ends are left out:
-// so equal contents have equal strings, and a Histogram of few magnitudes is small.
+// histogram returns what has been counted so far. Empty buckets at both ends are left out.
+// So equal contents have equal strings, and a Histogram of few magnitudes is small.
 func (t *tally) histogram() Histogram {
 	first, end := 0, buckets
 	for first < end && t.counts[first] == 0 {
@@ -252,9 +257,9 @@ func bucketOf(d time.Duration) int {
 	if d <= 0 {
 		return minBucket
 	}
-	// d is frac * 2^exp seconds, and frac is in [1/2, 1): math.Frexp of a number that is
-	// positive and normal, at a third of the cost.
-	// half is the exponent of 1/2 as it stands in the bits: with it the mantissa is frac.
+	// d is frac * 2^exp seconds, with frac in [1/2, 1). This is math.Frexp for a positive
+	// normal number, at a third of the cost. half is the exponent of 1/2 as it is stored in
+	// the bits: together with it the mantissa is frac.
 	const mantissa, half = 1<<52 - 1, 1022
 	x := math.Float64bits(float64(d) / 1e9)
 	exp, frac := int(x>>52)-half, math.Float64frombits(x&mantissa|half<<52)

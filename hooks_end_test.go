@@ -13,8 +13,8 @@ import (
 	"example.com/dispatch"
 )
 
-// ends are ways for jobs to end, on a pool of one worker with room for two, whose
-// handler is deeds; an input of 100 waits for another job of the pool.
+// ends are the ways in which jobs can end. Each is for a pool of one worker with room for
+// two, whose handler is deeds. An input of 100 waits for another job of the pool.
 var ends = map[string]struct {
 	opts []dispatch.Option
 	run  func(p *dispatch.Pool[int, int])

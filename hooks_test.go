@@ -14,12 +14,12 @@ import (
 	"example.com/dispatch"
 )
 
-// WithHooks: what is told of each job, and when.
+// WithHooks: what the hooks learn of each job, and when.
 
-// witness notes what a pool tells its hooks.
+// witness records what a pool tells its hooks.
 type witness struct{ started, done notes[dispatch.Job] }
 
-// opts label each input with itself and have w told of all jobs.
+// opts label each input with its own text, and make w a hook for all jobs.
 func (w *witness) opts(opts ...dispatch.Option) []dispatch.Option {
 	return append(opts, dispatch.WithName("seen"), quiet(),
 		dispatch.WithLabel(func(in int) string { return fmt.Sprint(in) }),
@@ -29,16 +29,16 @@ func (w *witness) opts(opts ...dispatch.Option) []dispatch.Option {
 		}))
 }
 
-// requireAgreement asserts that the hooks of a pool that has ended were told what
-// Stats says.
+// requireAgreement asserts that the hooks of a pool that has ended saw the same counts as
+// Stats.
 func (w *witness) requireAgreement(t *testing.T, s dispatch.Stats) {
 	t.Helper()
 	ran := w.requireTold(t, s)
 	require.GreaterOrEqual(t, len(w.started.all()), ran)
 }
 
-// requireTold is requireAgreement where another hook may have kept Start from being
-// called. It returns how many jobs have run.
+// requireTold is requireAgreement for a pool in which another hook may have kept Start from
+// being called. It returns how many jobs have run.
 func (w *witness) requireTold(t *testing.T, s dispatch.Stats) (ran int) {
 	t.Helper()
 	require.Equal(t, dispatch.Ended, s.State)
@@ -99,7 +99,7 @@ func deeds(ctx context.Context, in int) (int, error) {
 	return 0, nil
 }
 
-// seen is what a hook is to be told of a job.
+// seen is what a hook should learn of a job.
 type seen struct {
 	label     string
 	index     int

@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// How files may name each other's declarations: these are ceilings, to be lowered
-// when a change brings the house below them.
+// How many files may name each other's declarations. These are upper limits. Lower them
+// when a change makes a smaller number possible.
 var house = []struct {
 	dir    string
-	arrows int // pairs of files of which the first names something of the second
+	arrows int // pairs of files of which the first names a declaration of the second
 	circle int // files that reach each other by arrows
 }{
 	{"internal/sched", 103, 11},
@@ -38,14 +38,14 @@ func TestFilesNameEachOtherNoMoreThanTheyDid(t *testing.T) {
 	}
 }
 
-// measure finds out which file names what of which other.
+// measure finds out which files name declarations of which other files.
 type measure struct {
 	fset    *token.FileSet
 	checked map[string]*types.Package // by path
 }
 
-// Import implements types.Importer. What is not of the module is taken as empty: no
-// arrow leads there, and to check the standard library takes seconds.
+// Import implements types.Importer. A package outside the module is taken as empty: no
+// arrow leads there, and type-checking the standard library takes seconds.
 func (m *measure) Import(path string) (*types.Package, error) {
 	if m.checked[path] == nil {
 		m.checked[path] = types.NewPackage(path, filepath.Base(path))
@@ -54,8 +54,8 @@ func (m *measure) Import(path string) (*types.Package, error) {
 	return m.checked[path], nil
 }
 
-// arrows type-checks the package in dir and returns, for each of its files, those of
-// whose declarations it names one.
+// arrows type-checks the package in dir. It returns, for each of its files, the other files
+// of which it names a declaration.
 func (m *measure) arrows(t *testing.T, dir string) map[string]map[string]bool {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -72,7 +72,7 @@ func (m *measure) arrows(t *testing.T, dir string) map[string]map[string]bool {
 		arrows[name] = map[string]bool{}
 	}
 	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
-	cfg := types.Config{Importer: m, Error: func(error) {}} // of what is taken as empty
+	cfg := types.Config{Importer: m, Error: func(error) {}} // errors about packages that are taken as empty
 	path := filepath.ToSlash(filepath.Join("example.com/dispatch", dir))
 	pkg, _ := cfg.Check(path, m.fset, files, &info)
 	m.checked[path] = pkg
@@ -88,7 +88,7 @@ func (m *measure) arrows(t *testing.T, dir string) map[string]map[string]bool {
 	return arrows
 }
 
-// largestCircle returns the most files each of which reaches each other one.
+// largestCircle returns the largest set of files that all reach each other.
 func largestCircle(arrows map[string]map[string]bool) (largest []string) {
 	reached := map[string]map[string]bool{}
 	for from := range arrows {

@@ -90,8 +90,8 @@ func newHeldStop(t *testing.T) *heldStop {
 	return c
 }
 
-// A worker counted as idle while it ended the context of its run with a batch or
-// a Map: who was handed to it waited, with another worker idle.
+// Regression: a worker counted as idle while it was ending the context of its run with a
+// batch or a Map. A job that was handed to it waited, although another worker was idle.
 func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	rows := map[string]struct {
 		run  func(p *dispatch.Pool[int, int], ctx context.Context)
@@ -156,8 +156,8 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	})
 }
 
-// Done was closed while Cancel was still at work, and the batch's registration
-// with its context stood.
+// Regression: Done was closed while Cancel was still at work and the batch was still
+// registered with its context.
 func TestG12DoneIsNotClosedBeforeABatchIsDoneWith(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], b *dispatch.Batch[int, int], ctx *heldStop){
 		"Cancel":      func(_ *dispatch.Pool[int, int], b *dispatch.Batch[int, int], _ *heldStop) { b.Cancel() },

@@ -24,7 +24,7 @@ func goroutine() string {
 	return string(bytes.Fields(stack)[1])
 }
 
-// where is a handler that tells the goroutine that it runs on.
+// where is a handler that returns the name of the goroutine that it runs on.
 func where(context.Context, int) (string, error) { return goroutine(), nil }
 
 func TestProcessRunsOnItsCallersGoroutineWhereNothingWaits(t *testing.T) {
@@ -391,7 +391,7 @@ func TestAnInlineCallLeavesTheProfilerLabelsOfItsCaller(t *testing.T) {
 }
 
 func TestInlineCallsAtOnceAreCountedOnceEachByTelemetry(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16)) // more than there are: goroutines stop anywhere
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16)) // more than there are processors, so that goroutines are preempted anywhere
 	p := openPool(t, double, dispatch.WithInline(), dispatch.WithTelemetry(), dispatch.WithWorkers(64))
 	const callers, each = 32, 10_000 / slow
 	var wg sync.WaitGroup

@@ -9,9 +9,10 @@ import (
 	"example.com/dispatch"
 )
 
-// How many jobs wait, and where.
+// These tests check how many jobs wait, and where.
 
-// The room in the queue was computed before the jobs that had come were counted.
+// Regression: the room in the queue was computed before the newly arrived jobs were
+// counted.
 func TestTheQueueHoldsWhatItMayWhenItsJobsAreTakenOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for queue := range 6 {
@@ -38,7 +39,7 @@ func TestTheQueueHoldsWhatItMayWhenItsJobsAreTakenOneByOne(t *testing.T) {
 	})
 }
 
-// The same where the queue has run dry in between, and nobody has looked at it.
+// The same if the queue has become empty in between, and nobody has looked at it.
 func TestTheQueueHoldsWhatItMayWhenItHasRunDry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for queue := 2; queue < 6; queue++ {
@@ -60,7 +61,7 @@ func TestTheQueueHoldsWhatItMayWhenItHasRunDry(t *testing.T) {
 	})
 }
 
-// After a Resize the queue can hold more than it has room for.
+// After a Resize the queue can hold more jobs than it has room for.
 func TestAQueueThatHoldsTooManyTakesNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, less := range []int{1, 2, 3} {

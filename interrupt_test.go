@@ -14,9 +14,8 @@ import (
 
 // Interrupt of a Worker: when it is called, and what happens if it hangs.
 
-// hanging returns a pool of one whose Workers' Interrupt hands a word to Process,
-// which does not wait for it, and the channel on which it does. A job of 1
-// takes a second.
+// hanging returns a pool of one worker, and a channel. Interrupt sends on that channel to
+// Process, which does not wait for it. A job of 1 takes a second.
 func hanging(opts ...dispatch.Option) (*dispatch.Pool[int, int], chan struct{}) {
 	word := make(chan struct{})
 	return workers(&workerOf{
@@ -28,7 +27,7 @@ func hanging(opts ...dispatch.Option) (*dispatch.Pool[int, int], chan struct{}) 
 	}, append(opts, dispatch.WithWorkers(1))...), word
 }
 
-// It took the worker with it for good, and the grace did not help.
+// Regression: the worker was lost for good, and WithGrace did not help.
 func TestG10AWorkerWhoseInterruptHangsIsWrittenOff(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int]) error{
 		"Process": func(p *dispatch.Pool[int, int]) error {
@@ -80,7 +79,7 @@ func TestG10AWorkerWhoseInterruptHangsIsWrittenOff(t *testing.T) {
 	})
 }
 
-// The grace of a worker whose Interrupt comes back in time is forgotten.
+// If Interrupt returns in time, the worker's grace is forgotten.
 func TestG10AnInterruptThatIsSlowIsNotWrittenOffBeforeItsGraceHasPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, word := hanging(dispatch.WithGrace(time.Minute, 1))
@@ -98,7 +97,7 @@ func TestG10AnInterruptThatIsSlowIsNotWrittenOffBeforeItsGraceHasPassed(t *testi
 	})
 }
 
-// A Worker's next call waits for its Interrupt, also where there is no grace.
+// The next call of a Worker waits for its Interrupt, even without WithGrace.
 func TestG05NothingIsCalledOnAWorkerWhileItsInterruptHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, word := hanging()
@@ -118,7 +117,7 @@ func TestG05NothingIsCalledOnAWorkerWhileItsInterruptHangs(t *testing.T) {
 	})
 }
 
-// What an Interrupt that hangs held up has its outcome when the grace has passed.
+// A job that waits behind a hanging Interrupt has its outcome when the grace has passed.
 func TestG10AnItemWhoseInterruptHangsHasItsOutcomeWhenItsGraceHasPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, word := hanging(dispatch.WithJobTimeout(time.Second/2), dispatch.WithGrace(time.Minute, 1))
@@ -158,7 +157,8 @@ func TestAnInterruptIsOverBeforeTheWorkersNextCall(t *testing.T) {
 	})
 }
 
-// Interrupt was called while the panic handler was told of Process's panic.
+// Regression: Interrupt was called while the panic handler was being called with the panic
+// of Process.
 func TestInterruptIsNotBegunAfterProcessHasPanicked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log notes[string]

@@ -13,7 +13,7 @@ import (
 	"example.com/dispatch"
 )
 
-// labeled returns the labels of goroutines that have one that contains what.
+// labeled returns the labels of the goroutines that have a label containing what.
 func labeled(t *testing.T, what string) (lines []string) {
 	t.Helper()
 	var profile bytes.Buffer
@@ -26,8 +26,8 @@ func labeled(t *testing.T, what string) (lines []string) {
 	return lines
 }
 
-// The goroutines of a pool inherited the labels of whoever happened to wake it
-// first, and kept them: in a profile all jobs were charged to that one.
+// Regression: the goroutines of a pool inherited the labels of the goroutine that happened
+// to wake the pool first, and kept them. A profile then charged all jobs to that goroutine.
 func TestNoGoroutineOfAPoolHasTheLabelsOfACaller(t *testing.T) {
 	for name, run := range map[string]func(p *dispatch.Pool[int, int], ctx context.Context){
 		"Process":   func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Process(ctx, 0) },

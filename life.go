@@ -172,7 +172,7 @@ func (p *Pool[In, Out]) Done() <-chan struct{} {
 	return p.done
 }
 
-// live makes the context of newWorker, and ends the pool with life, which is the
+// live makes the context of newWorker, and has the pool stop when life is done. life is the
 // context of WithContext, or nil.
 func (p *Pool[In, Out]) live(life context.Context) {
 	if life == nil {
@@ -191,12 +191,12 @@ func (p *Pool[In, Out]) live(life context.Context) {
 	p.unwatch = context.AfterFunc(shielded, func() {
 		<-made
 		gone := sched.EndedWithoutReason()
-		defer func() { p.stopFor(gone.Err) }() // also if the context ends the goroutine
+		defer func() { p.stopFor(gone.Err) }() // deferred, because the context may end the goroutine
 		gone = guard.Ended(life)
 	})
 }
 
-// makeContext makes the context of newWorker, if there is one.
+// makeContext makes the context of newWorker, if the pool has a newWorker.
 func (p *Pool[In, Out]) makeContext(parent context.Context) {
 	if p.newWorker != nil {
 		p.ctx, p.cancelCtx = context.WithCancelCause(parent)
@@ -208,8 +208,8 @@ func (p *Pool[In, Out]) stopFor(cause error) {
 	p.sched.Halt(sched.Outcome{Kind: sched.Canceled, Err: p.named(&lifeError{cause}), By: sched.ByPool})
 }
 
-// lifeError is the outcome of what the end of the context of WithContext has
-// stopped: ErrStopped, and the cause.
+// lifeError is the error of the jobs that the end of the context of WithContext has
+// stopped. It is ErrStopped and the cause of that context.
 type lifeError struct{ cause error }
 
 func (e *lifeError) Error() string { return fmt.Sprintf("%v: %v", ErrStopped, e.cause) }

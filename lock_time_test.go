@@ -15,15 +15,15 @@ import (
 	"example.com/dispatch"
 )
 
-// Nobody waits long for a pool, however much waits in it (G17). What is measured is
-// how long the slowest of many calls takes while something large happens. Time in
-// which the processors work for others does not count. Chance makes a call slow now
-// and then, even so; a mutex that is held too long makes it slow each time. So it may
-// be slow in all attempts but one.
+// Nobody waits long for a pool, however much waits in it (G17). These tests measure the
+// slowest of many calls that are made while something large happens. Time in which the
+// processors work for other processes does not count. Even so, chance makes a call slow now
+// and then. A mutex that is held too long makes a call slow each time. So a test passes if
+// one of several attempts is quick.
 
 const (
-	many     = 1_000_000 / slow      // items: a pass over them all is noticed
-	soon     = 15 * time.Millisecond // in which a mutex must come free
+	many     = 1_000_000 / slow      // items: enough for a pass over all of them to be noticed
+	soon     = 15 * time.Millisecond // the time within which a mutex must become free
 	attempts = 10
 )
 
@@ -38,7 +38,7 @@ type stopwatch struct {
 
 func startStopwatch() stopwatch { return stopwatch{time.Now(), cpuTime()} }
 
-// took is the time since the start, as far as the processors have worked for this
+// took returns the time since the start in which the processors have worked for this
 // process.
 func (s stopwatch) took() time.Duration { return min(time.Since(s.began), cpuTime()-s.cpu) }
 
@@ -56,7 +56,7 @@ func slowest[In, Out any](p *dispatch.Pool[In, Out], f func()) (d time.Duration)
 			p.Stats()
 			took := watch.took()
 			if wait := time.Since(watch.began); wait > patience/10 {
-				took = wait // whoever holds the mutex waits for something
+				took = wait // the holder of the mutex waits for something
 			}
 			d = max(d, took)
 			time.Sleep(50 * time.Microsecond)
@@ -69,8 +69,8 @@ func slowest[In, Out any](p *dispatch.Pool[In, Out], f func()) (d time.Duration)
 	return d
 }
 
-// requireClock skips a test of how long something takes under the race detector,
-// whose own time is in the way.
+// requireClock skips a test of how long something takes under the race detector, whose own
+// time would be measured.
 func requireClock(t *testing.T) {
 	t.Helper()
 	if slow > 1 {
@@ -78,18 +78,18 @@ func requireClock(t *testing.T) {
 	}
 }
 
-// requireNobodyWaits asserts that the slowest call is quick in one of several
-// attempts. Each prepares a pool, and returns what is to happen meanwhile, and
-// what comes after. So many callers are woken meanwhile, and come to the mutex once:
-// the slowest call may stand behind all of them.
+// requireNobodyWaits asserts that the slowest call is quick in one of several attempts. For
+// each attempt, prepare returns a pool, what is to happen during the measurement, and what
+// comes after it. The number of goroutines that are woken meanwhile is callers: each locks
+// the mutex once, and the slowest call may wait behind all of them.
 func requireNobodyWaits(t *testing.T, what string, callers int, prepare func(t *testing.T) (p *dispatch.Pool[cargo, int8], during, after func())) {
 	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // the system wakes sooner than a busy runtime who has got a mutex
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // the system wakes a goroutine that has got a mutex sooner than a busy runtime does
 	most := soon + time.Duration(callers)*2*time.Microsecond
 	var best time.Duration
 	for range attempts {
 		p, during, after := prepare(t)
-		debug.FreeOSMemory() // memory that is new to the process is part of what work costs
+		debug.FreeOSMemory() // getting new memory from the system is part of the cost of the work
 		d := slowest(p, during)
 		after()
 		require.NoError(t, p.Close())
@@ -103,9 +103,9 @@ func requireNobodyWaits(t *testing.T, what string, callers int, prepare func(t *
 	require.Fail(t, "a call of Stats took "+best.String(), "while %s", what)
 }
 
-// requireProportion asserts that what took measures grows with n, and not with its
-// square: that it takes less than three times as long for each in one of several
-// attempts as for each of an eighth of them.
+// requireProportion asserts that the time which took returns grows with n, and not with its
+// square. In one of several attempts, n items must take less than three times as long per
+// item as n/8 items.
 func requireProportion(t *testing.T, n int, took func(t *testing.T, n int) time.Duration) {
 	t.Helper()
 	const part = 8
@@ -288,8 +288,8 @@ func TestG17NobodyWaitsWhileManyQueuedJobsEnd(t *testing.T) {
 	})
 }
 
-// Many small batches were quadratic: each emptied one was taken out of the front
-// of a slice, in one critical section.
+// Regression: the cost of many small batches was quadratic. Each emptied one was removed
+// from the front of a slice, in one critical section.
 func TestG17NobodyWaitsForManySmallBatches(t *testing.T) {
 	requireClock(t)
 	const n = 40_000 / slow
@@ -398,7 +398,7 @@ func TestG17NobodyWaitsForManyMaps(t *testing.T) {
 	}
 }
 
-// Who waits for room is let in one by one, and refused one by one.
+// Submitters that wait for room are let in one by one, and refused one by one.
 func TestG17NobodyWaitsForManyThatWaitForRoom(t *testing.T) {
 	requireClock(t)
 	const n = 50_000 / slow

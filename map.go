@@ -23,7 +23,8 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	p.check(ctx, "Pool.Map")
 	caller := p.sched.Look(ctx)
 	switch {
-	// Without inputs there is none to name in an *ItemError: the error stands alone.
+	// Without inputs there is none to name in an *ItemError, so the error is returned as it
+	// is.
 	case caller.Err != nil && len(ins) == 0:
 		return nil, caller.Err
 	case caller.Err != nil:
@@ -37,21 +38,21 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 		return []Out{}, nil
 	}
 	if caller.Done != nil || p.sched.Abandons() {
-		// Map can return while a worker is about to read its input.
+		// Map can return while a worker has yet to read its input.
 		ins = slices.Clone(ins)
 	}
 	m := &mapCall[In, Out]{}
 	m.owner, m.pool = m, p
-	// watched: workers ask the context before each input. It ends the Map through this
-	// call, which waits in await: there is no registration that would have to be ended.
-	// noting: that end has to name an input, and it may be one that runs.
+	// watched: workers ask the context before each input. Its end reaches the Map through
+	// this call, which waits in await, so there is no registration to end.
+	// noting: the error of that end has to name an input, which may be one that is running.
 	m.watched, m.noting = caller.Done != nil, caller.Done != nil
 	m.Init(p.sched, &m.group, ctx, sched.Unlimited)
 	all := &chunk[In, Out]{ins: ins, outs: make([]Out, len(ins))}
 	if m.hooked = p.hooked(); p.tel != nil {
 		all.all = p.sched.Since()
 	}
-	// A span for each worker that can run at once, so that they claim without meeting.
+	// One span for each worker that can run at once, so that their claims do not meet.
 	all.divide(min(len(ins), p.sched.Limit(), maxSpans))
 	return m.await(all, caller)
 }
@@ -61,18 +62,18 @@ func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 type mapCall[In, Out any] struct {
 	group[In, Out]
 	signal  chan struct{}             // gets one token when all inputs have their outcomes
-	failure atomic.Pointer[ItemError] // the first
+	failure atomic.Pointer[ItemError] // the first failure
 }
 
-// await publishes the inputs to the workers, on the goroutine that has called Map, and
-// waits until all have their outcomes, or the caller's context is done.
+// await publishes the inputs to the workers, and waits until all have their outcomes, or
+// the caller's context is done. It runs on the goroutine that has called Map.
 func (m *mapCall[In, Out]) await(all *chunk[In, Out], caller sched.Caller) ([]Out, error) {
 	s := m.pool.sched
 	w := s.GetWaiter()
 	m.signal = w.Ch
 	n := len(all.ins)
-	// Both are written in one critical section with the acceptance: a Stop finds all inputs
-	// or none, and a worker that ends the first of them finds left complete.
+	// Both are written in the critical section that accepts the inputs. So a Stop finds all
+	// inputs or none, and the worker that finishes the first input finds left complete.
 	_, err := m.Add(n, func() {
 		m.left.Store(int64(n))
 		m.claiming.Store(all)
@@ -88,7 +89,8 @@ func (m *mapCall[In, Out]) await(all *chunk[In, Out], caller sched.Caller) ([]Ou
 	case <-w.Ch:
 	case <-caller.Done:
 		if gone, open := m.abort(); open {
-			// The waiter stays behind, for the last that ends to tell.
+			// The waiter is not put back: the last worker to end an input still sends to
+			// it.
 			return nil, m.aborted(gone)
 		}
 		<-w.Ch // all have their outcomes, and the token is on its way
@@ -103,34 +105,34 @@ func (m *mapCall[In, Out]) await(all *chunk[In, Out], caller sched.Caller) ([]Ou
 	return all.outs, nil
 }
 
-// abort halts the map because its caller's context is done; false if all inputs
+// abort halts the Map because its caller's context is done. It returns false if all inputs
 // have their outcomes.
 func (m *mapCall[In, Out]) abort() (gone error, open bool) {
-	// The halt is in a deferred function, with an outcome that is there before: the context
-	// is asked for its reason, and its methods may end this goroutine.
+	// The context's methods may end this goroutine. So the halt is deferred, and has an
+	// outcome before the context is asked for its reason.
 	o := sched.EndedWithoutReason()
 	defer func() { gone, open = o.Err, m.Group.Halt(o) }()
 	o = guard.Ended(m.Caller())
 	return gone, open
 }
 
-// aborted is the error of a map whose caller's context is done, for the reason gone:
-// that of an input that has no outcome, unless another had failed before.
+// aborted returns the error of a Map whose caller's context is done, for the reason gone.
+// It names an input that has no outcome, unless another input had failed before.
 func (m *mapCall[In, Out]) aborted(gone error) error {
 	if err := m.halting(m.HaltedWith()); err != nil {
 		return err
 	}
-	// Every input had been claimed: the lowest that runs has no outcome. First gives -1 if
-	// the last handler has returned since the halt.
+	// Every input had been claimed, so the lowest that still runs has no outcome. First
+	// returns -1 if the last handler has returned since the halt.
 	return &ItemError{Index: max(m.First(), 0), Err: gone}
 }
 
-// halting is the error of a map that was halted with o; nil if no input has failed.
-// A failure that halted it comes first, then an input that never started, then the first
-// that ended with an error.
+// halting returns the error of a Map that was halted with o, or nil if no input has failed.
+// The failure that halted the Map comes first, then an input that never started, then the
+// first input that ended with an error.
 func (m *mapCall[In, Out]) halting(o *sched.Outcome) error {
-	// By tells the failure of an input of this Map from an *ItemError of another one that is
-	// the cause of the caller's context.
+	// By distinguishes the failure of an input of this Map from an *ItemError of another
+	// Map, which may be the cause of the caller's context.
 	if e, ok := o.Err.(*ItemError); ok && o.By == sched.ByJob { //nolint:errorlint // it is haltAfter's
 		return e
 	}
@@ -143,8 +145,8 @@ func (m *mapCall[In, Out]) halting(o *sched.Outcome) error {
 	return nil
 }
 
-// firstUnclaimed returns the lowest index that nobody had claimed when the map was
-// halted; -1 if all were.
+// firstUnclaimed returns the lowest index that no worker had claimed when the Map was
+// halted, or -1 if all were claimed.
 func (m *mapCall[In, Out]) firstUnclaimed() int {
 	first := -1
 	for _, s := range m.unclaimed {
@@ -155,8 +157,8 @@ func (m *mapCall[In, Out]) firstUnclaimed() int {
 	return first
 }
 
-// haltAfter halts the map with the first failure, as the error that Map returns and as
-// the cause of the contexts of the others.
+// haltAfter halts the Map after the first failure. The outcome it returns has the error
+// that Map returns, which is also the cause of the other inputs' contexts.
 func (m *mapCall[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	if o.Kind == sched.Succeeded {
 		return nil
@@ -167,17 +169,19 @@ func (m *mapCall[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome
 	return &sched.Outcome{Kind: sched.Canceled, Err: &ItemError{Index: index, Err: o.Err}}
 }
 
-// write keeps the first error of an input. It is what Map returns if the map was halted
-// for another reason when all its inputs had been claimed.
+// write keeps the first error of an input. Map returns it if the Map was halted for another
+// reason after all its inputs had been claimed.
 func (m *mapCall[In, Out]) write(_ *chunk[In, Out], i int, o *sched.Outcome) {
 	m.failure.CompareAndSwap(nil, &ItemError{Index: i, Err: o.Err})
 }
 
-// ended tells the caller of the last outcome. n is 0 for a run that was abandoned, whose
-// worker may come back when left is 0 already: it must not send a second token.
+// ended tells the caller of Map when the last outcome has come. n is 0 for a run that was
+// abandoned. Its worker may come back after left has reached 0, and must not send a second
+// token.
 func (m *mapCall[In, Out]) ended(n int) {
 	if n > 0 && m.left.Add(int64(-n)) == 0 {
-		// First, so that the pool has let go of the map when its caller goes on.
+		// Forget comes first, so that the pool has let go of the Map when its caller goes
+		// on.
 		m.Forget(nil)
 		m.signal <- struct{}{} // has room: the only token
 	}
@@ -185,8 +189,9 @@ func (m *mapCall[In, Out]) ended(n int) {
 
 func (m *mapCall[In, Out]) halted(n int) { m.ended(n) }
 
-// Workers write outputs to where the caller finds them, nobody is told of progress, and
-// what was accepted runs also when the pool takes no more: so there is nothing to do.
+// A Map has nothing to do here: workers write outputs to where the caller finds them,
+// nobody is told of progress, and inputs that were accepted run even if the pool stops
+// accepting jobs.
 func (m *mapCall[In, Out]) deliver(*chunk[In, Out], int, bool) {}
 func (m *mapCall[In, Out]) progressed()                        {}
 func (m *mapCall[In, Out]) closing()                           {}

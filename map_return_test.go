@@ -12,10 +12,10 @@ import (
 	"example.com/dispatch"
 )
 
-// A Map that has returned leaves its inputs to its caller.
+// After a Map has returned, its inputs belong to its caller again.
 
-// A worker that was written off while it was in Ready read the input of a Map
-// that had returned: the slice is the caller's again.
+// Regression: a worker that was written off while it was in Ready read the input of a Map
+// that had returned. The slice is the caller's again by then.
 func TestAMapThatHasReturnedReadsNoInputs(t *testing.T) {
 	for place, ready := range map[string]bool{"Ready": true, "newWorker": false} {
 		for how, cut := range map[string]func(p *dispatch.Pool[int, int]){
@@ -68,7 +68,7 @@ func TestAMapThatHasReturnedReadsNoInputs(t *testing.T) {
 	}
 }
 
-// The error of a Map without inputs blamed the first of them.
+// Regression: the error of a Map without inputs named the first of them.
 func TestTheErrorOfAMapWithoutInputsNamesNoInput(t *testing.T) {
 	p := dispatch.Must(dispatch.New(untilDone))
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -133,7 +133,7 @@ func TestAMapThatHasReturnedLeavesItsInputsToTheCaller(t *testing.T) {
 	require.NotContains(t, seen, 99)
 }
 
-// The same where chance decides, for the race detector.
+// The same with moments that chance picks, for the race detector.
 func TestAMapThatHasReturnedRacesWithNobodyForItsInputs(t *testing.T) {
 	p := dispatch.Must(dispatch.New(func(_ context.Context, in int) (int, error) {
 		if in == 99 {
@@ -161,9 +161,10 @@ func TestAMapThatHasReturnedRacesWithNobodyForItsInputs(t *testing.T) {
 	require.Zero(t, p.Stats().Failed)
 }
 
-// A worker that had claimed an input read it without regard to Map's return.
+// Regression: a worker that had claimed an input read it even after Map had returned.
 func TestAMapThatHasReturnedDoesNotReadItsInputs(t *testing.T) {
-	// For the race detector, which a bubble would tell of an order that is not there.
+	// For the race detector. There is no bubble, because a bubble would make the race
+	// detector see an order that is not there.
 	pass := make(chan struct{})
 	p := openPool(t, func(_ context.Context, in int) (int, error) { <-pass; return in, nil }, dispatch.WithWorkers(4))
 	defer close(pass)

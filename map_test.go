@@ -234,7 +234,7 @@ func TestManyMapsAtOnceEachGetTheirOwn(t *testing.T) {
 	}
 }
 
-// A Batch.Add did not ask a Map that was under way to give way.
+// Regression: Batch.Add did not make a Map that was under way give way.
 func TestAMapGivesWayToABatchThatComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, func(_ context.Context, in int) (int, error) {
@@ -252,7 +252,8 @@ func TestAMapGivesWayToABatchThatComesLater(t *testing.T) {
 	})
 }
 
-// Where all inputs were claimed, the error named the first whatever its outcome.
+// Regression: if all inputs were claimed, the error named the first one, whatever its
+// outcome.
 func TestTheErrorOfAMapNamesAnInputThatHasNoOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap, dispatch.WithWorkers(2))
@@ -265,7 +266,7 @@ func TestTheErrorOfAMapNamesAnInputThatHasNoOutcome(t *testing.T) {
 	})
 }
 
-// An input that was written off was counted again when its handler returned.
+// Regression: an input that was written off was counted again when its handler returned.
 func TestAnInputThatIsWrittenOffIsCountedOnce(t *testing.T) {
 	for _, stray := range []int{1, 2} { // which of the two is written off is chance
 		synctest.Test(t, func(t *testing.T) {
@@ -303,8 +304,9 @@ func TestAnInputThatIsWrittenOffIsCountedOnce(t *testing.T) {
 	}
 }
 
-// The handler that Stop had interrupted was still at work when the context ended:
-// its input was said to have ended with ErrStopped, and had no outcome.
+// Regression: a handler that Stop had interrupted was still running when the context ended.
+// The error said that its input had ended with ErrStopped, although the input had no
+// outcome.
 func TestAMapWhoseContextEndsAfterStopSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()

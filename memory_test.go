@@ -16,8 +16,8 @@ import (
 	"example.com/dispatch"
 )
 
-// A pool keeps nothing alive that it has no use for any more, and takes memory in
-// proportion (G14).
+// A pool keeps nothing alive that it no longer needs, and takes memory in proportion to its
+// work (G14).
 
 func TestG14NoInputIsKeptByAFuture(t *testing.T) {
 	type pool = dispatch.Pool[*payload, int]
@@ -118,7 +118,7 @@ func (unreadyWorker) Ready(context.Context) error { return errUser }
 
 func (unreadyWorker) Process(context.Context, *payload) (int, error) { return 0, nil }
 
-// A handler that is done with its input and runs on is not kept company by it.
+// The input of a handler that has finished with it, and still runs, is not kept alive.
 func TestG14NoInputIsKeptByItsRunningHandler(t *testing.T) {
 	for name, opts := range map[string][]dispatch.Option{"": nil, "with a grace": {dispatch.WithGrace(patience, 1)}} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestG14NoInputIsKeptByItsRunningHandler(t *testing.T) {
 	}
 }
 
-// A worker kept the last item that it had handled, for as long as it was idle.
+// Regression: a worker kept the last item that it had handled, for as long as it was idle.
 func TestG14NoItemIsKeptByAnIdleWorker(t *testing.T) {
 	for name, run := range map[string]func(p *dispatch.Pool[*payload, *payload], in *payload) error{
 		"Batch": func(p *dispatch.Pool[*payload, *payload], in *payload) error {
@@ -186,7 +186,8 @@ func TestG14NoItemIsKeptByAnIdleWorker(t *testing.T) {
 	}
 }
 
-// A job that goes through one batch after another kept them all until it ended.
+// Regression: a job that went through one batch after another kept all of them until it
+// ended.
 func TestG14NoBatchIsKeptByTheJobThatHasReadIt(t *testing.T) {
 	for name, read := range map[string]func(ctx context.Context, b *dispatch.Batch[*payload, int]){
 		"Results": func(_ context.Context, b *dispatch.Batch[*payload, int]) {
@@ -226,7 +227,7 @@ func TestG14NoBatchIsKeptByTheJobThatHasReadIt(t *testing.T) {
 	}
 }
 
-// What was canceled while it waited was kept until a worker came by.
+// Regression: a job that was canceled while it waited was kept until a worker reached it.
 func TestNothingIsKeptOfWhatWasCanceledWhileItWaited(t *testing.T) {
 	type big [1 << 16]byte
 	ctx := context.Background()
@@ -250,7 +251,7 @@ func TestNothingIsKeptOfWhatWasCanceledWhileItWaited(t *testing.T) {
 	})
 }
 
-// An idle worker kept the error of its last job.
+// Regression: an idle worker kept the error of its last job.
 func TestAnIdleWorkerKeepsNothingOfItsLastJob(t *testing.T) {
 	type big struct{ error }
 	var kept weak.Pointer[big]
@@ -266,8 +267,8 @@ func TestAnIdleWorkerKeepsNothingOfItsLastJob(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// allocated returns how many bytes a run of f allocates. What others in this process
-// allocate meanwhile is not in the least of several.
+// allocated returns how many bytes a run of f allocates. It is the least of several runs,
+// because other code in this process may allocate meanwhile.
 func allocated(f func()) uint64 {
 	const runs = 10
 	least := uint64(math.MaxUint64)
@@ -284,7 +285,7 @@ func allocated(f func()) uint64 {
 	return least
 }
 
-// A batch made room for sixteen inputs, and for 128 results, whatever their size.
+// Regression: a batch made room for 16 inputs and 128 results, whatever their size.
 func TestG14ABatchOfOneTakesLittleMoreThanItsInput(t *testing.T) {
 	type page [4096]byte
 	p := dispatch.Must(dispatch.New(func(context.Context, page) (page, error) { return page{}, nil }, dispatch.WithWorkers(1)))
@@ -312,7 +313,7 @@ func TestG14ABatchOfOneTakesLittleMoreThanItsInput(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// The worker channel was made for all workers there could be.
+// Regression: the worker channel was made with room for all workers that the limit allows.
 func TestG14APoolForManyWorkersTakesNoMoreBeforeItHasThem(t *testing.T) {
 	of := func(workers int) uint64 {
 		return allocated(func() { dispatch.Must(dispatch.New(untilDone, dispatch.WithWorkers(workers))).Stop() })

@@ -57,7 +57,8 @@ func TestNoMoreThanNHandlersRunThatDoNotWait(t *testing.T) {
 	}
 }
 
-// What a job had waited for longest always had its slot.
+// Regression: of all that a job waited for, only what it had waited for longest ever got
+// its slot.
 func TestWhatAJobWaitsForTakesTurnsWithItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, time.Duration]
@@ -82,7 +83,7 @@ func TestWhatAJobWaitsForTakesTurnsWithItsSlot(t *testing.T) {
 	})
 }
 
-// A job that ran on a lent slot kept its place in the queue as well.
+// Regression: a job that ran on a lent slot also kept its place in the queue.
 func TestAJobThatIsBroughtForwardLeavesTheQueue(t *testing.T) {
 	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error){
 		"Process": nestings["Process"], "Submit and Wait": nestings["Submit and Wait"],
@@ -105,8 +106,8 @@ func TestAJobThatIsBroughtForwardLeavesTheQueue(t *testing.T) {
 	})
 }
 
-// A worker on a lent slot went through all of a batch or a Map, also when the
-// job that lent it had stopped waiting.
+// Regression: a worker on a lent slot went through all of a batch or a Map, even after the
+// job that had lent the slot had stopped waiting.
 func TestALentSlotIsGivenBackWhenTheWaitEnds(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], wait, other context.Context){
 		"Batch": func(p *dispatch.Pool[int, int], wait, other context.Context) {
@@ -138,7 +139,8 @@ func TestALentSlotIsGivenBackWhenTheWaitEnds(t *testing.T) {
 	})
 }
 
-// The batch was at its limit when the job began to wait, and nobody looked again.
+// Regression: the batch was at its limit when the job began to wait, and nobody looked
+// again.
 func TestG09AJobLendsItsSlotToABatchThatWasAtItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, over := make(chan struct{}), make(chan struct{})
@@ -173,8 +175,8 @@ func TestG09AJobLendsItsSlotToABatchThatWasAtItsLimit(t *testing.T) {
 	})
 }
 
-// Of use with the race detector: who looked for the loan of a job that had returned
-// read what the next use of its memory wrote.
+// For the race detector. Regression: a goroutine that looked for the loan of a job that had
+// returned read what the next use of that memory wrote.
 func TestACallWithTheContextOfAJobThatHasReturnedDoesNotTouchTheNext(t *testing.T) {
 	var p *dispatch.Pool[int, int]
 	var calls sync.WaitGroup
@@ -199,7 +201,7 @@ func TestACallWithTheContextOfAJobThatHasReturnedDoesNotTouchTheNext(t *testing.
 	calls.Wait()
 }
 
-// lateErr is a context that answers when it is let.
+// lateErr is a context whose Err returns when the test lets it.
 type lateErr struct {
 	context.Context
 	let chan struct{}

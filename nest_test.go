@@ -209,8 +209,8 @@ var nestings = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], 
 	},
 }
 
-// nestingPool is a pool of one whose job for n waits, as nest does, for one of the same
-// pool for n-1, and gives n.
+// nestingPool returns a pool of one worker. Its job for n waits, as nest does, for a job of
+// the same pool for n-1, and returns n.
 func nestingPool(t *testing.T, nest func(ctx context.Context, p *dispatch.Pool[int, int], in int) (int, error), opts ...dispatch.Option) *dispatch.Pool[int, int] {
 	t.Helper()
 	var p *dispatch.Pool[int, int]
@@ -401,7 +401,7 @@ func TestTheEndOfAJobsContextEndsWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-// A job that was canceled counted as ended, and its slot was lent no more.
+// Regression: a job that was canceled counted as ended, and lent its slot no more.
 func TestACanceledJobMayStillWaitForItsPoolWithoutItsCancel(t *testing.T) {
 	for name, nest := range nestings {
 		t.Run(name, func(t *testing.T) {
@@ -427,7 +427,7 @@ func TestACanceledJobMayStillWaitForItsPoolWithoutItsCancel(t *testing.T) {
 	}
 }
 
-// The job counted as ended: Wait hung, and Shutdown became Stop.
+// Regression: the job counted as ended, so Wait hung, and Shutdown became Stop.
 func TestWaitAndShutdownInsideACanceledJobReturnErrInsideJob(t *testing.T) {
 	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int]) error{
 		"Wait":                func(ctx context.Context, p *dispatch.Pool[int, int]) error { return p.Wait(ctx) },

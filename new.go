@@ -35,7 +35,7 @@ func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out
 	if err := p.cfg.set(opts); err != nil {
 		return nil, err
 	}
-	// A Worker belongs to one goroutine, and there are no more of them than the limit says.
+	// A Worker belongs to one goroutine, and there are no more Workers than the limit says.
 	switch {
 	case p.cfg.overflow == CallerRuns:
 		return nil, errors.New("dispatch: NewWorkers: WithOverflow(CallerRuns) would need a worker beyond the limit")
@@ -70,13 +70,13 @@ func Do[In any](f func(context.Context, In) error) Handler[In, struct{}] {
 	return func(ctx context.Context, in In) (struct{}, error) { return struct{}{}, f(ctx, in) }
 }
 
-// open makes what the pool stands on, and begins its life. The options are set and
-// checked by then, all but the function of WithLabel, whose type depends on In.
+// open makes the scheduler and the telemetry, and begins the pool's life. The options have
+// been set and checked before, except the function of WithLabel, whose type depends on In.
 func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
 	cfg := &p.cfg
 	p.done = make(chan struct{})
-	// The scheduler adds limits up, where an int may have 32 bits: so what is beyond its own
-	// Unlimited counts as that.
+	// The scheduler adds limits up, and an int may have 32 bits. So every limit above the
+	// scheduler's own Unlimited is cut to that.
 	of := sched.Config{
 		Limit:       min(cfg.workers, sched.Unlimited),
 		MinWorkers:  cfg.minWorkers,
@@ -101,7 +101,8 @@ func (p *Pool[In, Out]) open() (_ *Pool[In, Out], err error) {
 	if p.tel, err = newTelemetry[In](cfg, p.sched); err != nil {
 		return nil, err
 	}
-	// Last: the context of WithContext may be done, and stops a pool that has to be whole.
+	// This comes last: the context of WithContext may be done already, and then it stops
+	// the pool, which has to be complete.
 	p.live(cfg.ctx)
 	return p, nil
 }

@@ -47,8 +47,8 @@ type config struct {
 	hooks        []Hooks
 }
 
-// set sets the configuration of zero memory. It takes the pool's own, because what an
-// option is given is on the heap.
+// set sets c from the defaults and opts. c is the pool's own field: an option may keep its
+// argument, so a separate config would cost an allocation.
 func (c *config) set(opts []Option) error {
 	*c = config{
 		workers:     runtime.GOMAXPROCS(0),
@@ -164,7 +164,8 @@ const (
 )
 
 // WithMaxBlocked sets how many submitters may wait for room under the policy Block:
-// further ones get ErrQueueFull. Jobs of the pool itself may wait in addition. The default is [Unlimited]. New refuses it with another policy.
+// further ones get ErrQueueFull. Jobs of the pool itself may wait in addition. The
+// default is [Unlimited]. New refuses it with another policy.
 func WithMaxBlocked(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -27,11 +27,11 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// guard contains the panics of the user's code.
+// guard makes a *PanicError of each panic of user code.
 var guard sched.Guard = func(value any, stack []byte) error { return &PanicError{Value: value, Stack: stack} }
 
-// textOf formats the value of a panic. Its methods are the user's, and may panic as
-// well, or end the goroutine; fmt does not contain a panic within a panic.
+// textOf formats the value of a panic. The methods of the value are user code, and may
+// panic as well, or end the goroutine. fmt does not contain a panic within a panic.
 func textOf(value any) string {
 	if text, ok := value.(string); ok {
 		return text

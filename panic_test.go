@@ -14,8 +14,8 @@ import (
 	"example.com/dispatch"
 )
 
-// The values of panics are code of the user's as well: their methods are called
-// when a pool tells of a panic.
+// The values of panics are user code too: a pool calls their methods when it reports a
+// panic.
 
 type stringPanics struct{}
 
@@ -42,8 +42,8 @@ var panicValues = map[string]any{
 	"that cannot be compared": []int{1},
 }
 
-// oddHooks are the places in which user code may panic that nobody waits for, or
-// whose panic is an outcome. Each returns the error of a job, if it has one.
+// oddHooks are the places where user code may panic although nobody waits for it, or where
+// its panic is an outcome. Each returns the error of a job, if it has one.
 var oddHooks = map[string]func(t *testing.T, odd func(), opts ...dispatch.Option) (*dispatch.Pool[int, int], error){
 	"a handler": func(_ *testing.T, odd func(), opts ...dispatch.Option) (*dispatch.Pool[int, int], error) {
 		p := dispatch.Must(dispatch.New(func(_ context.Context, in int) (int, error) {
@@ -173,7 +173,7 @@ func (l oddLog) WithAttrs([]slog.Attr) slog.Handler { return l }
 
 func (l oddLog) WithGroup(string) slog.Handler { return l }
 
-// The text of the value was made outside of what contains panics.
+// Regression: the text of the value was made outside the code that contains panics.
 func TestAPanicMayHaveAnyValue(t *testing.T) {
 	for hook, run := range oddHooks {
 		for name, value := range panicValues {
@@ -214,7 +214,7 @@ type lineCount int
 
 func (n *lineCount) Write(line []byte) (int, error) { *n++; return len(line), nil }
 
-// A panic whose value is nil read as a success.
+// Regression: a panic with the value nil counted as a success.
 func TestAPanicOfNilIsAPanic(t *testing.T) {
 	t.Setenv("GODEBUG", "panicnil=1")
 	for hook, run := range oddHooks {
@@ -236,7 +236,7 @@ func TestAPanicOfNilIsAPanic(t *testing.T) {
 	}
 }
 
-// A hook that ends its goroutine ends that alone.
+// A hook that ends its goroutine ends nothing else.
 func TestAHookMayExit(t *testing.T) {
 	for hook, run := range oddHooks {
 		t.Run(hook, func(t *testing.T) {

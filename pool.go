@@ -53,14 +53,14 @@ var ErrStopped = sched.ErrStopped
 // calls them, with its own context: the wait could never end.
 var ErrInsideJob = errors.New("dispatch: a job cannot wait for its own pool to come to rest")
 
-// mustBeMade panics over a Pool that was not made by New or NewWorkers.
+// mustBeMade panics if the Pool was not made by New or NewWorkers.
 func (p *Pool[In, Out]) mustBeMade() {
 	if p.sched == nil {
 		panic("dispatch: Pool must be made by New or NewWorkers")
 	}
 }
 
-// check panics over a Pool that was not made, and over a nil context.
+// check panics if the Pool was not made by New or NewWorkers, or if the context is nil.
 func (p *Pool[In, Out]) check(ctx context.Context, method string) {
 	p.mustBeMade()
 	if ctx == nil {
@@ -68,10 +68,10 @@ func (p *Pool[In, Out]) check(ctx context.Context, method string) {
 	}
 }
 
-// name is that of WithName.
+// name returns the name from WithName.
 func (p *Pool[In, Out]) name() string { return p.cfg.name }
 
-// named returns err with the name of the pool, if that has one.
+// named returns err with the name of the pool, if the pool has one.
 func (p *Pool[In, Out]) named(err error) error {
 	if p.cfg.name == "" {
 		return err
@@ -91,10 +91,10 @@ func (e *namedError) Error() string {
 
 func (e *namedError) Unwrap() error { return e.err }
 
-// hooked tells whether hooks are to be told of each job.
+// hooked reports whether hooks are to be called for each job.
 func (p *Pool[In, Out]) hooked() bool { return p.tel != nil && len(p.tel.hooks) > 0 }
 
-// report tells of a panic, as the options say.
+// report gives a panic to the panic handler, or logs it if there is none.
 func (p *Pool[In, Out]) report(e *PanicError) {
 	if p.cfg.panicHandler != nil {
 		p.guard("the panic handler", func() { p.cfg.panicHandler(e) })
@@ -103,20 +103,20 @@ func (p *Pool[In, Out]) report(e *PanicError) {
 	}
 }
 
-// guard calls user code that nobody waits for.
+// guard calls user code that nobody waits for, and logs its panic.
 func (p *Pool[In, Out]) guard(what string, f func()) {
 	if err := guard.Call(f); err != nil {
 		p.logPanic(what, err)
 	}
 }
 
-// logPanic logs a panic of the user's code, which guard has made an error.
+// logPanic logs a panic of user code. err is the *PanicError that guard has made of it.
 func (p *Pool[In, Out]) logPanic(what string, err error) {
 	e := err.(*PanicError) //nolint:errorlint // it is what guard makes
 	msg, args := "dispatch: "+what+" panicked", []any{"panic", textOf(e.Value)}
 	if p.cfg.logger == nil {
-		// On a terminal a stack can be read in the message only: as an attribute it
-		// is one quoted line.
+		// On a terminal a stack is readable only in the message: as an attribute it is one
+		// quoted line.
 		msg = fmt.Sprintf("%s: %v\n%s", msg, args[1], e.Stack)
 	} else {
 		args = append(args, "stack", string(e.Stack))
@@ -124,7 +124,7 @@ func (p *Pool[In, Out]) logPanic(what string, err error) {
 	p.log(msg, args...)
 }
 
-// log writes a line that nobody else would give. A logger that panics is none.
+// log logs what would otherwise go unnoticed. A panic of the logger is dropped.
 func (p *Pool[In, Out]) log(msg string, args ...any) {
 	logger := p.cfg.logger
 	if logger == nil {

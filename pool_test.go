@@ -10,7 +10,7 @@ import (
 	"example.com/dispatch"
 )
 
-// A zero Pool hung in silence, or died of a division by zero.
+// Regression: a zero Pool hung silently, or panicked with a division by zero.
 func TestEveryMethodOfAZeroPoolSaysWhatIsWrong(t *testing.T) {
 	const wrong = "dispatch: Pool must be made by New or NewWorkers"
 	done, cancel := context.WithCancel(context.Background())

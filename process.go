@@ -41,17 +41,17 @@ func (p *Pool[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], err
 
 // process is Process with a limit on the whole, unless timeout is 0.
 func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duration) (out Out, err error) {
-	// Waits: so a job that calls may lend its slot to this one.
+	// Waits: this call waits for its job, so a job that makes it may lend its slot.
 	a := sched.Admission{Ctx: ctx, Policy: sched.Policy(p.cfg.overflow), Waits: true}
-	// The context is asked before a job is taken out of idleJobs: it is user code, and
-	// may end this goroutine.
+	// Look comes before a job is taken out of idleJobs: it calls methods of the context,
+	// which are user code and may end this goroutine.
 	if err := a.Look(p.sched); err != nil {
 		return out, err
 	}
 	c := p.getJob(ctx)
 	c.in = in
-	// A call with a limit never runs inline: the goroutine that is to be back in time
-	// cannot leave a handler. The limit begins here, so the wait for room counts.
+	// A call with a limit never runs inline: its goroutine could not leave the handler to
+	// return in time. The limit begins here, so the wait for room counts.
 	if timeout != 0 {
 		a.Limit, a.Expired = timeout, c.start(c.task.Limit(timeout))
 	} else if p.cfg.inline {
@@ -62,8 +62,9 @@ func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duratio
 	err = p.sched.Accept(&c.task, &a)
 	if err == nil {
 		c.task.AwaitOutcome(c.signal, &a)
-		// Only a worker that has decided the outcome writes c.out, before the token.
-		// Where others have decided it stays zero, whatever the handler returns later.
+		// Only a worker that has decided the outcome writes c.out, and it does so before
+		// the token is sent. If others have decided, c.out stays zero, whatever the handler
+		// returns later.
 		out, err = c.out, c.task.Err()
 	}
 	if a.Expired != nil {
@@ -74,73 +75,74 @@ func (p *Pool[In, Out]) process(ctx context.Context, in In, timeout time.Duratio
 }
 
 // processInline runs a job on the caller's goroutine, if it can start at once. If it
-// cannot, ok is false, and the task is as it was: process has it accepted as any other.
+// cannot, ok is false and the task is unchanged, so process submits it like any other.
 func (p *Pool[In, Out]) processInline(c *syncJob[In, Out], a *sched.Admission) (out Out, ok bool, err error) {
 	if c.inline == nil {
 		c.inline = &worker[In, Out]{pool: p, impl: p.handler}
 		c.inline.slot.InitInline(p.sched)
 	}
-	// w is a worker for as long as the calls below take: it has no goroutine of its own
-	// and no inbox, and nobody can find it idle. It stays with c.
+	// w is a worker only during the calls below. It has no goroutine of its own and no
+	// inbox, and nobody can find it idle. It stays with c.
 	w := c.inline
 	if !w.slot.Inline(&c.task, a) {
 		return out, false, nil
 	}
 	if p.tel != nil {
-		w.openDesk()              // without labels: the caller's goroutine keeps its own
-		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
+		w.openDesk()              // no labels are set: the caller's goroutine keeps its own
+		defer p.tel.close(w.desk) // evaluated now: c may belong to another call when the deferred call runs
 	}
 	finished := false
 	defer func() {
 		if finished {
 			return
 		}
-		// runtime.Goexit ends the caller's goroutine, as in a plain call.
-		// In these two states the handler has returned before, and its outcome stands: it
-		// was a method of the caller's context, or a hook, that has ended the goroutine.
+		// runtime.Goexit is ending the caller's goroutine, as in a plain call. In the
+		// states judging and telling the handler has returned before, and its outcome is
+		// final: a method of the caller's context, or a hook, has called Goexit.
 		if w.state != judging && w.state != telling {
 			w.exited()
 		}
 		defer func() {
-			if w.state == telling { // a hook has ended the goroutine once more
+			if w.state == telling { // a hook has called Goexit once more
 				w.finishInline(&c.job)
 			}
 		}()
 		w.finishInline(&c.job)
 	}()
-	// exec contains a panic: what unwinds the frames below is Goexit alone.
+	// exec contains panics, so only Goexit can unwind this frame.
 	w.exec(&c.task, &c.in)
 	w.judge(&c.task)
 	w.finishInline(&c.job)
 	finished = true
-	out, err = c.out, c.task.Err() // before another call can have c
+	out, err = c.out, c.task.Err() // read before another call can get c
 	p.putJob(c)
 	return out, true, err
 }
 
-// finishInline is finishJob on the caller's goroutine: w takes nothing into its hand
-// after it, and its slot is free for others. It is called again where a hook has ended
-// the goroutine in settle, which then does nothing: so the slot is given back once.
+// finishInline is finishJob on the caller's goroutine: w takes no further work into its
+// hand, and its slot is free for others. If a hook has ended the goroutine in settle,
+// finishInline is called again, and settle then does nothing. So the slot is given back
+// once.
 func (w *worker[In, Out]) finishInline(j *job[In, Out]) {
 	w.settle(j)
 	w.slot.FinishInline(&w.outcome, w.decided)
 	w.clear()
 }
 
-// syncJob is a job of Process. It is used again: unlike a future's, nobody but its
-// worker and its caller knows of it.
+// syncJob is a job of Process. It is reused: unlike a future, only its worker and its
+// caller know of it.
 type syncJob[In, Out any] struct {
 	job[In, Out]
-	signal chan struct{}    // one token: the outcome has come
-	timer  *time.Timer      // stopped, while the job is not in use
+	signal chan struct{}    // gets one token when the outcome has come
+	timer  *time.Timer      // stopped while the job is not in use
 	extra  *sched.Extra     // with telemetry
-	inline *worker[In, Out] // runs it on its caller's goroutine; nil until one does
+	inline *worker[In, Out] // runs the job on its caller's goroutine; nil until it is needed
 }
 
 func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
-	// A job that has been waited for is used again only if putJob has found it Reusable, so
-	// no old worker, watch or timer can reach the call that gets it now.
-	handling := new(sched.Context) // a handler may keep it: it is not used again
+	// putJob puts back only a job that is Reusable, so no worker, watch or timer of an
+	// earlier call can reach the call that gets it now.
+	handling := new(sched.Context) // never reused, because a handler may keep it
 	c, ok := p.idleJobs.Get().(*syncJob[In, Out])
 	if ok {
 		c.task.Reuse(handling, ctx)
@@ -148,8 +150,8 @@ func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
 		c = &syncJob[In, Out]{signal: make(chan struct{}, 1)}
 		c.task.Init(p.sched, &c.job, handling, ctx)
 	}
-	// Whoever decides an outcome takes the channel out of the task, so each call sets it
-	// anew.
+	// The goroutine that decides the outcome takes the channel out of the task, so each
+	// call sets it again.
 	c.task.Await(c.signal)
 	if p.tel != nil {
 		if c.extra == nil {
@@ -160,8 +162,9 @@ func (p *Pool[In, Out]) getJob(ctx context.Context) *syncJob[In, Out] {
 	return c
 }
 
-// putJob takes a job back, if nobody can know of it any more. One that was refused, or
-// that others have settled, is left to the collector: its worker may still be at it.
+// putJob takes a job back, if nobody else can know of it any more. A job that was refused,
+// or that others have settled, is left to the garbage collector: its worker may still be
+// using it.
 func (p *Pool[In, Out]) putJob(c *syncJob[In, Out]) {
 	if c.task.Reusable() {
 		c.out = *new(Out)
@@ -180,17 +183,17 @@ func (c *syncJob[In, Out]) start(d time.Duration) <-chan time.Time {
 	return c.timer.C
 }
 
-// submit is Submit with the policy of the call. Nobody waits in it for the
-// outcome, as Process does: so the end of ctx reaches the job through a watch.
+// submit is Submit with the given policy. Unlike Process, it does not wait for the outcome,
+// so the end of ctx reaches the job through a watch.
 func (p *Pool[In, Out]) submit(ctx context.Context, in In, policy Overflow) (*Future[Out], error) {
 	a := sched.Admission{Ctx: ctx, Policy: sched.Policy(policy)}
 	if err := a.Look(p.sched); err != nil {
 		return nil, err
 	}
 	j := p.newJob(ctx, a.None, in)
-	// The watch is there before the pool has the job: the worker that ends the job looks
-	// without a mutex whether there is one to remove. A context that ends in between
-	// settles the job while it is only offered, and Accept refuses it.
+	// The watch is set before the pool has the job, because the worker that ends the job
+	// checks without a mutex whether there is a watch to remove. If the context ends in
+	// between, the job is settled while it is only offered, and Accept refuses it.
 	if a.Done != nil {
 		j.task.Watch(a.Done)
 	}
@@ -198,8 +201,9 @@ func (p *Pool[In, Out]) submit(ctx context.Context, in In, policy Overflow) (*Fu
 		j.task.Unwatch()
 		return nil, err
 	}
-	// CallerRuns: a full pool slows its submitters down. Whether the job or ctx ends the
-	// wait, the future tells: the end of ctx settles the job by its watch.
+	// CallerRuns: a full pool slows its submitters down. It does not matter here whether
+	// the job or ctx ends the wait: the end of ctx settles the job through its watch, and
+	// the future has the outcome.
 	if a.Immediate {
 		_ = j.task.Wait(ctx)
 	}

@@ -123,7 +123,7 @@ func TestProgressAndStatsCountWhatAWorkerHasHandledInOneGo(t *testing.T) {
 // slowly is an OnProgress that takes an hour.
 func slowly(dispatch.Progress) { time.Sleep(time.Hour) }
 
-// A worker that was in OnProgress counted as idle, and was waited for.
+// Regression: a worker that was in OnProgress counted as idle, and jobs waited for it.
 func TestASlowOnProgressHoldsUpNoOtherJob(t *testing.T) {
 	inBubbles(t, map[string]func(ctx context.Context, p *dispatch.Pool[int, int]) error{
 		"TrySubmit": func(ctx context.Context, p *dispatch.Pool[int, int]) error { _, err := p.TrySubmit(ctx, 1); return err },
@@ -144,7 +144,7 @@ func TestASlowOnProgressHoldsUpNoOtherJob(t *testing.T) {
 	})
 }
 
-// A worker called OnProgress with its next item in its hand.
+// Regression: a worker called OnProgress while it had its next item in hand.
 func TestAnItemDoesNotWaitForOnProgressWhileAWorkerIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pass := make(chan struct{})
@@ -165,7 +165,7 @@ func TestAnItemDoesNotWaitForOnProgressWhileAWorkerIsFree(t *testing.T) {
 	})
 }
 
-// Whoever sealed a batch told OnProgress of it, for as long as that took.
+// Regression: the goroutine that sealed a batch called OnProgress, and waited for it.
 func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		end   func(ctx context.Context, b *dispatch.Batch[int, int])
@@ -194,7 +194,8 @@ func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 	})
 }
 
-// OnProgress was called by a worker, which a job that it waited for was given to.
+// Regression: OnProgress was called by a worker, and a job that OnProgress waited for was
+// given to that worker.
 func TestOnProgressMayWaitForAJobOfItsPool(t *testing.T) {
 	for workers := range 3 {
 		synctest.Test(t, func(t *testing.T) {
@@ -214,7 +215,8 @@ func TestOnProgressMayWaitForAJobOfItsPool(t *testing.T) {
 	}
 }
 
-// An OnProgress that called runtime.Goexit took along whoever called it.
+// Regression: an OnProgress that called runtime.Goexit ended the goroutine that had called
+// it.
 func TestAnOnProgressThatCallsGoexitLosesNothing(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		opts    []dispatch.BatchOption

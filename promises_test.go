@@ -352,7 +352,7 @@ func TestG15ObserversNeverBlockAndCountersNeverFall(t *testing.T) {
 }
 
 func TestG16NoLockIsHeldWhileUserCodeRuns(t *testing.T) {
-	// Whatever user code is called from, it can call the pool.
+	// User code may call the pool, wherever the pool calls it from.
 	var p *dispatch.Pool[int, int]
 	look := func() { p.Stats() }
 	w := &hooks{look: func() { look() }}
@@ -373,7 +373,7 @@ func TestG16NoLockIsHeldWhileUserCodeRuns(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// hooks is a Worker that looks at its pool from each of its methods.
+// hooks is a Worker that calls look in each of its methods.
 type hooks struct{ look func() }
 
 func (w *hooks) Process(ctx context.Context, n int) (int, error) {

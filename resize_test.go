@@ -50,7 +50,7 @@ func TestResizeToUnlimitedTakesAllThatWait(t *testing.T) {
 	})
 }
 
-// Handlers beyond a limit that had been lowered were charged to the queue.
+// Regression: handlers beyond a lowered limit counted against the queue.
 func TestAnEmptyQueueHasRoomAfterAResizeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()
@@ -70,7 +70,7 @@ func TestAnEmptyQueueHasRoomAfterAResizeDown(t *testing.T) {
 	})
 }
 
-// The queue had room for the limit that New was given, and no more.
+// Regression: the queue only ever had room according to the limit that New was given.
 func TestJobsThatResizeUpAndDownDoNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, int]

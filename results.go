@@ -9,31 +9,31 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// How the outcomes of a batch get to its readers. Workers bring them and must not wait for
-// a reader, so what a reader has no room for becomes the work of another goroutine: the
-// pump for the channel of Results, report for OnProgress. Loops over All read the chunks
-// themselves, and are told only of the input that they wait for.
+// This file brings the outcomes of a batch to its readers. Workers deliver the outcomes,
+// and must not wait for a reader. So another goroutine takes over what a reader has no room
+// for: pump for the channel of Results, report for OnProgress. Loops over All read the
+// chunks themselves, and are told only when the input that they wait for has its outcome.
 
-// resultsChan is the channel of results, which a batch has once somebody asks.
+// resultsChan is the channel of results. A batch has one after the first call of Results.
 type resultsChan[In, Out any] struct {
 	ch       chan Result[In, Out]
-	canceled chan struct{} // closed when the batch is halted: the pump waits for no reader then
-	aborted  bool          // canceled is closed. Guarded by Batch.reading
+	canceled chan struct{} // closed when the batch is halted: the pump then waits for no reader
+	aborted  bool          // canceled has been closed. Guarded by Batch.reading
 
-	// busy tells that what comes is to join waiting, because ch is full or what
-	// came before is on its way there. Written with Batch.reading held.
+	// busy means that a new outcome has to join waiting, because ch is full or earlier
+	// outcomes are still on their way into ch. Written with Batch.reading held.
 	busy    atomic.Bool
-	waiting []place[In, Out] // of what the pump is to send. Guarded by Batch.reading
+	waiting []place[In, Out] // of the outcomes that the pump is to send. Guarded by Batch.reading
 }
 
-// place is where an input is. The pump makes the Result when it sends it: that is larger,
-// and the batch keeps what is in it anyway.
+// place says where an input is. The pump makes the Result only when it sends it: a Result
+// is larger than a place, and the batch keeps its contents anyway.
 type place[In, Out any] struct {
 	chunk *chunk[In, Out]
 	i     int
 }
 
-// result returns the outcome of an input that has it.
+// result returns the outcome of an input, which must have one.
 func (b *Batch[In, Out]) result(c *chunk[In, Out], i int) Result[In, Out] {
 	r := Result[In, Out]{Index: c.first + i, In: c.ins[i], Out: c.outs[i]}
 	if c.unclaimed(i) {
@@ -44,46 +44,49 @@ func (b *Batch[In, Out]) result(c *chunk[In, Out], i int) Result[In, Out] {
 	return r
 }
 
-// unclaimed tells whether the batch was halted before anybody had claimed an input. Its
-// outcome is that of the halt, and stands nowhere else: a halt of a million inputs writes
-// one number a chunk.
+// unclaimed reports whether the batch was halted before any worker had claimed the input.
+// Its outcome is then that of the halt, and is not stored for the input: a halt of a
+// million inputs writes one number per chunk.
 func (c *chunk[In, Out]) unclaimed(i int) bool {
 	from := c.halted.Load()
 	return from > 0 && int64(i) >= from-1
 }
 
-// decided tells whether an input has its outcome, to who is about to read that: the output
-// and the error are written before the bit.
+// decided reports whether an input has its outcome. After a true the caller may read the
+// outcome: the output and the error are written before the bit.
 func (c *chunk[In, Out]) decided(i int) bool {
 	return c.states[i].Load()&decided != 0 || c.unclaimed(i)
 }
 
-// write writes the outcome of an input that was not a plain success; deliver
-// follows.
+// write writes the outcome of an input that was not a plain success. deliver is called
+// after it.
 func (b *Batch[In, Out]) write(c *chunk[In, Out], i int, o *sched.Outcome) {
 	if err := b.errOf(o); err != nil {
 		c.setErr(i, err)
 	}
-	// The end that many inputs share: a cancel, the pool's end, the caller's context, also
-	// where that was its deadline. A limit of the pool's own is one input's failure.
+	// stopped stands for an end that many inputs share: a cancel, the end of the pool, or
+	// the end of the caller's context, its deadline included. A limit of the pool's own is
+	// the failure of one input.
 	if o.Kind == sched.Canceled || o.Kind == sched.TimedOut && o.By == sched.ByCaller {
 		c.states[i].Store(stopped)
 	}
 }
 
-// deliver hands out the outcome of an input. It is called by the worker that has handled the
-// input, or by whoever has written off that worker's handler, and must not block.
+// deliver hands out the outcome of an input. It is called by the worker that has handled
+// the input, or by the goroutine that has written off that worker's handler. It must not
+// block.
 func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
 	state := &c.states[i]
 	bits := state.Load() | decided
 	o := b.results.Load()
 	if o != nil {
-		// Only who has claimed an input writes its state until it is decided.
+		// Until an input is decided, only the worker that has claimed it writes its state.
 		state.Store(bits | sent)
 	} else {
 		state.Store(bits)
-		// Results looks for what is decided after it has made the channel; this
-		// looks for the channel after it has decided. One sends it.
+		// Results makes the channel before it looks for decided inputs, and this goroutine
+		// has decided the input before it looks for the channel. So at least one of them
+		// sees the other, and the swap lets only one send.
 		if o = b.results.Load(); o != nil && !state.CompareAndSwap(bits, bits|sent) {
 			o = nil
 		}
@@ -94,13 +97,13 @@ func (b *Batch[In, Out]) deliver(c *chunk[In, Out], i int, _ bool) {
 	if o == nil {
 		return
 	}
-	// busy: what came before waits, and this must not overtake it.
+	// If busy, earlier outcomes are waiting, and this one must not overtake them.
 	if o.busy.Load() || !o.offer(b.result(c, i)) {
 		b.sendLater(o, c, i)
 	}
 }
 
-// offer sends an outcome if there is room.
+// offer sends an outcome if the channel has room.
 func (o *resultsChan[In, Out]) offer(r Result[In, Out]) bool {
 	select {
 	case o.ch <- r:
@@ -110,8 +113,9 @@ func (o *resultsChan[In, Out]) offer(r Result[In, Out]) bool {
 	}
 }
 
-// sendLater has the pump send an outcome, unless there is room by now. It looks at busy once
-// more, with the mutex held, under which the pump turns it to false and leaves.
+// sendLater has the pump send an outcome, unless the channel has room by now. It checks
+// busy again with the mutex held, because the pump holds it when it sets busy to false and
+// exits.
 func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], c *chunk[In, Out], i int) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
@@ -125,10 +129,11 @@ func (b *Batch[In, Out]) sendLater(o *resultsChan[In, Out], c *chunk[In, Out], i
 	o.waiting = append(o.waiting, place[In, Out]{c, i})
 }
 
-// pump sends what did not fit into the channel when it came. There is at most one for a
-// batch: busy is true for as long as it lives. It closes the channel if the batch is over
-// when it leaves; else ended does, which finds busy false. Both hold the mutex, so one of
-// them does. Two lists change places between the pump and those that add to waiting.
+// pump sends the outcomes that did not fit into the channel when they came. A batch has at
+// most one pump: busy is true for as long as it lives. If the batch is over when the pump
+// exits, the pump closes the channel; otherwise ended closes it, since it finds busy false.
+// Both hold the mutex, so exactly one of them does. The pump and the goroutines that add to
+// waiting swap two lists.
 func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 	var sending []place[In, Out]
 	for {
@@ -146,14 +151,15 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 		b.reading.Unlock()
 		for _, at := range sending {
 			r := b.result(at.chunk, at.i)
-			// First: with room and a batch that is canceled, select would choose by chance.
+			// Offer first: with room in the channel and a canceled batch, select would
+			// choose at random.
 			if o.offer(r) {
 				continue
 			}
 			select {
 			case o.ch <- r:
 			case <-o.canceled:
-				o.offer(r) // or else it is not sent
+				o.offer(r) // sent only if there is room
 			}
 		}
 	}
@@ -180,7 +186,7 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 	if !opened {
 		return o.ch
 	}
-	// A halt that came before the channel has found none to hand anything to.
+	// A halt that came before the channel was made had no channel to send to.
 	if b.items.HaltedWith() != nil {
 		b.stopResults()
 	}
@@ -192,9 +198,10 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 		}
 	}
 	b.endSending(o)
-	// Somebody may receive now until the batch is over: so the pool keeps hold of it, also
-	// while it has nothing to do, and its end and the context's reach it. A slot is lent
-	// until the batch is forgotten, because nobody tells when a reader stops.
+	// From now on somebody may receive until the batch is over. So the pool keeps the batch
+	// even while it has nothing to do: the end of the pool and of the context then reach
+	// it. The job lends its slot until the batch is forgotten, because nothing tells when a
+	// reader stops.
 	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
@@ -205,11 +212,13 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 	return o.ch
 }
 
-// openResults makes the channel, unless there is one. What is sent meanwhile has to
-// wait until endSending: the channel is busy, so what Results finds decided comes first.
+// openResults makes the channel, unless there is one. The channel is busy until endSending,
+// so outcomes that are delivered meanwhile wait, and those that Results finds decided come
+// first.
 func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
-	// At least one and at most spare outcomes, and no more memory than bytes: a batch may
-	// get its inputs after the call, and how many nobody knows.
+	// Whatever total is, the channel has room for one outcome, and for up to spare of them
+	// in no more memory than bytes: the batch may get its inputs after this call, and
+	// nobody knows how many.
 	const spare, bytes = 128, 8192
 	room := min(spare, max(1, bytes/int(unsafe.Sizeof(Result[In, Out]{}))))
 	total, _, _ := b.items.Progress() // before reading is locked: it takes the scheduler's mutex
@@ -224,7 +233,7 @@ func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
 	return o, true
 }
 
-// takeToSend claims the sending of an outcome, if there is one that nobody has sent. It
+// takeToSend claims the sending of an outcome, if it exists and nobody has sent it. It
 // competes with the worker that delivers the outcome, and with Results or stopResults on
 // another goroutine.
 func (c *chunk[In, Out]) takeToSend(i int) bool {
@@ -235,16 +244,16 @@ func (c *chunk[In, Out]) takeToSend(i int) bool {
 	return c.states[i].CompareAndSwap(state, state|decided|sent)
 }
 
-// send sends an outcome before any that came since the channel was made.
+// send sends an outcome ahead of all that have been delivered since the channel was made.
 func (b *Batch[In, Out]) send(o *resultsChan[In, Out], c *chunk[In, Out], i int) {
-	if !o.offer(b.result(c, i)) { // more inputs have been added
+	if !o.offer(b.result(c, i)) { // inputs have been added since the channel was made
 		b.reading.Lock()
 		o.waiting = append(o.waiting, place[In, Out]{c, i})
 		b.reading.Unlock()
 	}
 }
 
-// endSending has the channel carry what comes from now on.
+// endSending opens the channel to the outcomes that come from now on.
 func (b *Batch[In, Out]) endSending(o *resultsChan[In, Out]) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
@@ -258,9 +267,10 @@ func (b *Batch[In, Out]) endSending(o *resultsChan[In, Out]) {
 	}
 }
 
-// stopResults hands out what was halted: to the channel what fits, and to those who
-// wait for one input. It is called by whoever has halted the batch, which may be a worker
-// or the goroutine of a context's end, and by Results.
+// stopResults hands out the outcomes of the inputs that were halted: as many as fit into
+// the channel, and those for which a loop over All waits. It is called by the goroutine
+// that has halted the batch, which may be a worker or the goroutine of a context's end, and
+// by Results.
 func (b *Batch[In, Out]) stopResults() {
 	b.reading.Lock()
 	o := b.results.Load()
@@ -271,9 +281,9 @@ func (b *Batch[In, Out]) stopResults() {
 	b.tell(func(r *indexReader) bool { return r.decided() })
 	b.reading.Unlock()
 	if o == nil {
-		return // Results sends it
+		return // Results sends them, when it is called
 	}
-	// More than the channel holds is not taken: nobody waits for room for it after a cancel.
+	// Take no more than the channel can hold: after a cancel nobody waits for room in it.
 	room := cap(o.ch)
 	for _, s := range b.items.unclaimed {
 		for i := s.from; i < s.to && room > 0; i++ {
@@ -287,7 +297,7 @@ func (b *Batch[In, Out]) stopResults() {
 	}
 }
 
-// indexReader is a call of All that waits for one input.
+// indexReader is a loop over All that waits for one input.
 type indexReader struct {
 	index   int
 	decided func() bool
@@ -308,11 +318,11 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 		complete := false
 		defer func() {
 			if !complete {
-				b.Cancel() // also where the loop's body panics
+				b.Cancel() // also if the loop's body panics
 			}
 		}()
-		// One channel for all waits of the loop: a reader that await has put down gets just one
-		// token, and the loop takes it before it waits again.
+		// The loop uses one channel for all its waits: the reader that await registers gets
+		// exactly one token, and the loop takes it before it waits again.
 		ready := make(chan struct{}, 1)
 		for c := range b.items.chunks {
 			for i := range c.filled() {
@@ -328,8 +338,8 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 	}
 }
 
-// receive waits for the token. A job lends its slot for as long as it waits, and not
-// while the body of its loop runs.
+// receive waits for the token. A job lends its slot only while it waits, and not while the
+// body of its loop runs.
 func (b *Batch[In, Out]) receive(ready <-chan struct{}) {
 	if b.outer != nil {
 		defer b.items.Lend(b.outer)()
@@ -337,15 +347,16 @@ func (b *Batch[In, Out]) receive(ready <-chan struct{}) {
 	<-ready
 }
 
-// await has ready told when an input has its outcome; false if it has it already.
+// await registers ready, which gets a token when an input has its outcome. It returns false
+// if the input has its outcome already.
 func (b *Batch[In, Out]) await(c *chunk[In, Out], i int, ready chan struct{}) bool {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	b.readers = append(b.readers, &indexReader{
 		index: c.first + i, decided: func() bool { return c.decided(i) }, ready: ready,
 	})
-	// Whoever decides an outcome looks for readers afterwards; this looks for the
-	// outcome after there is a reader. One of the two sees the other.
+	// The goroutine that decides an outcome then looks for readers. await registers its
+	// reader and then looks for the outcome. So at least one of the two sees the other.
 	b.awaited.Store(true)
 	if !c.decided(i) {
 		return true
@@ -355,15 +366,16 @@ func (b *Batch[In, Out]) await(c *chunk[In, Out], i int, ready chan struct{}) bo
 	return false
 }
 
-// tellReaders tells those that wait for the outcome of an input. It is called only where
-// there are readers: the mutex would be one for all workers of the batch.
+// tellReaders tells the loops that wait for the outcome of an input. It is called only if
+// there are readers: otherwise all workers of the batch would meet at its mutex.
 func (b *Batch[In, Out]) tellReaders(index int) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	b.tell(func(r *indexReader) bool { return r.index == index })
 }
 
-// tell tells those readers that it is about. b.reading is held.
+// tell gives each reader for which about returns true its token, and removes it.
+// b.reading is held.
 func (b *Batch[In, Out]) tell(about func(*indexReader) bool) {
 	b.readers = slices.DeleteFunc(b.readers, func(r *indexReader) bool {
 		if !about(r) {
@@ -375,20 +387,21 @@ func (b *Batch[In, Out]) tell(about func(*indexReader) bool) {
 	b.awaited.Store(len(b.readers) > 0)
 }
 
-// OnProgress is called on a goroutine that lives while there is something to tell: a slow
-// one skips steps, and holds up no worker. That goroutine holds
-// the batch, by one of left, and the pool, as a background call: neither
-// ends before the last call has returned.
+// The goroutine that calls onProgress lives while there is something to tell. So a slow
+// onProgress skips steps, and holds up no worker. The goroutine has a count in left, and is
+// a background call of the pool: neither the batch nor the pool ends before the last call
+// of onProgress has returned.
 
-// progressed has onProgress told of what is new.
+// progressed makes sure that onProgress is told of new counts.
 func (b *Batch[In, Out]) progressed() {
 	b.makeRoom()
 	if b.cfg.onProgress == nil {
 		return
 	}
 	b.reading.Lock()
-	// What is new under this mutex was counted by a caller that has yet to lock it,
-	// and holds the batch until then: so the batch is not over.
+	// New counts come from a goroutine that counts first and locks this mutex afterwards,
+	// and that keeps the batch from ending until it has. So if there is something new, the
+	// batch is not over.
 	start := !b.reporting && !(b.told && b.reported == b.Progress())
 	if start {
 		b.reporting = true
@@ -401,7 +414,7 @@ func (b *Batch[In, Out]) progressed() {
 	}
 }
 
-// report calls onProgress until it has been told of all there is.
+// report calls onProgress until it has been told of everything.
 func (b *Batch[In, Out]) report() {
 	ended := false
 	defer func() {
@@ -417,8 +430,8 @@ func (b *Batch[In, Out]) report() {
 	b.items.pool.sched.EndBackground()
 }
 
-// news returns what onProgress has not been told; without any, a reporter must be
-// started for the next.
+// news returns the counts if onProgress has not been told of them. If there is nothing new,
+// the reporter ends, and the next change has to start another.
 func (b *Batch[In, Out]) news() (now Progress, more bool) {
 	b.reading.Lock()
 	defer b.reading.Unlock()

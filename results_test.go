@@ -205,7 +205,8 @@ func TestNoOutcomeOvertakesThoseThatWaitForRoomInResults(t *testing.T) {
 	}
 }
 
-// An outcome was sent twice where Results was called while it was given.
+// Regression: an outcome was sent twice if Results was called while the outcome was being
+// delivered.
 func TestResultsGivesEachOutcomeOnceWheneverItIsCalled(t *testing.T) {
 	const n = 2000
 	var at atomic.Int64 // the item that is being handled
@@ -239,7 +240,8 @@ func TestResultsGivesEachOutcomeOnceWheneverItIsCalled(t *testing.T) {
 	requireSound(t, p)
 }
 
-// What came after a cancel did not end for a reader that came later still.
+// Regression: the channel of a call of Results that came after a cancel was not closed
+// after the outcomes that came later.
 func TestResultsEndsForAReaderThatComesAfterACancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pass := newGated()
@@ -263,7 +265,7 @@ func TestResultsEndsForAReaderThatComesAfterACancel(t *testing.T) {
 	})
 }
 
-// Of several loops that waited for one item, only the first was told of it.
+// Regression: if several loops waited for one item, only the first was told of it.
 func TestSeveralLoopsOverAllMayWaitForTheSameItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, nap, dispatch.WithWorkers(1))
@@ -282,7 +284,7 @@ func TestSeveralLoopsOverAllMayWaitForTheSameItem(t *testing.T) {
 	})
 }
 
-// A Cancel that came after the last outcome left the goroutine of Results there.
+// Regression: a Cancel after the last outcome left the goroutine of Results behind.
 func TestACancelFreesABatchThatIsOverOfItsUnreadResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, double, dispatch.WithWorkers(1))

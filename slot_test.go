@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// A job has its slot from the moment it is accepted: what happens to it does not
-// depend on whether the dispatcher, or a worker, has run yet. With one processor it
-// has not when a call returns.
+// A job has its slot from the moment it is accepted. What happens to it does not depend on
+// whether the dispatcher or a worker has run yet. With one processor neither has run when a
+// call returns.
 
 // fates are the errors of those futures that are resolved, by their index.
 func fates(fs []*dispatch.Future[int]) map[int]error {
@@ -32,7 +32,7 @@ func TestDropOldestSparesJobsThatASlotIsFreeFor(t *testing.T) {
 	for name, fill := range map[string]struct {
 		workers int
 		before  func(t *testing.T, p *dispatch.Pool[int, int]) []*dispatch.Future[int]
-		want    int // the job that waited longest of those that no slot is free for
+		want    int // the job that has waited longest of those for which no slot is free
 	}{
 		"a new pool of one":   {1, nil, 1},
 		"a new pool of three": {3, nil, 3},
@@ -94,7 +94,8 @@ func TestDropOldestDropsNoneOfThoseThatHadASlotBeforeAResize(t *testing.T) {
 	requireSound(t, p)
 }
 
-// A job that was handed to a worker, and settled before that woke, kept its slot.
+// Regression: a job that was handed to a worker, and settled before the worker woke, kept
+// its slot.
 func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	settle := map[string]func(t *testing.T, p *dispatch.Pool[int, int]){
 		"Cancel": func(t *testing.T, p *dispatch.Pool[int, int]) {
@@ -155,7 +156,8 @@ func TestAJobThatIsSettledBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	})
 }
 
-// They ran side by side on a warm pool, and one after another on a cold one.
+// Regression: the jobs ran side by side on a warm pool, and one after another on a cold
+// one.
 func TestJobsThatHaveASlotKeepItAfterAResize(t *testing.T) {
 	for _, warm := range []bool{false, true} {
 		t.Run(map[bool]string{false: "cold", true: "warm"}[warm], func(t *testing.T) {
@@ -180,8 +182,8 @@ func TestJobsThatHaveASlotKeepItAfterAResize(t *testing.T) {
 	}
 }
 
-// With a queue of none a job is accepted for a slot, which is then its own: it
-// does not wait for items that came later.
+// With a queue of 0, a job is accepted for a slot, which is its own from then on. It does
+// not wait for items that came later.
 func TestAJobThatHasASlotDoesNotWaitForItemsThatCameLater(t *testing.T) {
 	oneProcessor(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -196,7 +198,8 @@ func TestAJobThatHasASlotDoesNotWaitForItemsThatCameLater(t *testing.T) {
 	})
 }
 
-// The same job is refused, or not, whether its pool is new or has just been warm.
+// Whether a job is refused does not depend on whether its pool is new or has just been
+// warm.
 func TestANewPoolTakesAsManyJobsAsAWarmOne(t *testing.T) {
 	oneProcessor(t)
 	for _, policy := range []dispatch.Overflow{dispatch.Block, dispatch.Reject, dispatch.DropOldest, dispatch.CallerRuns} {
@@ -223,7 +226,7 @@ func TestANewPoolTakesAsManyJobsAsAWarmOne(t *testing.T) {
 	}
 }
 
-// A limit that ends a job before its worker has woken frees its slot, too.
+// A time limit that ends a job before its worker has woken frees the slot, too.
 func TestAJobThatTimesOutBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	oneProcessor(t)
 	g := newGated()
@@ -260,7 +263,7 @@ func TestAJobThatTimesOutBeforeItsWorkerWakesHasNoSlot(t *testing.T) {
 	requireSound(t, p)
 }
 
-// A new pool accepted a job for a slot that an item of a batch was going to have.
+// Regression: a new pool accepted a job for a slot that was due to an item of a batch.
 func TestItemsHaveTheFreeSlotsFromTheMomentTheyAreAdded(t *testing.T) {
 	for name, add := range map[string]func(p *dispatch.Pool[int, int]){
 		"Batch": func(p *dispatch.Pool[int, int]) { _ = p.Batch(context.Background()).Add(1, 2, 3) },
@@ -284,7 +287,8 @@ func TestItemsHaveTheFreeSlotsFromTheMomentTheyAreAdded(t *testing.T) {
 	}
 }
 
-// A job that the dispatcher had not brought to its worker yet was dropped.
+// Regression: a job was dropped because the dispatcher had not brought it to its worker
+// yet.
 func TestDropOldestDropsNoJobThatHasASlot(t *testing.T) {
 	for range 300 { // the second Submit and the dispatcher race
 		synctest.Test(t, func(t *testing.T) {
@@ -298,8 +302,8 @@ func TestDropOldestDropsNoJobThatHasASlot(t *testing.T) {
 	}
 }
 
-// A worker that was called to a Map, and finds nothing left, has a slot until it has
-// woken. Whoever claims the last input frees it.
+// A worker that was called to a Map in which nothing is left holds a slot until it has
+// woken. The worker that claims the last input frees that slot.
 func TestTheSlotOfAWorkerThatWouldFindNothingIsForOthersAtOnce(t *testing.T) {
 	oneProcessor(t)
 	bg := context.Background()
@@ -309,7 +313,7 @@ func TestTheSlotOfAWorkerThatWouldFindNothingIsForOthersAtOnce(t *testing.T) {
 	var p *dispatch.Pool[int, int]
 	p = openPool(t, func(ctx context.Context, n int) (int, error) {
 		switch n {
-		case 0: // both workers are made, and both go idle
+		case 0: // both workers are started, and both go idle
 			meet.Done()
 			meet.Wait()
 		case 2: // the last input: the other worker has been called and has not woken

@@ -121,7 +121,7 @@ func (p *Pool[In, Out]) Stats() Stats {
 	return s
 }
 
-// limitOf is a limit as it was given.
+// limitOf returns a limit as the user has given it.
 func limitOf(n int) int {
 	if n >= sched.Unlimited {
 		return Unlimited
@@ -140,7 +140,7 @@ func (p *Pool[In, Out]) Running() []Job {
 	}
 	var jobs []Job
 	for d, w := range tel.workers() {
-		stray := w.IsStray() // before the look at the desk: a stray gets no other job
+		stray := w.IsStray() // asked before the desk is read: a stray gets no other job
 		if j, busy := tel.running(d, stray); busy {
 			jobs = append(jobs, j)
 		}
@@ -168,7 +168,7 @@ func (p *Pool[In, Out]) Failures() []Job {
 	return jobs
 }
 
-// ended is when the job ended.
+// ended returns when the job ended.
 func (j Job) ended() time.Time { return j.Submitted.Add(j.Wait + j.Run) }
 
 // stats adds the times to a snapshot of the pool.

@@ -42,7 +42,7 @@ func TestStatsSurviveTheWayThroughJSON(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// throughJSON writes from and reads it into to.
+// throughJSON marshals from and unmarshals it into to.
 func throughJSON(t *testing.T, from, to any) {
 	t.Helper()
 	text, err := json.Marshal(from)

@@ -16,7 +16,7 @@ import (
 	"example.com/dispatch"
 )
 
-// What Stop gives back, and to whom.
+// These tests check what Stop returns, and which call of Stop returns it.
 
 // brought are the ways in which inputs from 1 to n come to a pool.
 var brought = map[string]func(t *testing.T, p *dispatch.Pool[int, int], n int){
@@ -39,8 +39,8 @@ var brought = map[string]func(t *testing.T, p *dispatch.Pool[int, int], n int){
 	},
 }
 
-// An item that Stop met in Ready, or in newWorker, was lost: it never ran, and
-// was not given back.
+// Regression: an item that was in Ready or in newWorker when Stop came was lost. It never
+// ran, and was not returned.
 func TestG11StopGivesBackWhatItMeetsBeforeItsHandlerIsEntered(t *testing.T) {
 	for place, ready := range map[string]bool{"Ready": true, "newWorker": false} {
 		for how, leave := range map[string]func(ctx context.Context) error{
@@ -89,8 +89,8 @@ func TestG11StopGivesBackWhatItMeetsBeforeItsHandlerIsEntered(t *testing.T) {
 	}
 }
 
-// Whenever Stop comes, each input that was accepted has had its handler entered
-// or is given back, and not both.
+// Whenever Stop comes, each accepted input either has had its handler entered or is
+// returned, and never both.
 func TestG11EachInputIsRunOrGivenBackWheneverStopComes(t *testing.T) {
 	const n = 20
 	settings := map[string]func(process func(context.Context, int) (int, error)) *dispatch.Pool[int, int]{
@@ -136,8 +136,8 @@ func TestG11EachInputIsRunOrGivenBackWheneverStopComes(t *testing.T) {
 	}
 }
 
-// A job that had been brought forward came before those that were submitted
-// earlier.
+// Regression: Stop returned a job that had been brought forward before jobs that were
+// submitted earlier.
 func TestG11StopGivesSingleJobsBackInTheOrderOfTheirSubmission(t *testing.T) {
 	for name, bring := range map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
 		"by Process": func(ctx context.Context, p *dispatch.Pool[int, int]) { _, _ = p.Process(ctx, 3) },
@@ -182,7 +182,8 @@ func TestG11StopGivesSingleJobsBackInTheOrderOfTheirSubmission(t *testing.T) {
 	}
 }
 
-// A job of a caller that runs it itself counts as submitted when it came.
+// Some of the jobs have a worker, which is in newWorker, and the others have none. Stop
+// returns all of them in the order of submission.
 func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
 	for range 100 / slow {
 		p := dispatch.Must(dispatch.NewWorkers(func(ctx context.Context) (dispatch.Worker[int, int], error) {
@@ -196,8 +197,8 @@ func TestG11StopGivesBackInOrderWhateverAWorkerHasTaken(t *testing.T) {
 	}
 }
 
-// A job that was canceled while Stop was on its way to it was given back, and its
-// outcome was not ErrStopped.
+// Regression: a job that was canceled while Stop was on its way to it was returned,
+// although its outcome was not ErrStopped.
 func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
 	g := newGated()
 	p := openPool(t, g.handle, dispatch.WithWorkers(1))
@@ -219,7 +220,7 @@ func TestStopDoesNotGiveBackAJobThatWasCanceledMeanwhile(t *testing.T) {
 	require.Equal(t, context.Canceled, err)
 }
 
-// The stream had cleared the input before Stop read it.
+// Regression: the stream had cleared the input before Stop read it.
 func TestStopGivesBackTheInputOfAStreamThatItMeetsInReady(t *testing.T) {
 	inReady, yielded := make(chan bool), make(chan bool)
 	var results []dispatch.Result[int, int]
@@ -266,7 +267,8 @@ func TestStopStartsNothingWhileItIsOnItsWay(t *testing.T) {
 	})
 }
 
-// stopWhileDraining has Stop come while Drain tells all that the pool takes no more.
+// stopWhileDraining calls Stop while Drain is telling batches and streams that the pool no
+// longer accepts jobs.
 func stopWhileDraining(t *testing.T, p *dispatch.Pool[int, int]) {
 	t.Helper()
 	go p.Drain()
@@ -308,8 +310,8 @@ func TestG11StopEndsWithSubmittersThatADrainHasNotRefused(t *testing.T) {
 	}
 }
 
-// It had failed in Ready, its Done had been told so, and Stop gave it back all the
-// same.
+// Regression: the job had failed in Ready, and Done had been called for it, but Stop
+// returned it all the same.
 func TestStopDoesNotGiveBackAnItemThatHasFailedInReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *dispatch.Pool[int, int]
@@ -325,8 +327,8 @@ func TestStopDoesNotGiveBackAnItemThatHasFailedInReady(t *testing.T) {
 	})
 }
 
-// Of use with the race detector: with telemetry the worker read the input of a job
-// that Stop had taken from it.
+// For the race detector. Regression: with telemetry the worker read the input of a job that
+// Stop had taken from it.
 func TestStopTakesAnInputThatNoWorkerReadsAnyMore(t *testing.T) {
 	for range 500 {
 		p := openPool(t, double, dispatch.WithWorkers(2), dispatch.WithTelemetry())
@@ -341,7 +343,8 @@ func TestStopTakesAnInputThatNoWorkerReadsAnyMore(t *testing.T) {
 	}
 }
 
-// A worker had claimed the input: Stop did not give it back, and it was not run.
+// Regression: if a worker had claimed the input, Stop did not return it, and it did not
+// run.
 func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
 	submits := map[string]func(ctx context.Context, p *dispatch.Pool[int, int]){
 		"Submit": func(ctx context.Context, p *dispatch.Pool[int, int]) { dispatch.Must(p.Submit(ctx, 1)) },
@@ -387,7 +390,7 @@ func TestStopGivesBackOrRunsWhatAWorkerHasClaimed(t *testing.T) {
 	}
 }
 
-// An item that Stop meets in the constructor is given back, whatever comes of that.
+// An item that is in newWorker when Stop comes is returned, whatever newWorker returns.
 func TestAnItemThatStopMeetsInTheConstructorIsGivenBack(t *testing.T) {
 	inBubbles(t, map[string]dispatch.Option{"no job limit": dispatch.WithJobTimeout(0), "a job limit": dispatch.WithJobTimeout(time.Hour)}, func(t *testing.T, opt dispatch.Option) {
 		p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {

@@ -226,7 +226,7 @@ func TestAnItemOfAStrayGetsItsOutcomeWhenItIsWrittenOff(t *testing.T) {
 	})
 }
 
-// A slot that a stray leaves is free for whoever waits, however it waits.
+// The slot that a stray leaves is free for any waiting job, however that job waits.
 func TestG10TheSlotOfAStrayIsTakenAtOnce(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		queue int
@@ -265,7 +265,7 @@ func TestG10TheSlotOfAStrayIsTakenAtOnce(t *testing.T) {
 	})
 }
 
-// The next item of the batch that the stray was at, too.
+// The next item of the stray's own batch, too.
 func TestG10TheNextItemOfAStraysBatchRunsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pass := newGated()
@@ -281,8 +281,8 @@ func TestG10TheNextItemOfAStraysBatchRunsAtOnce(t *testing.T) {
 	})
 }
 
-// A job that was canceled and written off in Ready was taken off twice from what
-// runs: Wait returned while another job ran.
+// Regression: a job that was canceled and written off in Ready was subtracted twice from
+// the running jobs. Wait returned while another job ran.
 func TestAStrayInReadyCountsOnceAmongWhatRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()

@@ -67,8 +67,9 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 				s.finish()
 				return
 			}
-			// With the look-ahead used up an outcome has to be waited for. Else all that are there
-			// are yielded before ins is asked again, which may block.
+			// If the look-ahead is used up, the loop has to wait for an outcome. Otherwise
+			// it yields all outcomes that are there before it asks ins again, which may
+			// block.
 			for s.open == s.ahead || s.ready() {
 				if !s.wait(nil) || !s.yieldNext() {
 					return
@@ -92,18 +93,20 @@ func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...S
 			return
 		}
 		defer s.end()
-		// A variable of this loop: another loop over the same stream may run at the same time.
+		// Each loop has its own variable: another loop over the same stream may run at the
+		// same time.
 		ins := ins
 		if ins == nil {
-			ins = make(chan In) // gives nothing either; wait takes nil for a source that is not to be read
+			ins = make(chan In) // this one gives nothing either; for wait, nil is a source that must not be read
 		}
 		for {
-			source := ins // nil: with the look-ahead used up, nothing is received
+			source := ins // nil while the look-ahead is used up, so that nothing is received
 			if s.open == s.ahead {
 				source = nil
 			}
-			// The order says what comes first: outcomes that are there; the end of the pool,
-			// which a silent source must not hide; then the wait for any of the three.
+			// The order of the cases matters. Outcomes that are there come first. Then
+			// comes the end of the pool, which a silent source must not hide. Then the loop
+			// waits for an outcome, that end, or an input.
 			switch {
 			case s.ready():
 				if !s.wait(nil) || !s.yieldNext() { // wait looks at the context
@@ -135,41 +138,41 @@ func newStreamConfig(opts []StreamOption) (c streamConfig) {
 	return c
 }
 
-// stream is one loop over a Stream: a group that keeps nothing. Its fields belong to
-// the loop's goroutine, but for outbox, which workers fill.
+// stream is one loop over a Stream: a group that keeps no inputs or outcomes. Its fields
+// belong to the loop's goroutine, except outbox, which workers fill.
 type stream[In, Out any] struct {
 	group[In, Out]
 	caller sched.Caller
 	yield  func(Result[In, Out]) bool
 	ahead  int
-	last   *chunk[In, Out] // where the next input goes; nothing keeps those before that workers have done
+	last   *chunk[In, Out] // the chunk for the next input; nothing keeps the earlier ones once workers are done with them
 	total  int             // inputs taken
-	open   int             // of these, how many the loop is not done with, with an outcome or without
+	open   int             // of these, how many the loop is not done with, whether they have an outcome or not
 	order  *reorder[In, Out]
 
-	got []Result[In, Out] // what has been taken out of the outbox, from next on
+	got []Result[In, Out] // outcomes that have been taken out of the outbox; those from index at on are yet to be yielded
 	at  int
 
 	// What wait has received.
 	in       In
 	received bool // the source has given an input, or has been closed
-	more     bool // ... and it was an input
+	more     bool // ... which was an input
 
 	outbox outbox[In, Out]
 }
 
-// outbox is where workers leave outcomes. It is a list and not a channel: a worker must
-// not block on a loop whose body takes long, and a halt leaves many at once.
+// outbox is where workers leave outcomes. It is a list and not a channel, because a worker
+// must not block on a loop whose body takes long, and a halt leaves many outcomes at once.
 type outbox[In, Out any] struct {
-	mu      sync.Mutex // a leaf; guards what follows
+	mu      sync.Mutex // a leaf; guards the fields below
 	results []Result[In, Out]
-	closed  bool          // the pool takes no more
+	closed  bool          // the pool no longer accepts jobs
 	asleep  bool          // the loop waits for wake
-	wake    chan struct{} // one token whenever asleep turns false
+	wake    chan struct{} // gets one token each time asleep turns false
 }
 
-// newStream returns the stream of a loop, on whose goroutine it is called; nil if the
-// context is done, which it has yielded then.
+// newStream returns the stream of a loop, on whose goroutine it is called. If the context
+// is done, it yields that and returns nil.
 func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield func(Result[In, Out]) bool) *stream[In, Out] {
 	caller := p.sched.Look(ctx)
 	if caller.Err != nil {
@@ -178,7 +181,8 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	}
 	s := &stream[In, Out]{caller: caller, yield: yield, ahead: cfg.ahead}
 	if s.ahead == 0 {
-		// Twice: each worker finds a next input while an outcome of its own waits for the loop.
+		// Twice, so that each worker finds a next input while its last outcome waits for
+		// the loop.
 		if s.ahead = 2 * p.sched.Limit(); s.ahead >= 2*sched.Unlimited {
 			s.ahead = 2 * runtime.GOMAXPROCS(0)
 		}
@@ -190,9 +194,10 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	s.pool, s.owner = p, s
 	s.watched, s.delivers, s.hooked = caller.Done != nil, true, p.hooked()
 	s.Init(p.sched, &s.group, ctx, sched.Unlimited)
-	// The pool tells a stream of its end from here on until Forget, also while nothing is
-	// under way. Where it has ended before, it tells nobody any more: so that is noted here.
-	// The watch comes after it, because a group that the pool does not keep is not watched.
+	// From KeepOpen until Forget, the pool tells the stream when it stops accepting jobs,
+	// even while the stream has nothing under way. A pool that has stopped before tells
+	// nobody any more, so the stream records that itself. Watch comes after KeepOpen,
+	// because a group that the pool does not keep is not watched.
 	if !s.KeepOpen(func() bool { return false }) {
 		s.closing()
 	}
@@ -200,15 +205,15 @@ func (p *Pool[In, Out]) newStream(ctx context.Context, cfg streamConfig, yield f
 	return s
 }
 
-// add accepts an input; false if the pool takes no more, or the context is done. Chunks
-// double up to most inputs: a short stream is cheap, and in a long one an input that
-// takes long keeps the memory of few others.
+// add accepts an input. It returns false if the pool no longer accepts jobs, or the context
+// is done. Chunks double in size, up to most inputs: a short stream is cheap, and in a long
+// one an input that takes long keeps the memory of only a few others.
 func (s *stream[In, Out]) add(in In) bool {
 	const most = 64
 	c := s.last
 	if c == nil || c.filled() == len(c.ins) {
 		c = newChunk[In, Out](nil, min(max(s.total, 1), most))
-		c.states = nil // only a batch asks what has been decided
+		c.states = nil // only a batch asks which inputs are decided
 		c.first = s.total
 	}
 	i := c.filled()
@@ -216,8 +221,8 @@ func (s *stream[In, Out]) add(in In) bool {
 	if s.pool.tel != nil {
 		c.stamp(i, i+1, s.pool.sched.Since())
 	}
-	// Workers claim the input, without a mutex, as soon as end includes it: it is written
-	// before that, and so is the time at which it was added.
+	// Workers claim the input, without a mutex, as soon as end includes it. So the input,
+	// and the time at which it was added, are written before end.
 	halted, err := s.Add(1, func() {
 		c.one[0].end.Store(int64(i) + 1)
 		s.added.Add(1)
@@ -229,7 +234,7 @@ func (s *stream[In, Out]) add(in In) bool {
 		}
 	})
 	if err != nil || halted != nil {
-		c.ins[i] = *new(In) // the stream ends, and is not to keep what it refuses
+		c.ins[i] = *new(In) // the stream ends, and must not keep an input that was refused
 		return false
 	}
 	s.last = c
@@ -238,8 +243,8 @@ func (s *stream[In, Out]) add(in In) bool {
 	return true
 }
 
-// ready tells whether there is an outcome to be yielded: in order, it may have taken
-// many out of the outbox and still lack the one that is next.
+// ready reports whether there is an outcome to yield. An ordered stream may have taken many
+// out of the outbox and still lack the next one.
 func (s *stream[In, Out]) ready() bool {
 	if s.order != nil {
 		s.collect()
@@ -252,8 +257,9 @@ func (s *stream[In, Out]) ready() bool {
 	return s.at < len(s.got) || s.collect()
 }
 
-// collect takes what is in the outbox; false if nothing is. It leaves its own empty list
-// there: the two lists change places, and in the long run nothing is allocated.
+// collect takes the outcomes out of the outbox. It returns false if there are none. It
+// leaves its own empty list there: the two lists are swapped, so in the long run nothing is
+// allocated.
 func (s *stream[In, Out]) collect() bool {
 	if s.at < len(s.got) {
 		return true
@@ -266,15 +272,15 @@ func (s *stream[In, Out]) collect() bool {
 	return len(s.got) > 0
 }
 
-// wait waits until there is an outcome to be yielded, or an input has been received
-// from source, or the pool has closed and source was waited for. It returns false if
-// the context is done, which ends the stream. With a nil source it waits for an outcome
-// alone, which comes also from a pool that has closed.
+// wait waits until there is an outcome to yield, or an input has been received from source,
+// or the pool has closed while there was a source to wait for. It returns false if the
+// context is done, which ends the stream. With a nil source it waits only for an outcome,
+// which comes even from a pool that has closed.
 func (s *stream[In, Out]) wait(source <-chan In) bool {
 	s.received = false
 	for {
-		// First: a context that has ended in the body of the loop is told next, whatever
-		// outcomes there are.
+		// The context comes first: if it has ended during the body of the loop, that is
+		// yielded next, whatever outcomes there are.
 		select {
 		case <-s.caller.Done:
 			return s.abort()
@@ -284,9 +290,10 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 			return true
 		}
 		if !s.sleep(source != nil) {
-			continue // something has come since the look
+			continue // something has come since ready looked
 		}
-		// Only while the loop sleeps: in its body the job runs, and needs its slot itself.
+		// The job lends its slot only while the loop sleeps. During the body of the loop
+		// the job runs, and needs its slot itself.
 		endLoan := func() {}
 		if s.caller.Outer != nil {
 			endLoan = s.Lend(s.caller.Outer)
@@ -295,7 +302,7 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 		case s.in, s.more = <-source:
 			s.received = true
 			s.wakeUp()
-		case <-s.outbox.wake: // who sent it has noted that the loop is awake
+		case <-s.outbox.wake: // the sender has set asleep to false
 		case <-s.caller.Done:
 			s.wakeUp()
 		}
@@ -306,9 +313,9 @@ func (s *stream[In, Out]) wait(source <-chan In) bool {
 	}
 }
 
-// sleep notes that the loop waits; false if something has come: the end of the pool
-// too, where the loop is to know of it. It looks with the mutex held under which that
-// comes: what comes after the look finds the loop asleep, and wakes it.
+// sleep records that the loop waits. It returns false if something has come: an outcome,
+// or, if open is true, the end of the pool. It looks with the mutex held under which these
+// come. So whatever comes after the look finds the loop asleep, and wakes it.
 func (s *stream[In, Out]) sleep(open bool) bool {
 	o := &s.outbox
 	o.mu.Lock()
@@ -320,8 +327,8 @@ func (s *stream[In, Out]) sleep(open bool) bool {
 	return true
 }
 
-// wakeUp notes that the loop does not wait any more, where it was not the outbox that has
-// woken it. A token that a worker has sent meanwhile is taken, or else it would end a
+// wakeUp records that the loop no longer waits, if it was not the outbox that has woken it.
+// If a worker has sent a token meanwhile, wakeUp takes it: otherwise the token would end a
 // later sleep for nothing.
 func (s *stream[In, Out]) wakeUp() {
 	o := &s.outbox
@@ -333,22 +340,24 @@ func (s *stream[In, Out]) wakeUp() {
 	o.asleep = false
 }
 
-// yieldNext yields the next outcome, which is ready; false if the loop breaks off.
+// yieldNext yields the next outcome, which is ready. It returns false if the loop breaks
+// off.
 func (s *stream[In, Out]) yieldNext() bool {
 	var r Result[In, Out]
 	if s.order != nil {
 		r = s.order.take()
-	} else { // the list will be used again, and is to keep nothing
+	} else { // the list is used again, and must not keep the outcome
 		r, s.got[s.at] = s.got[s.at], r
 		s.at++
 	}
-	// While the loop's body has it, the outcome counts as one that the loop is not done with.
+	// The outcome counts as open until the body of the loop is done with it.
 	goesOn := s.yield(r)
 	s.open--
 	return goesOn
 }
 
-// drain yields all outcomes that are to come; false if the stream has ended before.
+// drain yields all outcomes that are yet to come. It returns false if the stream ends
+// before that.
 func (s *stream[In, Out]) drain() bool {
 	for s.open > 0 {
 		if !s.wait(nil) || !s.yieldNext() {
@@ -358,9 +367,10 @@ func (s *stream[In, Out]) drain() bool {
 	return true
 }
 
-// finish ends a stream whose next input was refused: the context is done, or the
-// pool takes no more. Stop has halted it then, or Drain lets it run what it has: either
-// way each input that was accepted has an outcome, which comes before the end.
+// finish ends a stream whose next input was refused: the context is done, or the pool no
+// longer accepts jobs. In that second case Stop has halted the stream, or Drain lets it run
+// what it has. Either way each accepted input has an outcome, and these come before the
+// end.
 func (s *stream[In, Out]) finish() {
 	if o := s.HaltedWith(); o != nil && o.By == sched.ByCaller {
 		s.abort()
@@ -369,8 +379,9 @@ func (s *stream[In, Out]) finish() {
 	}
 }
 
-// abort ends the stream because the context is done. The watch may not have got to it,
-// so it halts the group itself: after the loop has been told, and also if that panics.
+// abort ends the stream because the context is done. The watch may not have halted the
+// group yet, so abort does: after the loop has been told, and even if the body of the loop
+// panics.
 func (s *stream[In, Out]) abort() bool {
 	gone := sched.EndedWithoutReason()
 	defer func() { s.Halt(gone) }() // also if the context ends the goroutine
@@ -379,9 +390,9 @@ func (s *stream[In, Out]) abort() bool {
 	return false
 }
 
-// end cancels what has not been yielded, with the cause of the context if that is
-// done. It is deferred by the loop, so it is called also where the body of the loop, or
-// ins, panics or ends the goroutine.
+// end cancels the inputs whose outcomes have not been yielded, with the cause of the
+// context if that is done. The loop defers it, so it is called even if the body of the
+// loop, or ins, panics or ends the goroutine.
 func (s *stream[In, Out]) end() {
 	defer s.Forget(nil)
 	if s.open == 0 || s.HaltedWith() != nil {
@@ -397,14 +408,15 @@ func (s *stream[In, Out]) end() {
 	}
 }
 
-// closed tells whether the pool takes no more.
+// closed reports whether the pool no longer accepts jobs.
 func (s *stream[In, Out]) closed() bool {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
 	return s.outbox.closed
 }
 
-// closing wakes the loop also if it waits for outcomes alone: it looks, and sleeps again.
+// closing wakes the loop even if it waits only for an outcome: the loop looks, and sleeps
+// again.
 func (s *stream[In, Out]) closing() {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
@@ -420,7 +432,8 @@ func (o *outbox[In, Out]) tell() {
 	}
 }
 
-// leave is called by workers, and by whoever halts the group.
+// leave puts an outcome into the outbox. It is called by workers, and by the goroutine that
+// halts the group.
 func (s *stream[In, Out]) leave(r Result[In, Out]) {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
@@ -428,8 +441,9 @@ func (s *stream[In, Out]) leave(r Result[In, Out]) {
 	s.outbox.tell()
 }
 
-// deliver leaves the outcome of an input, and has the chunk keep nothing of it: a stream
-// may go on for ever. If keep, the handler of a stray or Stop may still read the input.
+// deliver leaves the outcome of an input, and clears it in the chunk: a stream may go on
+// forever. If keep is true, the input stays, because the handler of a stray or Stop may
+// still read it.
 func (s *stream[In, Out]) deliver(c *chunk[In, Out], i int, keep bool) {
 	s.leave(Result[In, Out]{Index: c.first + i, In: c.ins[i], Out: c.outs[i], Err: c.err(i)})
 	if !keep {
@@ -444,8 +458,8 @@ func (s *stream[In, Out]) write(c *chunk[In, Out], i int, o *sched.Outcome) {
 	}
 }
 
-// halted leaves the outcomes of inputs that nobody had claimed: there are no more
-// than the stream looks ahead.
+// halted leaves the outcomes of the inputs that no worker had claimed. There are no more of
+// them than the stream looks ahead.
 func (s *stream[In, Out]) halted(int) {
 	o := s.HaltedWith()
 	for _, u := range s.unclaimed {
@@ -455,21 +469,22 @@ func (s *stream[In, Out]) halted(int) {
 	}
 }
 
-// A job that fails does not end the stream; the outbox tells of each outcome as it comes;
-// and the loop counts itself what is open.
+// A stream has nothing to do here: a job that fails does not end it, the outbox tells the
+// loop of each outcome as it comes, and the loop itself counts what is open.
 func (s *stream[In, Out]) haltAfter(int, *sched.Outcome) *sched.Outcome { return nil }
 func (s *stream[In, Out]) progressed()                                  {}
 func (s *stream[In, Out]) ended(int)                                    {}
 
-// reorder brings outcomes into the order of their inputs. It holds as many as there
-// are between the first that is missing and the last that has come. It is the loop's
-// own. Indices from next to next+len(slots)-1 have different places in it; put grows it
-// before a higher one comes, so no outcome takes the place of another.
+// reorder brings outcomes into the order of their inputs. It is a ring that holds the
+// outcomes between the first that is missing and the last that has come, and belongs to the
+// loop's goroutine. Indices from next to next+len(slots)-1 have different places in the
+// ring. put grows the ring before it adds a higher index, so no outcome takes the place of
+// another.
 type reorder[In, Out any] struct {
-	slots []Result[In, Out] // of the input with an index: at that index modulo the length
-	here  []bool            // which of the slots are taken
-	next  int               // the index that is next
-	last  int               // the highest that has come
+	slots []Result[In, Out] // the outcome with the index i is at i modulo the length
+	here  []bool            // whether the slot is taken
+	next  int               // the next index to yield
+	last  int               // the highest index that has come
 }
 
 func (o *reorder[In, Out]) ready() bool { return len(o.here) > 0 && o.here[o.next%len(o.here)] }
@@ -481,7 +496,7 @@ func (o *reorder[In, Out]) put(r Result[In, Out]) {
 	o.slots[r.Index%len(o.slots)], o.here[r.Index%len(o.here)] = r, true
 }
 
-// grow moves what is there to where its index belongs in a ring of the new size.
+// grow moves the outcomes to their places in a ring of the new size.
 func (o *reorder[In, Out]) grow(size int) {
 	slots, here := make([]Result[In, Out], size), make([]bool, size)
 	for i, ok := range o.here {

@@ -16,7 +16,7 @@ import (
 	"example.com/dispatch"
 )
 
-// What ends a stream, and what it yields then.
+// These tests check what ends a stream, and what it yields then.
 
 func TestTheEndOfTheContextIsToldAtOnceAndOnce(t *testing.T) {
 	for name, stream := range streams {
@@ -232,7 +232,7 @@ func TestWhileItsSourceIsOpenAStreamMayHaveMoreSoTheCancelWins(t *testing.T) {
 	})
 }
 
-// leavings are the ways to leave a loop over a stream in its first step.
+// leavings are the ways to leave a loop over a stream during its first step.
 var leavings = map[string]func(seq streamOf, inBody func()){
 	"break": func(seq streamOf, inBody func()) {
 		for range seq {
@@ -305,8 +305,8 @@ func TestWhatWasTakenAndNotYieldedIsCanceledWhenTheLoopIsLeft(t *testing.T) {
 	}
 }
 
-// Whoever leaves a stream in the moment in which its context ends left it to
-// chance whether handlers see the cause.
+// Regression: if a loop was left at the moment at which its context ended, chance decided
+// whether the handlers saw the cause.
 func TestHandlersOfAStreamThatIsLeftSeeTheCauseOfItsContextAlways(t *testing.T) {
 	for range 200 {
 		var causes notes[error]
@@ -367,8 +367,8 @@ func TestG12AStreamThatIsLeftLeavesNothingWithItsContext(t *testing.T) {
 	}
 }
 
-// Drain came between the stream's look at the pool and its sleep, and nothing woke a
-// StreamChan whose source was silent.
+// Regression: if Drain came between the stream's look at the pool and its sleep, nothing
+// woke a StreamChan whose source was silent.
 func TestAStreamThatWaitsForItsSourceDoesNotSleepOnceThePoolIsClosed(t *testing.T) {
 	p := openPool(t, double)
 	open, after := dispatch.StreamSleeps(p, p.Drain)
@@ -377,7 +377,7 @@ func TestAStreamThatWaitsForItsSourceDoesNotSleepOnceThePoolIsClosed(t *testing.
 	<-p.Done()
 }
 
-// ErrClosed came in the place of outcomes, and canceled what they were of.
+// Regression: ErrClosed was yielded in place of outcomes, and their inputs were canceled.
 func TestAStreamYieldsWhatAClosingPoolHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld()

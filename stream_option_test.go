@@ -21,8 +21,7 @@ import (
 
 type streamOf = iter.Seq[dispatch.Result[int, int]]
 
-// streams are the ways to stream inputs that give way one by one; taken notes each
-// as the stream takes it.
+// streams are the ways to stream inputs. taken records each input as the stream takes it.
 var streams = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf{
 	"Stream": func(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
 		return p.Stream(ctx, counted(n, taken), opts...)
@@ -37,7 +36,7 @@ var streams = map[string]func(ctx context.Context, p *dispatch.Pool[int, int], n
 	},
 }
 
-// fed is a StreamChan whose source is fed while the loop runs, and no longer.
+// fed is a StreamChan whose source is fed only while the loop runs.
 func fed(ctx context.Context, p *dispatch.Pool[int, int], n int, taken *notes[int], opts ...dispatch.StreamOption) streamOf {
 	return func(yield func(dispatch.Result[int, int]) bool) {
 		ins, left := make(chan int), make(chan struct{})
@@ -73,7 +72,7 @@ func TestAStreamTakesExactlyAsManyInputsAheadAsItMay(t *testing.T) {
 						for r := range stream(t.Context(), p, n, &taken, dispatch.LookAhead(ahead)) {
 							require.NoError(t, r.Err)
 							time.Sleep(1) // until it has gone as far as it goes
-							// The one in the body counts.
+							// The outcome in the body of the loop counts.
 							require.LessOrEqual(t, len(taken.all())-yielded, ahead)
 							yielded++
 						}
@@ -343,7 +342,7 @@ func TestG14AStreamKeepsNoInputAndNoOutputThatItHasYielded(t *testing.T) {
 					outs[r.Index] = weak.Make(r.Out)
 				}
 			}()
-			_, _ = next() // so that nobody has the last one in hand
+			_, _ = next() // so that nothing holds the last outcome
 			require.NoError(t, p.Wait(t.Context()))
 			for i, out := range outs {
 				requireCollected(t, ins[i], fmt.Sprint("input ", i))

@@ -14,8 +14,8 @@ import (
 	"example.com/dispatch"
 )
 
-// counted gives the numbers from 0 up, for ever if n is negative, and notes how
-// many have been taken.
+// counted gives the numbers from 0 up, forever if n is negative, and counts how many have
+// been taken.
 func counted(n int, taken *notes[int]) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; i != n; i++ {
@@ -227,8 +227,8 @@ func TestTheEndOfThePoolEndsAStream(t *testing.T) {
 	})
 }
 
-// A stream whose context ended while its source was silent, and nothing was under
-// way, said that the pool was closed.
+// Regression: a stream whose context ended while its source was silent and nothing was
+// under way reported that the pool was closed.
 func TestAStreamWhoseContextEndsWhileItsSourceIsSilentSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, double, dispatch.WithWorkers(1))

@@ -10,8 +10,8 @@ import (
 	"example.com/dispatch"
 )
 
-// What is embedded gives its methods and fields to the type outside. So what a user
-// sees of a type is listed here, and nothing else may come along.
+// An embedded type gives its methods and fields to the type around it. So this test lists
+// what a user sees of each type, and nothing else may be added by accident.
 func TestTypesShowWhatIsMeantForUsersAndNothingElse(t *testing.T) {
 	for _, shown := range []struct {
 		of      reflect.Type

@@ -51,7 +51,7 @@ func BenchmarkTelemetryCost(b *testing.B) {
 				pools[i] = dispatch.Must(dispatch.New(increment, opts...))
 				verb.run(pools[i])
 			}
-			repeats := 1 // a round is to be long beside the clock's resolution
+			repeats := 1 // a round must be long compared with the resolution of the clock
 			for began := time.Now(); time.Since(began) < 2*time.Millisecond; repeats++ {
 				verb.run(pools[0])
 			}
@@ -72,7 +72,7 @@ func BenchmarkTelemetryCost(b *testing.B) {
 			for _, p := range pools {
 				_ = p.Close()
 			}
-			b.ReportMetric(0, "ns/op") // of no meaning: a round of all three
+			b.ReportMetric(0, "ns/op") // it has no meaning: it is a round of all three
 			b.ReportMetric(middle(off), "cpu-ns/job")
 			b.ReportMetric(middle(on), "telemetry/off")
 			b.ReportMetric(middle(hooks), "hooks/off")

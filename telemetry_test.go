@@ -336,7 +336,7 @@ func TestTelemetryAndHooksAllocateNoMoreForAJob(t *testing.T) {
 	}
 	bg := context.Background()
 	least := func(f func()) float64 {
-		n := math.Inf(1) // others in this process allocate too
+		n := math.Inf(1) // other code in this process allocates too
 		for range 20 {
 			n = min(n, testing.AllocsPerRun(20, f))
 		}
@@ -363,7 +363,7 @@ func TestTelemetryAndHooksAllocateNoMoreForAJob(t *testing.T) {
 		on := measure(option)
 		require.LessOrEqual(t, on.process, off.process, name)
 		require.LessOrEqual(t, on.submit, off.submit, name)
-		// A thousand items: the moments at which they were added take a few.
+		// For a thousand items: the times at which they were added take a few allocations.
 		require.Less(t, on.batch, off.batch+20, name)
 	}
 }
@@ -485,7 +485,7 @@ func TestRunningTellsTheOutcomeOfAJobThatRunsOn(t *testing.T) {
 
 func TestRunningMayBeAskedWhileAWorkerIsMade(t *testing.T) {
 	p := openWorkers(t, func(context.Context) (dispatch.Worker[int, int], error) {
-		time.Sleep(10 * time.Millisecond) // it synchronizes with nobody: the race detector sees who looks meanwhile
+		time.Sleep(10 * time.Millisecond) // a sleep synchronizes with nobody, so the race detector notices who reads meanwhile
 		return &workerOf{}, nil
 	}, dispatch.WithWorkers(1), dispatch.WithTelemetry())
 	f := dispatch.Must(p.Submit(t.Context(), 1))

@@ -43,7 +43,7 @@ func TestATimeoutIsADeadlineExceededAndANetTimeout(t *testing.T) {
 
 func TestProcessTimedLimitsTheWaitForRoomTheQueueAndTheRunToTheNanosecond(t *testing.T) {
 	inBubbles(t, map[string]struct {
-		before int // jobs that are in the way
+		before int // jobs submitted before
 		policy dispatch.Overflow
 		want   *dispatch.TimeoutError
 	}{
@@ -243,7 +243,8 @@ func TestAJobThatEndsInTimeIsNotInterruptedLater(t *testing.T) {
 	})
 }
 
-// The sum of now and a limit near the end of time was before now.
+// Regression: the sum of now and a limit near the end of time overflowed to a time before
+// now.
 func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
 	inBubbles(t, map[string]struct {
 		opt dispatch.Option
@@ -266,14 +267,14 @@ func TestTheLongestLimitsAreNeverExceeded(t *testing.T) {
 		run func(p *dispatch.Pool[time.Duration, time.Duration]) error
 	}) {
 		p := openPool(t, heedfulNap, r.opt)
-		time.Sleep(time.Second) // a pool has an age
+		time.Sleep(time.Second) // so that the pool's clock is not at 0
 		require.NoError(t, r.run(p))
 		time.Sleep(time.Second)
 		require.Equal(t, 1, p.Stats().Workers)
 	})
 }
 
-// Of two limits that end a job at the same moment, that of the call is told.
+// If two limits end a job at the same moment, the error names that of the call.
 func TestTheLimitOfTheCallIsToldWhereBothPassAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
@@ -294,16 +295,15 @@ func TestTheLimitOfTheCallIsToldWhereBothPassAtOnce(t *testing.T) {
 	})
 }
 
-// detached takes the cancellation of a context away and leaves the rest, in the
-// way that was usual before context.WithoutCancel: it inherits a deadline, and
-// nothing happens when that comes.
+// detached is a context without the cancellation of its parent, made in the way that was
+// usual before context.WithoutCancel: it inherits the deadline, but does not end at it.
 type detached struct{ context.Context }
 
 func (detached) Done() <-chan struct{} { return nil }
 
 func (detached) Err() error { return nil }
 
-// There was no timer where the context named an earlier deadline.
+// Regression: there was no timer if the context named an earlier deadline.
 func TestLimitsHoldWithAContextThatDoesNotEndAtItsDeadline(t *testing.T) {
 	limit := dispatch.WithJobTimeout(time.Minute)
 	rows := map[string]struct {

@@ -12,10 +12,9 @@ import (
 	"example.com/dispatch"
 )
 
-// Where items of batches and Maps, and single jobs, want the same workers, they
-// take turns.
+// If items of batches and Maps, and single jobs, want the same workers, they take turns.
 
-// second is a handler that takes a second, and notes its inputs.
+// second is a handler that takes a second, and records its inputs.
 type second struct {
 	mu  sync.Mutex
 	ins []int
@@ -35,7 +34,7 @@ func (s *second) entered() []int {
 	return append([]int(nil), s.ins...)
 }
 
-// groups are what a single job may have to wait beside.
+// groups are the groups that a single job may have to wait beside.
 var groups = map[string]func(p *dispatch.Pool[int, int], n int){
 	"a batch": func(p *dispatch.Pool[int, int], n int) { _ = p.Batch(context.Background()).Add(make([]int, n)...) },
 	"a Map": func(p *dispatch.Pool[int, int], n int) {
@@ -78,7 +77,8 @@ func TestAJobDoesNotWaitForAWholeBatchOrMap(t *testing.T) {
 	})
 }
 
-// Jobs that had been left where all workers are busy stayed there.
+// Regression: jobs that had been left in the intake while all workers were busy stayed
+// there.
 func TestJobsThatCameBeforeABatchOrMapAndAfterItTakeTurnsWithIt(t *testing.T) {
 	inBubbles(t, groups, func(t *testing.T, group func(p *dispatch.Pool[int, int], n int)) {
 		p := dispatch.Must(dispatch.New(new(second).handle, dispatch.WithWorkers(1)))
@@ -97,13 +97,13 @@ func TestJobsThatCameBeforeABatchOrMapAndAfterItTakeTurnsWithIt(t *testing.T) {
 	})
 }
 
-// A job was handed to the idle worker that an item was waiting for.
+// Regression: a job was handed to the idle worker for which an item was waiting.
 func TestAnItemIsNotOvertakenByAJobOnItsWayToAnIdleWorker(t *testing.T) {
 	oneProcessor(t)
 	var s second
 	synctest.Test(t, func(t *testing.T) {
 		p := dispatch.Must(dispatch.New(s.handle, dispatch.WithWorkers(1)))
-		submitted(t, p, 2) // the second waits for its turn: now it is a batch's
+		submitted(t, p, 2) // the second waits for its turn: the next turn is a batch's
 		require.NoError(t, p.Wait(t.Context()))
 		require.NoError(t, p.Batch(t.Context()).Add(3, 4))
 		_, err := p.Submit(t.Context(), 5)

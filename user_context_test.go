@@ -12,13 +12,13 @@ import (
 	"example.com/dispatch"
 )
 
-// Contexts of the user's own, and the ways of bringing a job together with one.
+// Users' contexts, and the ways in which a job gets one.
 
-// userContext is a context that is not the standard library's: it ends when it
-// is told to, and each of its methods calls odd before it does anything.
+// userContext is a context that is not of the standard library. It ends when the test says
+// so, and each of its methods calls odd first.
 type userContext struct {
-	odd    func(method string) // nil: the methods are as they should be
-	active atomic.Bool         // odd is called
+	odd    func(method string) // nil: the methods behave as they should
+	active atomic.Bool         // whether odd is called
 
 	mu   sync.Mutex
 	done chan struct{}
@@ -58,8 +58,8 @@ func newUserContext(odd func(method string)) *userContext {
 	return &userContext{odd: odd, done: make(chan struct{})}
 }
 
-// registrar is a userContext with an AfterFunc of its own, as the context package
-// uses it where it is there.
+// registrar is a userContext with an AfterFunc method, which the context package uses if
+// there is one.
 type registrar struct {
 	*userContext
 	registered atomic.Int64 // functions that are to be called
@@ -84,7 +84,7 @@ func newRegistrar(odd func(method string)) *registrar {
 	return &registrar{userContext: newUserContext(odd)}
 }
 
-// doneOf is a context that ends with a channel.
+// doneOf is a context that ends when a channel is closed.
 type doneOf struct {
 	context.Context
 	done chan struct{}
@@ -99,8 +99,8 @@ func (c doneOf) Err() error {
 	return nil
 }
 
-// lyingContext closes its channel before it has its error: a mistake, and a common
-// one in homemade contexts.
+// lyingContext closes its channel before it has its error, which is a common mistake in
+// homemade contexts.
 type lyingContext struct{ done chan struct{} }
 
 func (c lyingContext) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -111,7 +111,7 @@ func (c lyingContext) Err() error { return nil }
 
 func (c lyingContext) Value(any) any { return nil }
 
-// The error of a context is the user's too.
+// The error of a context is user code too.
 type erringContext struct {
 	lyingContext
 	err error
@@ -124,7 +124,7 @@ func (c erringContext) Err() error {
 	return nil
 }
 
-// ways are how code of the user's may be odd. Some ask the pool for something.
+// ways are how user code may misbehave. Some call the pool.
 func ways(p **dispatch.Pool[int, int]) map[string]func() {
 	return map[string]func(){
 		"answers": func() {},
@@ -139,8 +139,8 @@ func ways(p **dispatch.Pool[int, int]) map[string]func() {
 	}
 }
 
-// calls are all ways in which a job gets a context. Each returns when its job has
-// its outcome.
+// calls are all the ways in which a job gets a context. Each returns when its job has its
+// outcome.
 var calls = map[string]func(p *dispatch.Pool[int, int], ctx context.Context, in int) error{
 	"Process": func(p *dispatch.Pool[int, int], ctx context.Context, in int) error {
 		_, err := p.Process(ctx, in)
@@ -186,5 +186,5 @@ var calls = map[string]func(p *dispatch.Pool[int, int], ctx context.Context, in 
 	},
 }
 
-// methods are those of a user's context that a pool may call.
+// methods are the methods of a user's context that a pool may call.
 var methods = []string{"Deadline", "Done", "Err", "Value", "AfterFunc", "stop"}

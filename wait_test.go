@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// Wait returned while a job waited that had come since.
+// Regression: Wait returned although a job that had come since was waiting.
 func TestWaitWaitsForAJobThatCameWhileItWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pass := newGated()

@@ -16,10 +16,10 @@ import (
 	"example.com/dispatch"
 )
 
-// What the pool registers with the callers' contexts: jobs that share a context
-// share one registration (G14).
+// These tests check what the pool registers with the callers' contexts: jobs that share a
+// context share one registration (G14).
 
-// heldPool is a pool of one whose worker is held, with room for any number of jobs.
+// heldPool returns a pool of one worker, which is held, with room for any number of jobs.
 func heldPool(t *testing.T) (*dispatch.Pool[int, int], *gated) {
 	t.Helper()
 	g := newGated()
@@ -48,7 +48,7 @@ func TestG14JobsThatShareAContextShareARegistration(t *testing.T) {
 	ctx.end()
 }
 
-// Without a method AfterFunc, each registration was a goroutine.
+// Regression: without a method AfterFunc, each registration was a goroutine.
 func TestG14WhatWaitsHasNoGoroutineWhateverItsContext(t *testing.T) {
 	user := newUserContext(nil)
 	type key int
@@ -79,7 +79,8 @@ func TestG14WhatWaitsHasNoGoroutineWhateverItsContext(t *testing.T) {
 	user.end()
 }
 
-// The end of a context that many queued jobs share started a goroutine for each.
+// Regression: the end of a context that many queued jobs shared started a goroutine for
+// each.
 func TestG14TheEndOfAContextStartsOneGoroutineForAllItsJobs(t *testing.T) {
 	const n = 20_000
 	for name, wait := range map[string]func(p *dispatch.Pool[int, int], ctx context.Context) error{
@@ -115,7 +116,7 @@ func TestG14TheEndOfAContextStartsOneGoroutineForAllItsJobs(t *testing.T) {
 	}
 }
 
-// Contexts that are done by one channel may still have errors of their own.
+// Contexts that share a Done channel may still have errors of their own.
 func TestAJobEndsWithTheCauseOfItsOwnContextWhereSeveralShareAChannel(t *testing.T) {
 	p, g := heldPool(t)
 	done := make(chan struct{})
@@ -157,8 +158,8 @@ func TestARegistrationGoesWhenTheJobsHaveEnded(t *testing.T) {
 	ctx.end()
 }
 
-// Whoever adds to a batch has its context watched, if nobody does. Of two that did so at
-// once, while a worker took its watch away, each watched it, and one watch stayed.
+// Regression: a call of Add has the batch's context watched, if it is not. If two calls did
+// so at once, while a worker ended the watch, each of them made one, and one watch stayed.
 func TestABatchThatManyUseAtOnceIsWatchedOnce(t *testing.T) {
 	ctx := newRegistrar(nil)
 	p := openPool(t, double)
@@ -181,7 +182,7 @@ func TestABatchThatManyUseAtOnceIsWatchedOnce(t *testing.T) {
 	require.Zero(t, ctx.registered.Load())
 }
 
-// Jobs that come and end while their context does are each ended by it, or not.
+// Jobs that come and end while their context ends are each either ended by it or not.
 func TestASharedRegistrationLosesNoJob(t *testing.T) {
 	for range 200 / slow {
 		p, g := heldPool(t)
@@ -240,7 +241,7 @@ func TestARefusedSubmitLeavesNoRegistration(t *testing.T) {
 	ctx.end()
 }
 
-// The watch was written down while it could already run.
+// Regression: the watch was recorded when it could already run.
 func TestASubmitMayMeetTheEndOfItsContext(t *testing.T) {
 	p := openPool(t, double, dispatch.WithWorkers(2))
 	for range 2000 { // under the race detector
@@ -275,7 +276,8 @@ func (c *watchedContext) AfterFunc(func()) func() bool {
 	})
 }
 
-// The pool ended while the one that had stopped a job was about to end its watch.
+// Regression: the pool ended while the goroutine that had stopped a job was about to end
+// the job's watch.
 func TestNoWatchOfAContextIsLeftOnceDoneIsClosed(t *testing.T) {
 	for range 200 { // Stop and the end of the pool race
 		synctest.Test(t, func(t *testing.T) {
@@ -291,7 +293,7 @@ func TestNoWatchOfAContextIsLeftOnceDoneIsClosed(t *testing.T) {
 	}
 }
 
-// A worker that ended a watch counted as idle.
+// Regression: a worker counted as idle while it ended a watch.
 func TestAContextThatIsSlowToEndItsWatchHoldsUpNoOtherJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPool(t, double, dispatch.WithWorkers(2))

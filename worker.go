@@ -51,35 +51,35 @@ type Worker[In, Out any] interface {
 	Process(ctx context.Context, in In) (Out, error)
 }
 
-// worker is a goroutine of the pool that runs one thing after another.
+// worker is a goroutine of the pool that does one piece of work after another.
 type worker[In, Out any] struct {
 	slot  sched.Worker
 	pool  *Pool[In, Out]
-	impl  Worker[In, Out] // what handles the jobs; nil until newWorker has made it
+	impl  Worker[In, Out] // handles the jobs; nil until newWorker has made it
 	ready func(context.Context) error
 
-	// What it does now.
-	out     Out           // the outcome of the job or item in hand, until it is given; then zero
-	outcome sched.Outcome // ...
-	done    int           // items of a group that it has handled well and not counted yet
-	caught  *PanicError   // the panic of what is in hand, until it has been reported
-	stack   []byte        // of a handler that neither returned nor panicked with a value
+	// The work in hand.
+	out     Out           // the output of the job or item in hand; zero once it has been handed out
+	outcome sched.Outcome // its outcome, likewise
+	done    int           // items of a group that have succeeded and are not counted yet
+	caught  *PanicError   // the panic of the work in hand, until it has been reported
+	stack   []byte        // the stack of a handler that neither returned nor panicked with a value
 	state   workerState
 
 	// With telemetry.
 	desk    *desk
-	decided bool // the worker has decided the outcome, while it tells of it
+	decided bool // the outcome that the hooks are told is the one this worker has decided
 }
 
-// workerState says what a goroutine that ends is in the middle of.
+// workerState says what a worker is in the middle of, in case user code ends its goroutine.
 type workerState uint8
 
 const (
-	resting  workerState = iota // nothing of the user's that concerns a job
-	handling                    // user code is handling what is in hand
+	resting  workerState = iota // no user code runs that concerns a job
+	handling                    // user code is handling the work in hand
 	unwound                     // ... and neither returned nor panicked with a value
-	telling                     // the hooks are told of the outcome, which stands
-	judging                     // a context is asked whether the job was in time; the outcome is there
+	telling                     // the hooks are being told of the outcome, which is final
+	judging                     // a context is asked whether the job was in time; there is an outcome
 	gone                        // the worker has left
 )
 
@@ -93,9 +93,9 @@ func (p *Pool[In, Out]) newPoolWorker() *worker[In, Out] {
 	return w
 }
 
-// loop runs what the worker is given until it is told to leave. User code that
-// calls runtime.Goexit ends the goroutine, but not the worker: it goes on with a
-// new one.
+// loop does the work that the worker is given until the worker is told to leave. User code
+// that calls runtime.Goexit ends the goroutine, but not the worker, which continues on a
+// new goroutine.
 func (w *worker[In, Out]) loop() {
 	defer func() {
 		if w.state != gone {
@@ -124,8 +124,8 @@ func (w *worker[In, Out]) loop() {
 	}
 }
 
-// finishJob gives the job in the worker's hand its outcome, unless that has been
-// decided before, and takes what comes next into the hand.
+// finishJob gives the job in hand its outcome, unless others have decided it before, and
+// takes the worker's next work into its hand.
 func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 	t := &j.task
 	if w.state != judging && w.state != telling {
@@ -136,9 +136,8 @@ func (w *worker[In, Out]) finishJob(j *job[In, Out]) {
 	w.clear()
 }
 
-// settle decides the outcome of a job whose handler has returned, unless others
-// have, and ends its context: that can take long, so it comes before the worker is
-// free.
+// settle decides the outcome of a job whose handler has returned, unless others have, and
+// ends the job's context. That can take long, so it comes before the worker is free.
 func (w *worker[In, Out]) settle(j *job[In, Out]) {
 	if w.state != telling {
 		w.state = resting
@@ -151,7 +150,7 @@ func (w *worker[In, Out]) settle(j *job[In, Out]) {
 		if w.desk != nil {
 			if w.decided {
 				w.tell(&j.task, j.in, &w.outcome, true)
-			} else { // the input is no longer the worker's: Stop may take it
+			} else { // the input no longer belongs to the worker: Stop may take it
 				theirs := j.task.Outcome()
 				w.tell(&j.task, *new(In), &theirs, false)
 			}
@@ -176,14 +175,14 @@ func (w *worker[In, Out]) judge(t *sched.Task) {
 	w.state = resting
 }
 
-// takeOutcome returns the outcome of what was in hand, and keeps nothing of it.
+// takeOutcome returns the outcome of the work that was in hand, and clears it.
 func (w *worker[In, Out]) takeOutcome() sched.Outcome {
 	o := w.outcome
 	w.clear()
 	return o
 }
 
-// clear keeps nothing of the outcome of what was in hand.
+// clear drops the outcome of the work that was in hand.
 func (w *worker[In, Out]) clear() {
 	w.out = *new(Out)
 	if w.outcome.Kind != sched.Succeeded {
@@ -191,26 +190,26 @@ func (w *worker[In, Out]) clear() {
 	}
 }
 
-// fail makes o the outcome of what is in hand.
+// fail makes o the outcome of the work in hand.
 func (w *worker[In, Out]) fail(o sched.Outcome) { w.out, w.outcome = *new(Out), o }
 
-// exited makes runtime.Goexit the outcome, by which user code has ended the goroutine.
+// exited makes ErrGoexit the outcome, because user code has ended the goroutine.
 func (w *worker[In, Out]) exited() {
-	if w.caught != nil { // it was the panic handler, and the panic is the outcome
+	if w.caught != nil { // the panic handler has called Goexit; the panic stays the outcome
 		w.caught = nil
 		return
 	}
 	w.fail(sched.Outcome{Kind: sched.Failed, Err: ErrGoexit})
 }
 
-// failWith makes an error of user code the outcome. It is not inlined: handlers
-// stand on the frames of their callers, on the small stacks of workers.
+// failWith makes an error of user code the outcome. It is not inlined, because that would
+// enlarge the frames below the handler, and the stacks of workers are small.
 //
 //go:noinline
 func (w *worker[In, Out]) failWith(t *sched.Task, err error) { w.fail(t.Failure(err)) }
 
-// exec has user code handle the input at in, with t, contains whatever that does,
-// but for runtime.Goexit, and keeps the outcome. An input that is late is not
+// exec has user code handle the input at in, as the task t, and keeps the outcome. It
+// contains whatever that code does, except runtime.Goexit. An input that is late is not
 // handled.
 func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 	w.state = handling
@@ -223,7 +222,7 @@ func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 	}
 	if w.desk != nil {
 		w.desk.setLabels()
-		if w.impl == nil || w.elaborate() { // else the handler comes at once
+		if w.impl == nil || w.elaborate() { // otherwise the handler is called at once
 			w.turnTo(t, w.pool.sched.Since())
 		}
 	}
@@ -237,10 +236,10 @@ func (w *worker[In, Out]) exec(t *sched.Task, in *In) {
 	w.leaveUserCode()
 }
 
-// leaveUserCode notes that the user's code is done with what is in hand, and
-// reports the panic in which it may have ended.
+// leaveUserCode records that user code is done with the work in hand, and reports the panic
+// that it may have ended in.
 func (w *worker[In, Out]) leaveUserCode() {
-	if w.state == unwound { // but the goroutine goes on: it was a panic with nil
+	if w.state == unwound { // the goroutine goes on, so it was a panic with nil
 		w.caught = &PanicError{Value: new(runtime.PanicNilError), Stack: w.stack}
 		w.fail(sched.Outcome{Kind: sched.Panicked, Err: w.caught})
 	}
@@ -282,7 +281,7 @@ func (w *worker[In, Out]) call(t *sched.Task, in *In) {
 	w.state = handling
 }
 
-// process calls the handler, as a region of the execution tracer if somebody looks.
+// process calls the handler, as a region of the execution tracer if tracing is on.
 func (w *worker[In, Out]) process(ctx context.Context, in In) (Out, error) {
 	if trace.IsEnabled() {
 		return w.traced(ctx, in)
@@ -295,13 +294,14 @@ func (w *worker[In, Out]) traced(ctx context.Context, in In) (Out, error) {
 	return w.impl.Process(ctx, in)
 }
 
-// elaborate tells whether something comes before a handler: it can be interrupted,
-// or its Worker has something to say.
+// elaborate reports whether something comes before the handler: it can be interrupted, or
+// the pool makes a Worker for each worker.
 func (w *worker[In, Out]) elaborate() bool {
 	return w.slot.Interrupts() || w.pool.newWorker != nil
 }
 
-// prepare does what comes before an elaborate job; false if it cannot be started.
+// prepare does what comes before the handler of an elaborate job. It returns false if the
+// job cannot be started.
 func (w *worker[In, Out]) prepare(t *sched.Task) bool {
 	w.slot.Begin(t)
 	if w.ready != nil {
@@ -310,15 +310,15 @@ func (w *worker[In, Out]) prepare(t *sched.Task) bool {
 			return false
 		}
 	}
-	if o, late := t.Late(); late { // making the Worker and its Ready can take long
+	if o, late := t.Late(); late { // newWorker and Ready can take long
 		w.fail(o)
 		return false
 	}
 	return true
 }
 
-// enter notes that the handler is about to be called; false if others have settled
-// the job, and it must not be.
+// enter records that the handler is about to be called. It returns false if others have
+// settled the job, so that the handler must not be called.
 func (w *worker[In, Out]) enter(t *sched.Task) bool {
 	var entered bool
 	if r := w.slot.Run(); r != nil {
@@ -332,9 +332,9 @@ func (w *worker[In, Out]) enter(t *sched.Task) bool {
 	return entered
 }
 
-// called is deferred by what calls the handler: it contains a panic, and ends what
-// others may do to the handler. An item of a group that has timed out gives way to
-// that.
+// called is deferred by the functions that call the handler. It contains a panic, and from
+// then on nobody can interrupt the handler. If an item of a group has timed out, the
+// timeout becomes its outcome.
 func (w *worker[In, Out]) called() {
 	if r := recover(); r != nil {
 		w.state = handling
@@ -350,15 +350,15 @@ func (w *worker[In, Out]) called() {
 	}
 }
 
-// yieldToTimeout drops what the handler of an item of r has made of it, if the item had
-// ended before, and was past the limit of WithJobTimeout.
+// yieldToTimeout drops what the handler of an item of r has returned, if the item had ended
+// before because it was past the limit of WithJobTimeout.
 func (w *worker[In, Out]) yieldToTimeout(r *sched.Run) {
 	if r.Task.Overran() {
 		w.fail(r.Task.Outcome())
 	}
 }
 
-// construct makes the Worker; if that fails, its error is the outcome.
+// construct makes the Worker. If that fails, the error is the outcome.
 func (w *worker[In, Out]) construct() {
 	var impl Worker[In, Out]
 	var err error
@@ -400,7 +400,7 @@ func (w *worker[In, Out]) finishPrestart() {
 	w.slot.FinishMaking(o.Err)
 }
 
-// dismiss closes the Worker, if it is this worker's own.
+// dismiss closes the Worker, if this worker has one of its own.
 func (w *worker[In, Out]) dismiss() {
 	if w.pool.newWorker == nil || w.impl == nil {
 		return
@@ -417,7 +417,7 @@ func (w *worker[In, Out]) dismiss() {
 	}
 }
 
-// openDesk has the worker write down what it is at, and since when.
+// openDesk gives the worker a desk, where it records what it is working on, and since when.
 func (w *worker[In, Out]) openDesk() { w.desk = w.pool.tel.open(&w.slot) }
 
 // quit ends the worker.
@@ -430,13 +430,13 @@ func (w *worker[In, Out]) quit() {
 	w.slot.Quit()
 }
 
-// resume gives what is in the worker's hand its outcome, if user code has ended the
-// goroutine that was at it.
+// resume gives the work in hand its outcome, if user code has ended the goroutine that was
+// doing it.
 func (w *worker[In, Out]) resume() {
 	switch w.state {
 	case resting:
-		return // it is the first, or a hook has ended it; the hand holds what comes next
-	case judging, telling: // the outcome stands
+		return // this is the first goroutine, or a hook has ended the last one; the hand holds what comes next
+	case judging, telling: // the outcome is there already
 	default:
 		w.state, w.stack = resting, nil
 		if w.pool.newWorker != nil {
@@ -459,8 +459,8 @@ func (w *worker[In, Out]) resume() {
 	r.Typed.(*run[In, Out]).finish(w)
 }
 
-// panicked makes the panic of user code with r the outcome. It is called by the
-// deferred function that has recovered r.
+// panicked makes a panic of user code the outcome. It is called by the deferred function
+// that has recovered its value r.
 func (w *worker[In, Out]) panicked(r any) {
 	w.caught = &PanicError{Value: r, Stack: debug.Stack()}
 	w.fail(sched.Outcome{Kind: sched.Panicked, Err: w.caught})

@@ -12,7 +12,7 @@ import (
 	"example.com/dispatch"
 )
 
-// The constructor and Ready of a Worker.
+// These tests are about newWorker and Ready.
 
 func TestAConstructorThatFailsAnswersTheJobThatNeededItAndTheNextTriesAgain(t *testing.T) {
 	inBubbles(t, map[string]struct {
@@ -189,7 +189,8 @@ func TestReadyGetsTheContextOfTheJobAndMayWait(t *testing.T) {
 	})
 }
 
-// plain is a constructor of Workers without hooks that takes five seconds.
+// plain is a newWorker that takes five seconds. Its Workers have no methods besides
+// Process.
 func plain(entered *notes[int]) func(context.Context) (dispatch.Worker[int, int], error) {
 	return func(context.Context) (dispatch.Worker[int, int], error) {
 		time.Sleep(5 * time.Second)
@@ -200,7 +201,8 @@ func plain(entered *notes[int]) func(context.Context) (dispatch.Worker[int, int]
 	}
 }
 
-// A job that was canceled while its Worker was made was processed all the same.
+// Regression: a job that was canceled while its Worker was being made was processed all the
+// same.
 func TestAJobThatIsCanceledDuringTheConstructorNeverRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var entered notes[int]
@@ -213,7 +215,7 @@ func TestAJobThatIsCanceledDuringTheConstructorNeverRuns(t *testing.T) {
 	})
 }
 
-// A job that timed out before Process was entered was said to have run.
+// Regression: a job that timed out before Process was entered was reported as having run.
 func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
 	untilDone := func(ctx context.Context) error {
 		<-ctx.Done()
@@ -250,7 +252,7 @@ func TestATimeoutBeforeProcessIsEnteredSaysThatTheJobDidNotRun(t *testing.T) {
 	}
 }
 
-// A context that ended in Ready was seen only when its callback came.
+// Regression: a context that ended during Ready was noticed only when its callback came.
 func TestAJobWhoseContextEndsInReadyIsNotProcessed(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {

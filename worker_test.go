@@ -128,7 +128,7 @@ func TestAWorkerNeedsNoHooks(t *testing.T) {
 	require.Equal(t, 8, out)
 }
 
-// life is what the notes of one tool say between its beginning and its end.
+// life returns what one tool has recorded between its beginning and its end.
 func life(all []string, id int) (life []string) {
 	suffix := fmt.Sprint(" ", id)
 	for _, note := range all {

@@ -139,7 +139,7 @@ var reading = []mutation{
 `, `			o.busy.Store(false)
 `, "Results: closed when all have been received"},
 	{"the pump does not hear of a cancel", "results.go", `			case <-o.canceled:
-				o.offer(r) // or else it is not sent
+				o.offer(r) // sent only if there is room
 `, `			case <-(chan struct{})(nil):
 `, "G12: nothing stays after a cancel"},
 	{"what was halted is not sent", "results.go", `	room := cap(o.ch)

@@ -97,7 +97,7 @@ var draining = []mutation{
 		return
 `, `		return
 `, "WithContext: done already"},
-	{"a pool does not hear of its context", "life.go", `		defer func() { p.stopFor(gone.Err) }() // also`, `		defer func() { _ = gone.Err }() // also`, "WithContext: its end stops the pool"},
+	{"a pool does not hear of its context", "life.go", `		defer func() { p.stopFor(gone.Err) }() // deferred`, `		defer func() { _ = gone.Err }() // deferred`, "WithContext: its end stops the pool"},
 	{"a pool stays registered with its context", "dispatcher.go", `	if p.unwatch != nil {
 		p.unwatch()
 	}

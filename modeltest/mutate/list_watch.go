@@ -49,11 +49,11 @@ var watching = []mutation{
 	if of`, `	if of`, "Running: strays"},
 	{"Running tells the shortest first", "stats.go", `cmp.Compare(b.Run, a.Run)`, `cmp.Compare(a.Run, b.Run)`, "Running: longest first"},
 	{"an inline call has no desk", "process.go", `	if p.tel != nil {
-		w.openDesk()              // without labels: the caller's goroutine keeps its own
-		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
+		w.openDesk()              // no labels are set: the caller's goroutine keeps its own
+		defer p.tel.close(w.desk) // evaluated now: c may belong to another call when the deferred call runs
 	}
 `, ``, "inline jobs are told of too"},
-	{"the desk of an inline call stays", "process.go", `		defer p.tel.close(w.desk) // which is looked up now: c may be another call's by then
+	{"the desk of an inline call stays", "process.go", `		defer p.tel.close(w.desk) // evaluated now: c may belong to another call when the deferred call runs
 `, ``, "Running tells of what runs"},
 	{"the oldest of the queue does not count", life, `	if s.queue.first != nil {
 		note(s.queue.first.Added())
