@@ -16,7 +16,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// programVar has the test binary be a program that waits for its end.
+// programVar is an environment variable that makes the test binary run a program that
+// waits for a signal.
 const programVar = "CLI_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
