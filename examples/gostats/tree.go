@@ -25,7 +25,7 @@ func sourceDir(ctx context.Context) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", fmt.Errorf("go env GOROOT: %w (-dir names a tree without it)", err)
+		return "", fmt.Errorf("go env GOROOT: %w (use -dir to name a folder)", err)
 	}
 	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
 }

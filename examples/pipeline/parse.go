@@ -26,7 +26,7 @@ type facts struct {
 func parse(ctx context.Context, p page) (facts, error) {
 	found := facts{path: p.path, bytes: len(p.body), fault: p.fault}
 	tokens := html.NewTokenizer(bytes.NewReader(p.body))
-	inside := "" // the element that the parser is in, if its text does not count
+	inside := "" // the title, style or script element that the text is in
 	for ctx.Err() == nil {
 		kind := tokens.Next()
 		if kind == html.ErrorToken {

@@ -78,7 +78,7 @@ func Run(ctx context.Context, name string, run Program, args []string, std Strea
 	}
 	fmt.Fprintf(std.Err, "%s: %v\n", name, err)
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(std.Err, "%s: -help tells what the flags are\n", name)
+		fmt.Fprintf(std.Err, "%s: -help lists the flags\n", name)
 		return Usage
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {

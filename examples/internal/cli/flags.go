@@ -64,7 +64,7 @@ func (c *counts) Set(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < c.least {
-			return fmt.Errorf("must be whole numbers with commas between, each %d or more", c.least)
+			return fmt.Errorf("must be whole numbers separated by commas, each %d or more", c.least)
 		}
 		ns = append(ns, n)
 	}

@@ -37,7 +37,7 @@ func Dir(ctx context.Context) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", fmt.Errorf("go env GOMODCACHE: %w (-dir names the cache without it)", err)
+		return "", fmt.Errorf("go env GOMODCACHE: %w (use -dir to name the cache)", err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -46,7 +46,7 @@ func storedHash(z Zip) (string, error) {
 	}
 	hash := strings.TrimSpace(string(data))
 	if !strings.HasPrefix(hash, "h1:") {
-		return "", errors.New("its .ziphash file holds no h1: hash")
+		return "", errors.New("its .ziphash file has no h1: hash")
 	}
 	return hash, nil
 }

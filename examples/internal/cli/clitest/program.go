@@ -24,8 +24,8 @@ func New(name string, run cli.Program) Program {
 	}
 }
 
-// RequireRefused asserts that the program refuses each of the given arguments, which
-// are separated by spaces, with the message beside them, and does nothing.
+// RequireRefused asserts for each command line (arguments separated by spaces) that the
+// program refuses it with the message beside it, and does nothing.
 func (p Program) RequireRefused(t *testing.T, says map[string]string) {
 	t.Helper()
 	for args, want := range says {
