@@ -94,7 +94,7 @@ func (w *world) add(g *group, jobs []*job) bool {
 	return err == nil
 }
 
-// refuseItem notes that Add did not accept j, which then is not an item of g.
+// refuseItem records that Add did not accept j, which then is not an item of g.
 func (w *world) refuseItem(j *job, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
