@@ -176,7 +176,7 @@ func (w *world) readAll(g *group, n int) {
 	}
 }
 
-// readResults reads n results of g from its channel, as they come.
+// readResults reads n results of g from its channel, in the order of completion.
 func (w *world) readResults(g *group, n int) {
 	got, since := 0, w.current()
 	for r := range g.batch.Results() {

@@ -202,7 +202,7 @@ func (w *world) checkDone(j *job, is dispatch.Job) {
 	case is.Ran != (j.starts > 0), is.Ran && is.Worker == 0, is.Ran && j.told.starts != 1:
 		w.failf("%v: Done was told %+v, and Start %d times", j, is, j.told.starts)
 	case is.Worker == 0 && is.Run != 0:
-		w.failf("%v: nobody turned to it, and it has run: %+v", j, is)
+		w.failf("%v: it has run although no worker started on it: %+v", j, is)
 	case is.Stray && w.strays == 0:
 		w.failf("%v: a stray in a pool without: %+v", j, is)
 	}
