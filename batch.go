@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// ErrSealed is returned by Add on a batch that takes no more inputs. None of
+// ErrSealed is returned by Add on a batch that accepts no more inputs. None of
 // the inputs of that call will run.
 var ErrSealed = errors.New("dispatch: batch is sealed")
 
@@ -21,8 +21,8 @@ type ItemError struct {
 	Err   error
 }
 
-// ErrHalted is the outcome of an input of a batch whose batch was stopped by
-// [StopOnError] or [StopOnSuccess]. It is context.Canceled to errors.Is.
+// ErrHalted is the outcome of an input that was not finished because [StopOnError] or
+// [StopOnSuccess] stopped its batch. It is also context.Canceled to errors.Is.
 var ErrHalted error = haltedError{}
 
 type haltedError struct{}
@@ -62,18 +62,18 @@ type batchConfig struct {
 	maxPending    int // 0: none
 }
 
-// StopOnError makes the first failure cancel the rest of the batch: what has not
-// started will not, what runs is told through its context, which gives the
-// *[ItemError] of the failure as its cause, and both end with [ErrHalted].
+// StopOnError makes the first failure cancel the rest of the batch: inputs that have
+// not started will not run, and running ones are told through their context, whose
+// cause is the *[ItemError] of the failure. All of them end with [ErrHalted].
 func StopOnError() BatchOption { return func(c *batchConfig) { c.stopOnError = true } }
 
 // StopOnSuccess makes the first success cancel the rest of the batch, which ends
 // with [ErrHalted].
 func StopOnSuccess() BatchOption { return func(c *batchConfig) { c.stopOnSuccess = true } }
 
-// OnProgress has f called as inputs get their outcomes: never twice at once,
-// with numbers that never fall, and a last time with Done == Total before the
-// batch is over. It is called on a goroutine of its own: a slow f skips steps
+// OnProgress has the batch call f as inputs get their outcomes: calls never overlap,
+// the numbers never fall, and the last call, with Done == Total, comes before the
+// batch is over. f is called on a goroutine of its own: a slow f skips steps
 // and delays the end of the batch and of the pool, but no job. It must not wait for
 // either. OnProgress panics if f is nil.
 func OnProgress(f func(Progress)) BatchOption {
@@ -83,10 +83,14 @@ func OnProgress(f func(Progress)) BatchOption {
 	return func(c *batchConfig) { c.onProgress = f }
 }
 
-// MaxRunning sets how many inputs of the batch run at once: a limit for one tenant of
-// a pool that many share. The workers that it leaves are for others. An input that
-// waits for its own pool counts as running; one whose handler has been written off
-// (WithGrace) does not. MaxRunning panics if n is below 1.
+// MaxRunning sets how many inputs of the batch run at once at most, so that one batch
+// leaves workers of a shared pool to others. An input that waits for its own pool
+// counts as running; one whose handler has been written off (WithGrace) does not.
+// MaxRunning panics if n is below 1.
+//
+// A batch keeps its inputs and outcomes, so it should not live as long as a service.
+// For a lasting limit, such as one per tenant, make a pool of that many workers whose
+// handler is the shared pool's Process: New(shared.Process, WithWorkers(n)).
 func MaxRunning(n int) BatchOption {
 	if n < 1 {
 		panic(fmt.Sprintf("dispatch: MaxRunning(%d): must be at least 1", n))
@@ -94,12 +98,12 @@ func MaxRunning(n int) BatchOption {
 	return func(c *batchConfig) { c.maxRunning = n }
 }
 
-// MaxPending sets how many inputs of the batch are without an outcome at most: Add
-// waits for room then, and adds many as room comes. A cancel of the batch, its
-// Close, and the end of the pool end the wait, with the errors that Add gives then;
-// some of the inputs may be in, as [Batch.Progress] tells. An input that Adds to its
-// own batch can wait for itself. [Pool.BatchOf] takes no notice of it. MaxPending
-// panics if n is below 1.
+// MaxPending sets how many inputs of the batch may be without an outcome: beyond that,
+// Add waits for room, and adds its inputs as room comes. A cancel of the batch, its
+// Close, and the end of the pool end the wait, with the errors that Add returns then;
+// some of the inputs may have been added, as [Batch.Progress] tells. An input that
+// adds to its own batch can wait for itself. [Pool.BatchOf] ignores this option.
+// MaxPending panics if n is below 1.
 func MaxPending(n int) BatchOption {
 	if n < 1 {
 		panic(fmt.Sprintf("dispatch: MaxPending(%d): must be at least 1", n))
@@ -107,21 +111,21 @@ func MaxPending(n int) BatchOption {
 	return func(c *batchConfig) { c.maxPending = n }
 }
 
-// Batch fans inputs out to the pool's workers and their outcomes in again. The
-// inputs wait in the batch, not in the queue: Add waits for no job. They are taken
-// in order, and take turns with whatever else the pool has to do. Read the
-// outcomes by Results as they come, or by All or Wait in the order of the
+// Batch fans inputs out to the pool's workers and collects their outcomes. The
+// inputs wait in the batch, not in the queue, so Add does not wait for jobs. They are
+// taken in order, and take turns with the other jobs of the pool. Read the outcomes
+// with Results in the order of completion, or with All or Wait in the order of the
 // inputs; they can be combined. A batch keeps its inputs and outcomes for as long
 // as it is used.
 //
 // Any number of goroutines may use a batch at once. One that is neither closed
-// nor canceled ends with its pool or its context; one that nobody reads
-// disturbs nobody. For a slice that is complete, Map is simpler and costs less.
+// nor canceled ends with its pool or its context; one that nobody reads holds up
+// nobody. To turn a slice into a slice, Map is simpler and costs less.
 type Batch[In, Out any] struct {
-	group[In, Out] // left counts one more until the batch is sealed, and one for a reporter
-	cfg            batchConfig
-	done           <-chan struct{} // of the caller's context
-	outer          *sched.Context  // of the running job of this pool that made the batch; nil otherwise
+	items group[In, Out] // not embedded: a user would see its methods. left counts one more until the batch is sealed, and one for a reporter
+	cfg   batchConfig
+	done  <-chan struct{} // of the caller's context
+	outer *sched.Context  // of the running job of this pool that made the batch; nil otherwise
 
 	adding sync.Mutex // taken before the scheduler's mutex, where both are; guards what follows
 	last   *chunk[In, Out]
@@ -155,7 +159,7 @@ const (
 
 // Batch returns a new batch. When ctx is done, the batch is canceled with its
 // cause; the handlers' contexts carry its values. It starts nothing and never
-// blocks; on a closed pool the first Add gives ErrClosed. A nil option panics.
+// blocks; on a closed pool the first Add returns ErrClosed. A nil option panics.
 func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[In, Out] {
 	p.check(ctx, "Pool.Batch")
 	b, caller := p.newBatch(ctx, "Batch", opts)
@@ -165,8 +169,8 @@ func (p *Pool[In, Out]) Batch(ctx context.Context, opts ...BatchOption) *Batch[I
 	return b
 }
 
-// BatchOf returns a batch of ins, which it copies; it is sealed. If the pool takes
-// no more, or ctx is done, no input is accepted: each has ErrClosed or the cause of
+// BatchOf returns a batch of ins, which it copies; it is sealed. If the pool no
+// longer accepts jobs, or ctx is done, no input is accepted: each has ErrClosed or the cause of
 // ctx as its outcome, and Wait returns that error once. It never blocks. A nil option
 // panics.
 func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOption) *Batch[In, Out] {
@@ -176,7 +180,7 @@ func (p *Pool[In, Out]) BatchOf(ctx context.Context, ins []In, opts ...BatchOpti
 	if caller.Err == nil {
 		err := b.add(ins, b.now())
 		if err == nil {
-			b.Watch(b.done)
+			b.items.Watch(b.done)
 			b.Close()
 			return b
 		}
@@ -195,18 +199,18 @@ func (p *Pool[In, Out]) newBatch(ctx context.Context, method string, opts []Batc
 		}
 		opt(&b.cfg)
 	}
-	b.pool, b.owner = p, b
-	b.watched = caller.Done != nil
+	b.items.pool, b.items.owner = p, b
+	b.items.watched = caller.Done != nil
 	// OnProgress and MaxPending look at counts, which a worker that goes on without the mutex
 	// brings only when it comes back; StopOnSuccess has to halt before the next input.
-	b.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
-	b.delivers, b.hooked = true, p.hooked()
+	b.items.careful = b.cfg.onProgress != nil || b.cfg.stopOnSuccess || b.cfg.maxPending > 0
+	b.items.delivers, b.items.hooked = true, p.hooked()
 	most := sched.Unlimited
 	if b.cfg.maxRunning > 0 {
 		most = b.cfg.maxRunning
 	}
-	b.Init(p.sched, &b.group, ctx, most)
-	b.left.Store(1)
+	b.items.Init(p.sched, &b.items, ctx, most)
+	b.items.left.Store(1)
 	if b.cfg.maxPending > 0 {
 		b.adder, b.room = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
@@ -219,7 +223,7 @@ func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 	b.adding.Lock()
 	c := newChunk[In, Out](ins, len(ins))
 	c.halted.Store(1)
-	b.Refuse(len(ins), o, func() {
+	b.items.Refuse(len(ins), o, func() {
 		c.one[0].end.Store(int64(len(ins)))
 		c.one[0].next.Store(int64(len(ins)))
 		b.link(c)
@@ -228,10 +232,10 @@ func (b *Batch[In, Out]) refuse(ins []In, o sched.Outcome) {
 	b.Close()
 }
 
-// Add adds inputs, which may start at once. It waits for no job, unless [MaxPending]
+// Add adds inputs, which may start at once. It does not wait, unless [MaxPending]
 // has it wait for room. It returns ErrSealed after Close, Wait or All, ErrSealed with
-// the cause after a cancel, and ErrClosed once the pool takes no more; then none of
-// ins is added.
+// the cause after a cancel, and ErrClosed once the pool no longer accepts jobs; then
+// none of ins is added, except as MaxPending says.
 func (b *Batch[In, Out]) Add(ins ...In) error {
 	// The watch may not have got to a context that is done already: what is added after
 	// that must not start.
@@ -249,7 +253,7 @@ func (b *Batch[In, Out]) Add(ins ...In) error {
 		err = b.add(ins, b.now())
 	}
 	if err == nil {
-		b.Watch(b.done)
+		b.items.Watch(b.done)
 	}
 	return err
 }
@@ -260,7 +264,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 	for {
-		total, done, _ := b.Group.Progress()
+		total, done, _ := b.items.Progress()
 		// Without room nothing is added, but the answer tells of a batch that has ended.
 		n := min(b.cfg.maxPending-(total-done), len(ins))
 		if err := b.add(ins[:max(n, 0)], called); err != nil {
@@ -269,7 +273,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 		if ins = ins[max(n, 0):]; len(ins) == 0 {
 			return nil
 		}
-		b.Watch(b.done)
+		b.items.Watch(b.done)
 		b.awaitRoom()
 	}
 }
@@ -279,7 +283,7 @@ func (b *Batch[In, Out]) addAsRoomComes(ins []In) error {
 // lent nothing.
 func (b *Batch[In, Out]) awaitRoom() {
 	if b.outer != nil {
-		defer b.Lend(b.outer)()
+		defer b.items.Lend(b.outer)()
 	}
 	<-b.room
 }
@@ -325,13 +329,13 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 		end = c.filled()
 		copy(c.ins[end:], ins)
 	}
-	if b.pool.tel != nil {
+	if b.items.pool.tel != nil {
 		c.stamp(end, end+n, called)
 	}
-	halt, err := b.Group.Add(n, func() {
-		b.left.Add(int64(n))
+	halt, err := b.items.Add(n, func() {
+		b.items.left.Add(int64(n))
 		c.one[0].end.Store(int64(end + n))
-		b.added.Add(int64(n))
+		b.items.added.Add(int64(n))
 		b.link(c)
 	})
 	switch {
@@ -354,10 +358,10 @@ func (b *Batch[In, Out]) add(ins []In, called time.Duration) error {
 
 // now is the time on the scheduler's clock, in a pool with telemetry.
 func (b *Batch[In, Out]) now() time.Duration {
-	if b.pool.tel == nil {
+	if b.items.pool.tel == nil {
 		return 0
 	}
-	return b.pool.sched.Since()
+	return b.items.pool.sched.Since()
 }
 
 // link makes c the last chunk. b.adding is held.
@@ -367,8 +371,8 @@ func (b *Batch[In, Out]) link(c *chunk[In, Out]) {
 	}
 	c.first = b.total
 	if b.last == nil {
-		b.first.Store(c)
-		b.claiming.Store(c)
+		b.items.first.Store(c)
+		b.items.claiming.Store(c)
 	} else {
 		b.last.after.Store(c)
 	}
@@ -396,7 +400,7 @@ func (c *chunk[In, Out]) stamp(from, to int, now time.Duration) {
 // filled returns how many inputs of a chunk of a batch there are.
 func (c *chunk[In, Out]) filled() int { return int(c.one[0].end.Load()) }
 
-// Close seals the batch: it takes no more inputs, and is over when all of them
+// Close seals the batch: it accepts no more inputs, and is over when all of them
 // have their outcomes. It does not wait.
 func (b *Batch[In, Out]) Close() {
 	b.adding.Lock()
@@ -411,14 +415,14 @@ func (b *Batch[In, Out]) Close() {
 }
 
 // Cancel seals the batch and ends it with context.Canceled: inputs that have
-// not started will not run, handlers that run are told through their context,
-// and give their inputs their outcomes when they return. It does not wait.
+// not started will not run; running handlers are told through their context, and
+// their inputs get their outcomes when they return. It does not wait.
 func (b *Batch[In, Out]) Cancel() {
 	b.cancel(sched.Outcome{Kind: sched.Canceled, Err: context.Canceled})
 }
 
 func (b *Batch[In, Out]) cancel(o sched.Outcome) {
-	b.Halt(o)
+	b.items.Halt(o)
 	b.Close()
 }
 
@@ -426,28 +430,28 @@ func (b *Batch[In, Out]) cancel(o sched.Outcome) {
 func (b *Batch[In, Out]) cancelByCaller() {
 	gone := sched.EndedWithoutReason()
 	defer func() { b.cancel(gone) }() // also if the context ends the goroutine
-	gone = guard.Ended(b.Caller())
+	gone = guard.Ended(b.items.Caller())
 }
 
 // Progress returns the counts of the batch at this moment.
 func (b *Batch[In, Out]) Progress() Progress {
-	total, done, failed := b.Group.Progress()
+	total, done, failed := b.items.Progress()
 	return Progress{Total: total, Done: done, Failed: failed}
 }
 
 // Wait seals the batch, waits until it is over, and returns the outputs in the
 // order of the inputs, and the errors of those that failed: an errors.Join of an
 // *[ItemError] each, nil if there is none. Inputs that were canceled together, by
-// Cancel, the context or the end of the pool, have not failed: their error follows
-// once, as it is. Those that were halted because another input failed or succeeded
-// have none. When ctx is done first, it returns nil and the cause of ctx, and the
-// batch goes on; so its handlers may still use their inputs.
+// Cancel, the context or the end of the pool, have not failed: their common error
+// follows once, not as an *ItemError. Those that ended with [ErrHalted] add no error.
+// When ctx is done first, it returns nil and the cause of ctx, and the batch goes on;
+// so its handlers may still use their inputs.
 func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
-	b.pool.check(ctx, "Batch.Wait")
+	b.items.pool.check(ctx, "Batch.Wait")
 	b.Close()
-	caller := b.pool.sched.Look(ctx)
+	caller := b.items.pool.sched.Look(ctx)
 	if caller.Outer != nil {
-		defer b.Lend(caller.Outer)()
+		defer b.items.Lend(caller.Outer)()
 	}
 	over := b.end()
 	if caller.Err == nil {
@@ -471,22 +475,22 @@ func (b *Batch[In, Out]) Wait(ctx context.Context) ([]Out, error) {
 
 // Done returns a channel that is closed when the batch is over: it is sealed, all
 // inputs have their outcomes, and the last call of OnProgress has returned. It does
-// not seal the batch. A job must not wait so for a batch of its own pool: that cannot
-// be recognised; see Wait.
+// not seal the batch. A job must not wait for a batch of its own pool by receiving
+// from it, because the pool cannot recognise that; use Wait.
 func (b *Batch[In, Out]) Done() <-chan struct{} {
 	b.awaitedEnd.Store(true)
-	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
-	b.Watch(b.done)
+	b.items.Watch(b.done)
 	return b.end()
 }
 
 // outputs returns the outputs of a batch that is over.
 func (b *Batch[In, Out]) outputs() []Out {
-	total, _, _ := b.Group.Progress()
+	total, _, _ := b.items.Progress()
 	outs := make([]Out, 0, total)
-	for c := range b.chunks {
+	for c := range b.items.chunks {
 		outs = append(outs, c.outs[:c.filled()]...)
 	}
 	return outs
@@ -496,7 +500,7 @@ func (b *Batch[In, Out]) outputs() []Out {
 func (b *Batch[In, Out]) failures() error {
 	var errs []error
 	var common error // of what was canceled together
-	for c := range b.chunks {
+	for c := range b.items.chunks {
 		halted := c.halted.Load() > 0
 		if c.errs.Load() == nil && !halted {
 			continue
@@ -522,7 +526,7 @@ func (b *Batch[In, Out]) failures() error {
 
 // haltErr is the error of the inputs that were halted before they started.
 func (b *Batch[In, Out]) haltErr() error {
-	if o := b.HaltedWith(); o != nil {
+	if o := b.items.HaltedWith(); o != nil {
 		return b.errOf(o)
 	}
 	return nil
@@ -572,7 +576,7 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 // left to do, and nobody to tell, the pool and the caller's context need not know of
 // the batch until the next Add.
 func (b *Batch[In, Out]) ended(n int) {
-	left := b.left.Add(int64(-n))
+	left := b.items.left.Add(int64(-n))
 	if left > 1 || n == 0 {
 		return
 	}
@@ -587,12 +591,12 @@ func (b *Batch[In, Out]) ended(n int) {
 		}
 		b.reading.Unlock()
 	}
-	b.Forget(b.idle)
+	b.items.Forget(b.idle)
 }
 
 // idle tells whether nothing is left to do, and nobody to tell.
 func (b *Batch[In, Out]) idle() bool {
-	left := b.left.Load()
+	left := b.items.left.Load()
 	return left == 0 || left == 1 && !b.sealed.Load() && b.results.Load() == nil && !b.awaitedEnd.Load()
 }
 

@@ -344,7 +344,7 @@ func TestThePoolEndsAfterItsBatchesAndTheirWatches(t *testing.T) {
 		require.NoError(t, b.Add(upTo(50)...))
 		go p.Stop()
 		<-p.Done()
-		ended, watched := b.Ended()
+		ended, watched := dispatch.BatchEnded(b)
 		require.True(t, ended && !watched, "ended %v, watched %v", ended, watched)
 		cancel()
 	}

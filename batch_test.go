@@ -43,8 +43,14 @@ func TestABatchThatIsSealedTakesNoMore(t *testing.T) {
 			b.Cancel()
 			return []error{dispatch.ErrSealed, context.Canceled}
 		},
-		"the end of the pool": func(b *dispatch.Batch[int, int]) []error { _ = b.Pool().Close(); return []error{dispatch.ErrClosed} },
-		"Stop":                func(b *dispatch.Batch[int, int]) []error { b.Pool().Stop(); return []error{dispatch.ErrClosed} },
+		"the end of the pool": func(b *dispatch.Batch[int, int]) []error {
+			_ = dispatch.PoolOf(b).Close()
+			return []error{dispatch.ErrClosed}
+		},
+		"Stop": func(b *dispatch.Batch[int, int]) []error {
+			dispatch.PoolOf(b).Stop()
+			return []error{dispatch.ErrClosed}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var entered notes[int]
@@ -182,7 +188,7 @@ func TestCancelEndsWhatHasNotStartedAndTellsWhatRuns(t *testing.T) {
 	inBubbles(t, map[string]end{
 		"Cancel":              {func(b *dispatch.Batch[int, error], _ context.CancelCauseFunc) { b.Cancel(); b.Cancel() }, context.Canceled},
 		"the context":         {func(_ *dispatch.Batch[int, error], cancel context.CancelCauseFunc) { cancel(errCause) }, errCause},
-		"the end of the pool": {func(b *dispatch.Batch[int, error], _ context.CancelCauseFunc) { b.Pool().Stop() }, dispatch.ErrStopped},
+		"the end of the pool": {func(b *dispatch.Batch[int, error], _ context.CancelCauseFunc) { dispatch.PoolOf(b).Stop() }, dispatch.ErrStopped},
 	}, func(t *testing.T, r end) {
 		p := openPool(t, func(ctx context.Context, in int) (error, error) {
 			<-ctx.Done()

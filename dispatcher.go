@@ -8,9 +8,9 @@ import "example.com/dispatch/internal/sched"
 //	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
 //	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
 //	Batch, Map ──────── group of items ──► takes turns with the queue ───────────────────┘
-//	                      the dispatcher pairs what has not met by itself: jobs and groups that
-//	                      wait with idle workers pulled from the worker channel; it starts and
-//	                      retires workers, and ends the pool
+//	                      the dispatcher pairs the rest: waiting jobs and groups with idle
+//	                      workers from the worker channel; it starts and retires workers,
+//	                      and ends the pool
 //
 // The scheduler (internal/sched) decides who meets whom; the dispatcher asks it
 // what is next, and does that. It lives while there are workers or there is

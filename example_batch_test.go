@@ -206,7 +206,8 @@ func ExampleOnProgress() {
 	// Output: 3 of 3 done, 1 failed
 }
 
-// How do I keep one tenant from taking all workers?
+// How do I keep one batch from taking all workers? (For a limit that outlives a
+// batch, see Example_sharedLimit in the cookbook.)
 func ExampleMaxRunning() {
 	var running, most atomic.Int64
 	job := func(context.Context, string) (int, error) {

@@ -11,16 +11,16 @@ import (
 // nothing to do.
 func Rest[In, Out any](p *Pool[In, Out]) error { return p.sched.Rest() }
 
-// Pool returns the pool of the batch.
-func (b *Batch[In, Out]) Pool() *Pool[In, Out] { return b.pool }
+// PoolOf returns the pool of a batch.
+func PoolOf[In, Out any](b *Batch[In, Out]) *Pool[In, Out] { return b.items.pool }
 
-// Ended tells whether the batch is over, or nobody has to seal it, and whether its
+// BatchEnded tells whether the batch is over, or nobody has to seal it, and whether its
 // context is watched.
-func (b *Batch[In, Out]) Ended() (ended, watched bool) {
+func BatchEnded[In, Out any](b *Batch[In, Out]) (ended, watched bool) {
 	b.adding.Lock()
 	defer b.adding.Unlock()
-	left := b.left.Load()
-	return left == 0 || left == 1 && !b.sealed.Load(), b.Watched()
+	left := b.items.left.Load()
+	return left == 0 || left == 1 && !b.sealed.Load(), b.items.Watched()
 }
 
 // StreamSleeps makes a stream, calls then, and tells whether the stream's loop would

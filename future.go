@@ -19,8 +19,8 @@ type Future[Out any] struct {
 // or ctx is done; then it returns the cause of ctx, and the job goes on. The
 // outcome of a resolved future is returned whatever ctx says.
 //
-// Called with the context of a job of the same pool, it has the job that it
-// waits for run at once if that has not started.
+// Called by a job of the same pool, with its context, it has the awaited job run
+// at once if that has not started: the caller lends its slot.
 func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 	if ctx == nil {
 		panic("dispatch: nil context given to Future.Wait")
@@ -33,12 +33,13 @@ func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 
 // Done returns a channel that is closed when the outcome is decided. A job must
 // not wait for another job of its own pool by receiving from it: that cannot be
-// recognised, and blocks for ever once every worker does so. Use Wait for that.
+// recognised, and blocks forever once every worker does so. Use Wait for that.
 func (f *Future[Out]) Done() <-chan struct{} { return f.task.Done() }
 
 // Cancel ends the job with context.Canceled, and returns true if this call
-// decided the outcome. A job that has not started will not; one that runs is
-// told through its context and keeps its worker until it returns.
+// decided the outcome. A job that has not started will not run; a running
+// one is told through its context and keeps its worker until it returns. Cancel
+// does not wait.
 func (f *Future[Out]) Cancel() bool { return f.task.Cancel() }
 
 // job is one input on its way through the pool, with its future.

@@ -12,7 +12,7 @@ import (
 
 // Histogram tells how many durations of each magnitude there were. It is a
 // value that does not change, equal (==) to every other with the same contents;
-// the zero Histogram is empty. It is how [Stats] tells waits and runs.
+// the zero Histogram is empty. [Stats] has one of waits and one of runs.
 //
 // Bucket k counts durations above 2^((k-1)/4) seconds and up to 2^(k/4) seconds,
 // so four buckets double the duration. There are 149, from k = -80, which holds

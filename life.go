@@ -44,20 +44,20 @@ func (p *Pool[In, Out]) Wait(ctx context.Context) error {
 	return guard.Ended(ctx).Err
 }
 
-// Drain takes no more jobs and runs all that was accepted, as Close does, and does
-// not wait for that. A job may call it. It resumes a pool that is paused. Receive
-// from Done to learn of the end.
+// Drain makes the pool refuse new jobs and run all that it has accepted, as Close
+// does, but does not wait for them. A job may call it. It resumes a paused pool.
+// Receive from Done to wait for the end.
 func (p *Pool[In, Out]) Drain() {
 	p.mustBeMade()
 	p.sched.Drain()
 }
 
-// Pause has no job start until Resume. Jobs are accepted up to what the workers and
-// the queue can take, and then as [Overflow] says; CallerRuns waits for room. What
-// runs goes on, and so does what it waits for on its own pool. A worker that had
-// turned to a job when Pause was called may still enter its handler, one job each.
-// Wait waits until the pool has been resumed. Pause does nothing on a pool that
-// takes no more, and Drain, Close, Shutdown and Stop end it.
+// Pause keeps jobs from starting until Resume. It does not wait. Jobs are accepted up
+// to what the workers and the queue can take, and then as [Overflow] says; CallerRuns
+// waits for room. Running jobs go on, and so do the jobs of the pool that they wait
+// for. A worker that had already taken a job when Pause was called may still run it.
+// Wait waits until the pool has been resumed. Pause does nothing if the pool no
+// longer accepts jobs, and Drain, Close, Shutdown and Stop end it.
 func (p *Pool[In, Out]) Pause() {
 	p.mustBeMade()
 	p.sched.Pause()
@@ -69,12 +69,12 @@ func (p *Pool[In, Out]) Resume() {
 	p.sched.Resume()
 }
 
-// Prestart starts the workers that the minimum of [WithMinWorkers] is short of, has
-// them make their Workers, all at once, and waits until that is done. It returns the
-// first error of newWorker, or its *[PanicError] or [ErrGoexit]; a worker that could
-// not be made leaves, and the next call tries again. ctx ends the wait, and not the
-// making. Without a minimum there is nothing to be done. It returns ErrClosed on a
-// pool that takes no more.
+// Prestart starts workers up to the minimum of [WithMinWorkers], which call newWorker
+// concurrently, and waits until they are ready. It returns the first error of
+// newWorker, or its *[PanicError] or [ErrGoexit]; a worker that could not be made
+// leaves, and the next call tries again. When ctx is done Prestart returns its cause,
+// and newWorker goes on. Without a minimum it does nothing. It returns ErrClosed if
+// the pool no longer accepts jobs.
 func (p *Pool[In, Out]) Prestart(ctx context.Context) error {
 	p.check(ctx, "Pool.Prestart")
 	caller := p.sched.Look(ctx)
@@ -93,8 +93,8 @@ func (p *Pool[In, Out]) Prestart(ctx context.Context) error {
 	}
 }
 
-// Close takes no more jobs, runs all that was accepted, and waits until the
-// pool has ended: no goroutine, timer or registration of the pool is left. It
+// Close makes the pool refuse new jobs, runs all that it has accepted, and waits
+// until the pool has ended: no goroutine, timer or registration of the pool is left. It
 // seals the pool's batches. Close always returns nil; it may be called repeatedly
 // and concurrently, and each call returns when the pool has ended. A job must not
 // close its own pool: it would wait for itself. Use Shutdown with the job's
@@ -136,13 +136,13 @@ func (p *Pool[In, Out]) Shutdown(ctx context.Context) error {
 	return guard.Ended(ctx).Err
 }
 
-// Stop takes no more jobs, cancels what runs, and returns the inputs that were
-// accepted and never ran: single jobs in the order in which they were
-// submitted, then the items of batches and Maps. Their outcome is ErrStopped,
-// and so is that of the jobs that run, whose contexts it ends; an item of a batch
-// or a Map that runs has the outcome that its handler gives it. It does not wait
-// for those; receive from Done, or call Close, to do so. Each input is given
-// back once: of several calls, the first gets it.
+// Stop makes the pool refuse new jobs, cancels the running ones, and returns the
+// inputs that were accepted and never ran: single jobs in the order of submission,
+// then the items of batches and Maps. Their outcome is ErrStopped, and so is that of
+// the running jobs, whose contexts it ends; a running item of a batch or a Map gets
+// the outcome that its handler returns. Stop does not wait for running handlers:
+// receive from Done, or call Close, to do so. Each input is returned once: of
+// several calls, the first gets it.
 func (p *Pool[In, Out]) Stop() (unrun []In) {
 	p.mustBeMade()
 	p.halt()

@@ -12,11 +12,12 @@ import (
 // Map runs a job for each input and returns the outputs in the order of the
 // inputs. The first job that fails cancels the rest; Map then waits for those
 // that have started, and returns nil and an *[ItemError] with that failure, which
-// is also the cause that their contexts give. When ctx is done, Map returns at
+// is also the cause of their contexts. When ctx is done, Map returns at
 // once with an *ItemError of an input that has no outcome, and the cause of ctx in
-// it; handlers that run may still use their inputs. On a pool that takes no more
-// it returns ErrClosed, and nothing runs. The inputs do not stand in the queue:
-// they take turns with whatever else the pool has to do. A job that calls Map on its
+// it; running handlers may still use their inputs. If the pool no longer accepts
+// jobs, it returns ErrClosed and nothing runs. The inputs do not wait in the queue:
+// they take turns with the other jobs of the pool. For all outputs and all errors
+// use [Pool.BatchOf] and [Batch.Wait]. A job that calls Map on its
 // own pool, with its context, lends its slot meanwhile.
 func (p *Pool[In, Out]) Map(ctx context.Context, ins []In) ([]Out, error) {
 	p.check(ctx, "Pool.Map")

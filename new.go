@@ -7,7 +7,7 @@ import (
 	"example.com/dispatch/internal/sched"
 )
 
-// New returns a pool that runs handler, as the options say. It starts no
+// New returns a pool that runs handler, configured by opts. It starts no
 // goroutine: the first job does. The error names the option that is wrong.
 func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out], error) {
 	if handler == nil {
@@ -22,10 +22,10 @@ func New[In, Out any](handler Handler[In, Out], opts ...Option) (*Pool[In, Out],
 }
 
 // NewWorkers returns a pool whose workers have state: each has a [Worker] of
-// its own, made by newWorker on the worker's goroutine when its first job has
-// come. If newWorker fails, its error is that job's outcome, and the worker's
-// next job tries again. Its context is done when the pool stops or ends. The
-// pool starts no goroutine until the first job. The error names the option that
+// its own, made by newWorker on the worker's goroutine when its first job
+// arrives. If newWorker fails, its error is that job's outcome, and the worker's
+// next job tries again. The context of newWorker is done when the pool stops or
+// ends. The pool starts no goroutine until the first job. The error names the option that
 // is wrong.
 func NewWorkers[In, Out any](newWorker func(ctx context.Context) (Worker[In, Out], error), opts ...Option) (*Pool[In, Out], error) {
 	if newWorker == nil {
@@ -54,14 +54,14 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-// Call runs f, with the context of its job. It is the handler of a pool whose inputs
-// are closures: New(Call[string]) makes one whose closures give strings. A nil f is
-// a panic of its job.
+// Call runs f, with the context of its job. It is the handler for a pool whose inputs
+// are closures: New(Call[string]) makes a pool of closures that return a string and
+// an error. The job of a nil f panics.
 func Call[Out any](ctx context.Context, f func(context.Context) (Out, error)) (Out, error) {
 	return f(ctx)
 }
 
-// Do makes a handler of a function without an output. Do(nil) is nil, which New
+// Do makes a handler from a function without an output. Do(nil) is nil, which New
 // refuses.
 func Do[In any](f func(context.Context, In) error) Handler[In, struct{}] {
 	if f == nil {

@@ -143,18 +143,18 @@ func WithQueue(n int) Option {
 }
 
 // Overflow says what Process, ProcessTimed and Submit do when the queue is
-// full. TrySubmit never follows it: it gives ErrQueueFull.
+// full. TrySubmit does not follow it: it returns ErrQueueFull.
 type Overflow int
 
 const (
-	// Block waits for room; the caller's context ends the wait. Those that
-	// wait are served in order. The default.
+	// Block waits for room; the caller's context ends the wait. Waiting
+	// submitters are served in order. The default.
 	Block = Overflow(sched.Block)
-	// Reject gives ErrQueueFull.
+	// Reject refuses the job with ErrQueueFull.
 	Reject = Overflow(sched.Reject)
-	// DropOldest takes the new job in place of the one that waited longest,
-	// which ends with ErrDropped. Where no job waits (a queue of 0) there is
-	// none to drop, and the new job gets ErrQueueFull.
+	// DropOldest accepts the new job and drops the one that has waited longest,
+	// which ends with ErrDropped. If no job waits (a queue of 0) there is none
+	// to drop, and the new job gets ErrQueueFull.
 	DropOldest = Overflow(sched.DropOldest)
 	// CallerRuns runs the job at once, on top of the limit, while its
 	// submitter waits for the outcome, in Submit too. The job has a goroutine
@@ -164,8 +164,7 @@ const (
 )
 
 // WithMaxBlocked sets how many submitters may wait for room under the policy Block:
-// further ones get ErrQueueFull. A job that waits for its own pool waits all the
-// same. The default is [Unlimited]. New refuses it with another policy.
+// further ones get ErrQueueFull. Jobs of the pool itself may wait in addition. The default is [Unlimited]. New refuses it with another policy.
 func WithMaxBlocked(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
@@ -176,10 +175,11 @@ func WithMaxBlocked(n int) Option {
 	}
 }
 
-// WithContext stops the pool when ctx is done, as Stop does: the outcome of what it
-// meets is an error that is both [ErrStopped] and the cause of ctx, for errors.Is,
+// WithContext stops the pool when ctx is done, as Stop does: the jobs that this
+// ends get an error that is both [ErrStopped] and the cause of ctx to errors.Is,
 // and a call of Stop returns the inputs that never ran. The context of newWorker
-// descends from ctx; those of handlers descend from their callers'. With a ctx that
+// descends from ctx; those of handlers descend from their callers' contexts. It is
+// no graceful end: for that see [Pool.Shutdown]. With a ctx that
 // is done already, New returns a pool that has been stopped.
 func WithContext(ctx context.Context) Option {
 	return func(c *config) error {
@@ -194,14 +194,14 @@ func WithContext(ctx context.Context) Option {
 // WithInline has Process run its handler on the caller's goroutine if the job can
 // start at once: the pool is neither paused nor full, and nothing waits. A job that
 // calls Process of its own pool runs the inner one on its own goroutine too. It is
-// for short handlers that compute and are waited for: it saves the switches to a
-// worker and back, which cost more than they do.
+// for short handlers that compute: it saves the goroutine switches to a worker and
+// back, which cost more than such a handler.
 //
-// What changes for such a call: its caller is answered when the handler returns,
-// also where its context is done, or the pool stops, meanwhile, which the handler is
-// told through its context as ever; and runtime.Goexit in the handler ends the
-// caller's goroutine, as in a plain call. All else is the same: the limit, Stats,
-// panics, the end. ProcessTimed, Submit, Map, batches and streams run on workers.
+// Two things change for such a call. Its caller is answered only when the handler
+// returns: if the caller's context ends or the pool stops meanwhile, only the
+// handler's context says so. And runtime.Goexit in the handler ends the caller's
+// goroutine, as in a plain call. All else is the same: the limit, Stats, panics,
+// Close. ProcessTimed, Submit, Map, batches and streams run on workers.
 // New refuses it with WithGrace and WithJobTimeout, and NewWorkers refuses it.
 func WithInline() Option {
 	return func(c *config) error {
@@ -243,7 +243,7 @@ func WithJobTimeout(d time.Duration) Option {
 	}
 }
 
-// WithGrace writes off handlers that do not heed their context: one that has
+// WithGrace writes off handlers that ignore their context: one that has
 // not returned d after its job was interrupted (by a cancel, a timeout or Stop)
 // becomes a stray, and a new worker takes its place. There are at most
 // maxStrays strays at a time; further ones wait for their turn. A stray's
@@ -261,7 +261,7 @@ func WithGrace(d time.Duration, maxStrays int) Option {
 	}
 }
 
-// WithLogger sets where the pool logs what nobody else would hear of: panics of
+// WithLogger sets where the pool logs what would otherwise go unnoticed: panics of
 // jobs (unless WithPanicHandler takes them), panics of hooks, and errors of a
 // Worker's Close. The stack of a panic is an attribute. The default is
 // slog.Default(), read when there is something to log, and with the stack in the
@@ -276,8 +276,8 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithPanicHandler has f called with every panic of a job, instead of the log
-// line, before the job's outcome is given. Calls may come from several
+// WithPanicHandler has the pool call f with every panic of a job instead of
+// logging it, before the outcome is delivered. Calls may come from several
 // goroutines at once.
 func WithPanicHandler(f func(*PanicError)) Option {
 	return func(c *config) error {
@@ -289,11 +289,11 @@ func WithPanicHandler(f func(*PanicError)) Option {
 	}
 }
 
-// WithTelemetry has the pool read the clock for each job, and remember what it does:
+// WithTelemetry has the pool read the clock for each job, and record what it does:
 // the times in [Stats], [Pool.Running] and [Pool.Failures], the profiler labels
 // "dispatch.pool" and "dispatch.worker" on the goroutines of its workers, and a
-// region of the execution tracer for each handler, named as the pool. Without it they
-// cost nothing.
+// region of the execution tracer for each handler, named after the pool. Without this
+// option none of it costs anything.
 func WithTelemetry() Option {
 	return func(c *config) error {
 		c.telemetry = true
@@ -302,7 +302,7 @@ func WithTelemetry() Option {
 }
 
 // WithLabel has label describe the inputs in [Job]; without it no input is ever
-// shown. It is called once for each job, outside of any lock, by several goroutines
+// shown. label is called once for each job, outside of any lock, by several goroutines
 // at once. It implies [WithTelemetry]. New returns an error if In is not the type of
 // the pool's inputs.
 func WithLabel[In any](label func(in In) string) Option {
@@ -317,7 +317,7 @@ func WithLabel[In any](label func(in In) string) Option {
 
 // WithHooks has the pool call h for each job. Given several times, all are called:
 // Start in that order, Done in the reverse one. It implies [WithTelemetry]. The items
-// of batches and Maps are then looked after one by one, which costs more.
+// of batches and Maps are then handled one by one, which costs more.
 func WithHooks(h Hooks) Option {
 	return func(c *config) error {
 		c.telemetry = true

@@ -11,8 +11,8 @@ import (
 // testing.T.FailNow does.
 var ErrGoexit = errors.New("dispatch: job called runtime.Goexit")
 
-// PanicError is the outcome of a job whose handler panicked. What other code of
-// the user's panicked with, a context's say, comes as one too.
+// PanicError is the outcome of a job whose handler panicked, or other user code
+// that ran for it, such as a method of its context.
 type PanicError struct {
 	Value any    // what panic was called with
 	Stack []byte // of the goroutine that panicked, as debug.Stack formats it

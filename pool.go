@@ -12,9 +12,9 @@ import (
 )
 
 // Pool runs jobs of one kind, each turning an In into an Out, on a bounded
-// number of workers. For a handful of unlike closures golang.org/x/sync/errgroup
-// is simpler; a pool pays where jobs are alike and many, or come for as long as
-// the program runs.
+// number of workers. For a handful of different closures golang.org/x/sync/errgroup
+// is simpler; a pool pays if there are many similar jobs, or if they come for as
+// long as the program runs.
 //
 // Make one with [New] or [NewWorkers], and end it with Close, Shutdown or Stop.
 // An open pool that has been idle for its idle timeout holds no goroutine. Any

@@ -10,8 +10,8 @@ import (
 // Process runs one job and returns its outcome. It blocks until then; with a
 // full queue the [Overflow] policy says what happens. When ctx is done it
 // returns at once with the cause of ctx: a job that has not started will not
-// run, a running one is told through its context, and may still use in until it
-// returns. It returns ErrClosed on a pool that takes no more. A panic of the
+// run; a running one is told through its context, and may still use in until it
+// returns. It returns ErrClosed if the pool no longer accepts jobs. A panic of the
 // handler is returned as a *[PanicError]. Called with the context of a job of the
 // same pool, it needs no slot of its own: that job lends its slot while it waits.
 func (p *Pool[In, Out]) Process(ctx context.Context, in In) (Out, error) {
@@ -23,16 +23,16 @@ func (p *Pool[In, Out]) Process(ctx context.Context, in In) (Out, error) {
 // full queue the [Overflow] policy says what happens; the default is to block
 // for room until ctx is done, and then to return its cause. With [CallerRuns] it
 // waits for the job, or until ctx is done, if there is no room. It returns ErrClosed
-// on a pool that takes no more, and ErrQueueFull where the policy refuses. On an
-// error the job will not run. Later, ctx being done ends the job too, as for
-// Process: a job that submits follow-up jobs and returns gives them
+// if the pool no longer accepts jobs, and ErrQueueFull if the policy refuses the
+// job. On an error the job will not run. If ctx is done later, that cancels the
+// job, as for Process: a job that submits follow-up jobs and returns gives them
 // context.WithoutCancel of its own context.
 func (p *Pool[In, Out]) Submit(ctx context.Context, in In) (*Future[Out], error) {
 	p.check(ctx, "Pool.Submit")
 	return p.submit(ctx, in, p.cfg.overflow)
 }
 
-// TrySubmit is Submit that waits for no job: with a full queue it returns
+// TrySubmit is Submit without waiting for room: with a full queue it returns
 // ErrQueueFull, whatever the policy.
 func (p *Pool[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], error) {
 	p.check(ctx, "Pool.TrySubmit")

@@ -171,8 +171,8 @@ func TestTheEndOfABatchDoesNotWaitForOnProgress(t *testing.T) {
 		end   func(ctx context.Context, b *dispatch.Batch[int, int])
 		after time.Duration
 	}{
-		"Stop":     {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Pool().Stop() }, 0},
-		"Shutdown": {func(ctx context.Context, b *dispatch.Batch[int, int]) { _ = b.Pool().Shutdown(ctx) }, time.Second},
+		"Stop":     {func(_ context.Context, b *dispatch.Batch[int, int]) { dispatch.PoolOf(b).Stop() }, 0},
+		"Shutdown": {func(ctx context.Context, b *dispatch.Batch[int, int]) { _ = dispatch.PoolOf(b).Shutdown(ctx) }, time.Second},
 		"Close":    {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Close() }, 0},
 		"Cancel":   {func(_ context.Context, b *dispatch.Batch[int, int]) { b.Cancel() }, 0},
 		"Wait":     {func(ctx context.Context, b *dispatch.Batch[int, int]) { _, _ = b.Wait(ctx) }, time.Second},
@@ -231,8 +231,8 @@ func TestAnOnProgressThatCallsGoexitLosesNothing(t *testing.T) {
 		},
 		"of a Cancel":             {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Cancel() }},
 		"of the context's end":    {nil, heedSecond, func(_ *dispatch.Batch[int, int], cancel func()) { cancel() }},
-		"of the end of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Pool().Stop() }},
-		"of a drain of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { _ = b.Pool().Close() }},
+		"of the end of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { dispatch.PoolOf(b).Stop() }},
+		"of a drain of the pool":  {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { _ = dispatch.PoolOf(b).Close() }},
 		"of a Close of the batch": {nil, heedSecond, func(b *dispatch.Batch[int, int], _ func()) { b.Close() }},
 	}, func(t *testing.T, r struct {
 		opts    []dispatch.BatchOption

@@ -159,20 +159,20 @@ func (b *Batch[In, Out]) pump(o *resultsChan[In, Out]) {
 	}
 }
 
-// Results returns the channel of the outcomes, in the order in which they come;
-// those that are there when it is called for the first time come in the order of
-// the inputs. It is closed when the batch is sealed and all of them have been
-// received. The channel has room for the inputs there are when Results is first
-// called, and for a few more: whether it is read or not disturbs nobody. While
-// there are more unread outcomes than that, a goroutine stays with the batch, until
-// they have been read, or the batch is canceled; after a cancel, outcomes that do
-// not fit are not sent. All calls return the same channel.
+// Results returns the channel of the outcomes, in the order of completion; those
+// that exist when it is first called come in the order of the inputs. It is closed
+// when the batch is sealed and all outcomes have been received. The channel has
+// room for the inputs that exist when Results is first called, and for a few more:
+// a reader that is slow or leaves holds up no worker. While there are more unread
+// outcomes than that, a goroutine holds them until they have been read, or the
+// batch is canceled; after a cancel, outcomes that do not fit are not sent. All
+// calls return the same channel.
 //
 // Results does not block, and any number of goroutines may call it and receive. It does
 // not seal the batch: without Close, Wait or All the channel stays open until the
-// batch is canceled or the pool takes no more.
+// batch is canceled or the pool no longer accepts jobs.
 //
-// A batch that a job has made on its own pool may be read from within that job:
+// A job may read a batch that it has made on its own pool:
 // from the call of Results until the batch is over, the job's slot is lent to
 // the batch.
 func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
@@ -181,10 +181,10 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 		return o.ch
 	}
 	// A halt that came before the channel has found none to hand anything to.
-	if b.HaltedWith() != nil {
+	if b.items.HaltedWith() != nil {
 		b.stopResults()
 	}
-	for c := range b.chunks {
+	for c := range b.items.chunks {
 		for i := range c.filled() {
 			if c.takeToSend(i) {
 				b.send(o, c, i)
@@ -195,13 +195,13 @@ func (b *Batch[In, Out]) Results() <-chan Result[In, Out] {
 	// Somebody may receive now until the batch is over: so the pool keeps hold of it, also
 	// while it has nothing to do, and its end and the context's reach it. A slot is lent
 	// until the batch is forgotten, because nobody tells when a reader stops.
-	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
 	if b.outer != nil {
-		b.Lend(b.outer)
+		b.items.Lend(b.outer)
 	}
-	b.Watch(b.done)
+	b.items.Watch(b.done)
 	return o.ch
 }
 
@@ -212,7 +212,7 @@ func (b *Batch[In, Out]) openResults() (o *resultsChan[In, Out], opened bool) {
 	// get its inputs after the call, and how many nobody knows.
 	const spare, bytes = 128, 8192
 	room := min(spare, max(1, bytes/int(unsafe.Sizeof(Result[In, Out]{}))))
-	total, _, _ := b.Group.Progress() // before reading is locked: it takes the scheduler's mutex
+	total, _, _ := b.items.Progress() // before reading is locked: it takes the scheduler's mutex
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	if o := b.results.Load(); o != nil {
@@ -275,7 +275,7 @@ func (b *Batch[In, Out]) stopResults() {
 	}
 	// More than the channel holds is not taken: nobody waits for room for it after a cancel.
 	room := cap(o.ch)
-	for _, s := range b.unclaimed {
+	for _, s := range b.items.unclaimed {
 		for i := s.from; i < s.to && room > 0; i++ {
 			if s.chunk.takeToSend(i) {
 				room--
@@ -295,9 +295,9 @@ type indexReader struct {
 }
 
 // All seals the batch and returns its outcomes in the order of the inputs, each
-// as soon as it can be given. A loop that breaks off cancels the rest. It waits for the
-// next outcome for as long as that takes: the end of the batch's context, a Cancel and
-// the end of the pool give all inputs theirs. Any number of loops may run, at once or
+// as soon as it can be given. A loop that breaks off cancels the rest. The loop waits
+// for each outcome: the end of the batch's context, a Cancel and the end of the pool
+// give every input one. Any number of loops may run, at once or
 // one after another, and each yields all outcomes.
 //
 // A job that has made the batch on its own pool lends its slot to it while the loop waits
@@ -314,7 +314,7 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 		// One channel for all waits of the loop: a reader that await has put down gets just one
 		// token, and the loop takes it before it waits again.
 		ready := make(chan struct{}, 1)
-		for c := range b.chunks {
+		for c := range b.items.chunks {
 			for i := range c.filled() {
 				if !c.decided(i) && b.await(c, i, ready) {
 					b.receive(ready)
@@ -332,7 +332,7 @@ func (b *Batch[In, Out]) All() iter.Seq[Result[In, Out]] {
 // while the body of its loop runs.
 func (b *Batch[In, Out]) receive(ready <-chan struct{}) {
 	if b.outer != nil {
-		defer b.Lend(b.outer)()
+		defer b.items.Lend(b.outer)()
 	}
 	<-ready
 }
@@ -392,11 +392,11 @@ func (b *Batch[In, Out]) progressed() {
 	start := !b.reporting && !(b.told && b.reported == b.Progress())
 	if start {
 		b.reporting = true
-		b.left.Add(1)
+		b.items.left.Add(1)
 	}
 	b.reading.Unlock()
 	if start {
-		b.pool.sched.BeginBackground()
+		b.items.pool.sched.BeginBackground()
 		sched.Go(b.report)
 	}
 }
@@ -410,11 +410,11 @@ func (b *Batch[In, Out]) report() {
 		}
 	}()
 	for now, more := b.news(); more; now, more = b.news() {
-		b.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
+		b.items.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
 	}
 	ended = true
 	b.ended(1)
-	b.pool.sched.EndBackground()
+	b.items.pool.sched.EndBackground()
 }
 
 // news returns what onProgress has not been told; without any, a reporter must be

@@ -19,8 +19,8 @@ type State int
 
 const (
 	Running  State = iota // takes jobs
-	Draining              // takes no more, runs all that was accepted
-	Stopping              // takes no more, starts no more, waits for what runs
+	Draining              // refuses new jobs, runs all accepted ones
+	Stopping              // refuses new jobs, starts none, waits for running handlers
 	Ended                 // nothing is left
 )
 
@@ -80,10 +80,10 @@ type Stats struct {
 
 	// What follows is zero without WithTelemetry.
 	Telemetry  bool          // the pool has it
-	OldestWait time.Duration // of the job that waits and came first; 0: none waits
-	LongestRun time.Duration // of what workers are at now, strays included; 0: they are at nothing
-	Wait       Histogram     // from the call that submitted a job until a worker turned to it, or the job ended
-	Run        Histogram     // from there until its handler returned, of jobs that a worker turned to
+	OldestWait time.Duration // of the job that has waited longest; 0: none waits
+	LongestRun time.Duration // of the jobs that workers run now, Ready and newWorker included, strays too; 0: none runs
+	Wait       Histogram     // from the call that submitted a job until a worker started on it, or the job ended
+	Run        Histogram     // from there until its handler returned, of jobs that a worker started on
 }
 
 // Stats returns a snapshot of the pool. It waits for no job, whatever the
@@ -129,10 +129,9 @@ func limitOf(n int) int {
 	return n
 }
 
-// Running returns what the workers of a pool with telemetry are at, strays included,
-// longest first; nil without telemetry. A job whose outcome was decided while its
-// handler ran, and which runs on, has that [Outcome]; the others are Pending. It
-// waits for no job.
+// Running returns the jobs that run now, strays included, the longest run first. It is
+// nil without telemetry. A job whose outcome was decided while its handler runs on has
+// that [Outcome]; the others are Pending. It waits for no job.
 func (p *Pool[In, Out]) Running() []Job {
 	p.mustBeMade()
 	tel := p.tel

@@ -18,12 +18,14 @@ type streamConfig struct {
 	ahead     int // 0: the default
 }
 
-// Unordered has a stream yield its outcomes as they come: one job that takes long
-// keeps no other back.
+// Unordered has a stream yield its outcomes in the order of completion: a job that
+// takes long holds up no other.
 func Unordered() StreamOption { return func(c *streamConfig) { c.unordered = true } }
 
-// LookAhead sets how many inputs a stream has taken at most whose outcomes the loop
-// is not done with; the one in the body of the loop counts. The default is twice the
+// LookAhead sets how many inputs a stream may have taken whose outcomes the loop has
+// not finished with, including the one in the body of the loop. So it bounds memory,
+// and the jobs of the stream that run at once: with LookAhead(1) they run one after
+// another. The default is twice the
 // pool's limit of workers when the loop starts, and twice GOMAXPROCS where that is
 // Unlimited. LookAhead panics if n is below 1.
 func LookAhead(n int) StreamOption {
@@ -34,20 +36,21 @@ func LookAhead(n int) StreamOption {
 }
 
 // Stream runs a job for each input that ins gives and yields the outcomes, in the
-// order of the inputs unless [Unordered] is given, each as soon as the loop comes
-// for it. It has taken at most as many inputs as [LookAhead] says whose outcomes the
-// loop is not done with. The inputs do not stand in the queue: they take turns with
-// whatever else the pool has to do, as those of a Batch do.
+// order of the inputs unless [Unordered] is given. It takes inputs ahead of the loop,
+// as many as [LookAhead] allows. The inputs do not wait in the queue: they take turns
+// with the other jobs of the pool, as those of a Batch do. A second stage is a stream
+// of another pool that takes the Results of this one.
 //
 // A job that fails is yielded with its error, and the stream goes on. When ctx is
 // done, a Result with the Index -1 and the cause of ctx is yielded, and the stream
-// ends; when the pool takes no more, so is one with ErrClosed, after the outcomes of
-// what it had accepted. A stream without such a Result is complete. What was taken
-// and not yielded when the stream ends, or when the loop breaks off, is canceled.
+// ends. When the pool no longer accepts jobs, a Result with the Index -1 and ErrClosed
+// comes after the outcomes of the inputs that it had accepted. A stream without such
+// a Result is complete. Inputs that were taken and not yielded when the stream ends,
+// or when the loop breaks off, are canceled.
 //
 // ins is called on the goroutine of the loop, and nothing happens before the loop
 // starts: while ins waits for its next value, no outcome is yielded; see
-// [Pool.StreamChan]. Several loops, also at once, are a stream each. A job that
+// [Pool.StreamChan]. Each loop over the sequence is a stream of its own. A job that
 // loops over a stream of its own pool lends its slot while the loop waits. A nil
 // option is none.
 func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...StreamOption) iter.Seq[Result[In, Out]] {
@@ -77,9 +80,9 @@ func (p *Pool[In, Out]) Stream(ctx context.Context, ins iter.Seq[In], opts ...St
 }
 
 // StreamChan is Stream for inputs that come through a channel, until that is
-// closed: it yields outcomes also while the channel has nothing to give. While the
-// channel is open a context that is done ends the stream, and so does a pool that
-// takes no more, at once. A nil channel is one that gives nothing and stays open.
+// closed: it yields outcomes also while it waits for the channel. While the channel is
+// open, the end of ctx ends the stream at once, and so does a pool that no longer
+// accepts jobs. A nil channel gives nothing and stays open.
 func (p *Pool[In, Out]) StreamChan(ctx context.Context, ins <-chan In, opts ...StreamOption) iter.Seq[Result[In, Out]] {
 	p.check(ctx, "Pool.StreamChan")
 	cfg := newStreamConfig(opts)

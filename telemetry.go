@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Job is what a pool tells of one of its jobs: to [Hooks], in Running and in
+// Job describes one job of a pool with telemetry: to [Hooks], in Running and in
 // Failures. An item of a Batch or a Map is a job too.
 type Job struct {
 	Pool      string        // its name
-	Label     string        // what WithLabel says of the input; empty without that option
-	Worker    int           // who turned to the job, from 1; 0: nobody
+	Label     string        // the text from WithLabel; empty without that option
+	Worker    int           // the worker that started on the job, from 1; 0: none did
 	Ran       bool          // its handler was called; false in Start
 	Index     int           // in its Batch or Map; -1: a single job
 	Submitted time.Time     // when Submit, Process, Add or Map was called
-	Wait      time.Duration // from then until a worker turned to the job, or until the job ended
+	Wait      time.Duration // from then until a worker started on the job, or until the job ended
 	Run       time.Duration // from then until its handler returned; so far, if it has not
 	Outcome   Outcome
 	Err       error // nil if the outcome is Pending or Succeeded

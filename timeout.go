@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrTimeout is what a *[TimeoutError] is, for errors.Is.
+// ErrTimeout matches every *[TimeoutError] in errors.Is.
 var ErrTimeout = errors.New("dispatch: timeout")
 
 // TimeoutError is the outcome of a job that exceeded the limit of ProcessTimed
@@ -16,7 +16,7 @@ var ErrTimeout = errors.New("dispatch: timeout")
 // with that context's cause instead.
 //
 // If Ran, the handler may still be running: it was told through its context,
-// and what it returns is dropped. Do not reuse what it may hold.
+// and what it returns is dropped. Do not reuse its input, which it may still use.
 type TimeoutError struct {
 	Pool  string        // the name of the pool, if it has one
 	Limit time.Duration // the limit that was exceeded
@@ -46,7 +46,7 @@ func (e *TimeoutError) Timeout() bool { return true }
 // ProcessTimed is Process with a limit on the whole: the wait for room, the
 // wait in the queue and the run. When timeout has passed it returns at once
 // with a *[TimeoutError], the handler's context is done, and a Worker that has
-// an Interrupt method is interrupted. A timeout of zero or less is exceeded
+// an Interrupt method is interrupted. A timeout of zero or less has passed
 // already: the job does not run.
 //
 // The earliest of the caller's deadline, timeout and WithJobTimeout decides,

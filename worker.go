@@ -16,8 +16,8 @@ import (
 // The context carries the values and the deadline of the caller's context. It
 // is done when that is done, when the job is canceled or has timed out, when
 // the pool stops, and once the handler has returned; context.Cause says which.
-// So an output that was made with it and needs it, such as an http.Response whose
-// body has not been read, is of no use to the caller. The items of a Batch or a
+// So an output that was made with it and still needs it, such as an http.Response
+// whose body has not been read, is of no use to the caller. The items of a Batch or a
 // Map that a worker handles in one go may share a context.
 type Handler[In, Out any] func(ctx context.Context, in In) (Out, error)
 
@@ -25,8 +25,8 @@ type Handler[In, Out any] func(ctx context.Context, in In) (Out, error)
 func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { return h(ctx, in) }
 
 // Worker handles jobs with state of its own. It is used by one goroutine at a
-// time, and Process is never entered again before it has returned, also when a
-// job waits for its own pool. A Worker may have further methods:
+// time, and Process is never called again before it has returned, even if a job
+// waits for its own pool. A Worker may have further methods:
 //
 //	Ready(ctx context.Context) error
 //
@@ -37,10 +37,10 @@ func (h Handler[In, Out]) Process(ctx context.Context, in In) (Out, error) { ret
 //
 // is called when a job is to end early: at most once for a job, from another
 // goroutine, while Process runs for that job. It may run just before the first
-// statement of Process, or while Process is returning. It is over before the next
-// call of any other method, so it must not wait for Process: the worker would wait
-// for it for ever, unless [WithGrace] has another take its place. What it sets is
-// best reset in Ready.
+// statement of Process, or while Process is returning. It returns before the
+// next call of any other method, so it must not wait for Process: the worker would
+// wait for it forever, unless [WithGrace] replaces the worker. Reset in Ready what
+// Interrupt has set.
 //
 //	Close() error
 //

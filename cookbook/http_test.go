@@ -43,7 +43,7 @@ func hashHandler(p *dispatch.Pool[[]byte, string], limit time.Duration) http.Han
 	}
 }
 
-// How do I answer HTTP requests with a pool?
+// How do I run HTTP requests on a pool?
 //
 // Problem: net/http runs any number of handlers at once. Heavy work should be
 // bounded, and excess requests should be refused at once instead of waiting.

@@ -7,14 +7,15 @@ import (
 	"example.com/dispatch"
 )
 
-// How do several pools share one limit?
+// How do several pools share one limit, each with a limit of its own?
 //
 // Problem: a database allows ten connections. Reports may use at most two of them,
 // imports at most five, and queries that users wait for may use all ten.
 //
 // Solution: pools within a pool. The Process method of the big pool is the handler of
 // the small ones, which have their own queues, Stats and lifetimes. A running job of
-// a small pool is also a job of the big one.
+// a small pool is also a job of the big one. For a limit per tenant, make a small pool
+// for each tenant.
 //
 // Trap: close the small pools first, since their jobs get ErrClosed from a big pool
 // that is closed. And pools may call each other in one direction only: two pools whose

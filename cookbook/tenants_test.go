@@ -7,7 +7,7 @@ import (
 	"example.com/dispatch"
 )
 
-// How do I keep one tenant from taking the whole pool?
+// How do I keep one large upload from taking the whole pool?
 //
 // Problem: one customer uploads ten thousand pictures, another one uploads two. The
 // two pictures must not wait behind the ten thousand.

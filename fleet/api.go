@@ -13,18 +13,20 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// The error codes of JetStream that mean something here.
+// The error codes of JetStream that this package distinguishes.
 const (
 	codeNoMessage     = 10037
 	codeNoSequence    = 10043
-	codeDelete        = 10057 // a message could not be deleted; the text tells why
+	codeNoLeader      = 10008 // the servers that keep a stream have yet to agree on a leader
+	codeDelete        = 10057 // a message could not be deleted; the text says why
 	codeNoStream      = 10059
 	codeNoRoomServer  = 10023 // the store of the server is full
 	codeNoRoomAccount = 10047 // the store of the account is full
-	codeStore         = 10077 // the stream has its most messages or bytes, or the store fails; the text tells
-	codeTooLong       = 10054 // for the stream
-	codeTaken         = 10071 // the subject has a message ...
-	codeTakenReplicas = 10164 // ... as servers with replicas say it
+	codeStore         = 10077 // the stream is at its limit of messages or bytes, or the store fails; the text says which
+	codeTooLong       = 10054 // the message is too long for the stream
+	codeTaken         = 10071 // the subject already has a message
+	codeBusyID        = 10158 // servers with replicas are about to store a message with that id ...
+	codeBusySubject   = 10164 // ... or on that subject; they may fail to, if their leader dies
 )
 
 // codedError is the error in an answer of JetStream.
@@ -47,12 +49,12 @@ func apiError(data []byte) *codedError {
 	return answer.Error
 }
 
-// refused returns what an answer to a job means that will not change by itself
-// in a moment, and nil for one that may.
+// refused returns the refusal that an error from the storing of a job means, or nil if
+// the error may be gone in a moment.
 func refused(e *codedError) *refusal {
 	switch e.Code {
-	case codeTaken, codeTakenReplicas:
-		return &refusal{text: "there is a job of this id", exists: true}
+	case codeTaken:
+		return &refusal{text: "a job with this id exists", exists: true}
 	case codeNoRoomServer, codeNoRoomAccount:
 		return &refusal{cause: dispatch.ErrQueueFull, text: e.Error()}
 	case codeStore:
@@ -61,6 +63,8 @@ func refused(e *codedError) *refusal {
 		}
 	case codeTooLong:
 		return &refusal{cause: ErrTooLarge, text: e.Error()}
+	case codeBusyID, codeBusySubject:
+		return nil
 	}
 	if e.Status < 500 {
 		return &refusal{text: e.Error()}
@@ -77,10 +81,10 @@ type stored struct {
 	data    []byte
 }
 
-// errNone is what a look for a message gives when there is none.
+// errNone is returned by requests for a message if there is none.
 var errNone = errors.New("fleet: no such message")
 
-// parseStored reads the answer to a look for a message.
+// parseStored reads the answer to a request for a message.
 func parseStored(answer []byte) (stored, error) {
 	var a struct {
 		Error   *codedError `json:"error"`
@@ -119,54 +123,67 @@ func nextRequest(subject string, from uint64) string {
 	return `{"next_by_subj":` + strconv.Quote(subject) + `,"seq":` + strconv.FormatUint(from, 10) + `}`
 }
 
-// ask asks the server until it answers or ctx is done. It asks the leader of the
-// stream: what a follower knows may be old.
-func ask(ctx context.Context, nc *nats.Conn, subject, body string) ([]byte, error) {
+// ask sends a request to the server, again and again until the server answers or ctx is
+// done. It returns what read makes of the answer. The leader of the stream answers,
+// because a follower's state may be old. While there is no leader, the server is silent
+// or says so, and ask repeats the request.
+func ask[T any](ctx context.Context, nc *nats.Conn, subject, body string, read func([]byte) (T, error)) (T, error) {
+	var none T
 	for try := firstTry; ; try = min(2*try, longestTry) {
 		limited, cancel := context.WithTimeout(ctx, try)
 		m, err := nc.RequestWithContext(limited, subject, []byte(body))
 		cancel()
 		switch {
 		case err == nil:
-			return m.Data, nil
+			v, err := read(m.Data)
+			if coded, ok := errors.AsType[*codedError](err); !ok || coded.Code != codeNoLeader {
+				return v, err
+			}
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders),
 			errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrReconnectBufExceeded):
 		default:
-			return nil, fmt.Errorf("fleet: %w", err)
+			return none, fmt.Errorf("fleet: %w", err)
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		}
 	}
 }
 
+// command is ask for a request whose answer has nothing but an error or success.
+func command(ctx context.Context, nc *nats.Conn, subject, body string) error {
+	_, err := ask(ctx, nc, subject, body, func(answer []byte) (struct{}, error) {
+		if err := apiError(answer); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
 // last returns the last message of a subject, or errNone.
 func last(ctx context.Context, nc *nats.Conn, stream, subject string) (stored, error) {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+stream, lastRequest(subject))
-	if err != nil {
-		return stored{}, err
-	}
-	return parseStored(data)
+	return ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+stream, lastRequest(subject), parseStored)
 }
 
-// erase deletes a message. It is no error if there is none.
+// erase deletes a message. It is not an error if the message does not exist.
 func erase(ctx context.Context, nc *nats.Conn, stream string, seq uint64) error {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.DELETE."+stream, deleteRequest(seq))
-	if err != nil {
+	err := command(ctx, nc, "$JS.API.STREAM.MSG.DELETE."+stream, deleteRequest(seq))
+	coded, ok := errors.AsType[*codedError](err)
+	switch {
+	case !ok:
 		return err
+	case coded.isGone(): // the job has been acknowledged meanwhile
+		return nil
 	}
-	// What has been acknowledged meanwhile is not there either.
-	if err := apiError(data); err != nil && !err.isGone() {
-		return fmt.Errorf("fleet: %w", err)
-	}
-	return nil
+	return fmt.Errorf("fleet: %w", err)
 }
 
-// isGone tells whether a message could not be deleted because there is none.
+// isGone reports whether a message could not be deleted because it does not exist.
 func (e *codedError) isGone() bool {
 	switch e.Code {
 	case codeNoMessage, codeNoSequence:
@@ -177,8 +194,8 @@ func (e *codedError) isGone() bool {
 	return false
 }
 
-// put has the server store a message, and returns its error. One try; the error
-// may be a *codedError.
+// put has the server store a message. It tries once. An error of the server is a
+// *codedError.
 func put(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 	answer, err := nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
@@ -190,22 +207,23 @@ func put(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 	return nil
 }
 
-// outcomeMsg is an outcome to be stored, unless there is one. That is what makes
-// the first outcome the only one.
+// outcomeMsg returns a message that stores an outcome only if its subject has none yet.
+// So the first outcome is the only one.
 func outcomeMsg(subject string, o outcome) *nats.Msg {
 	h := o.header()
 	h[headExpected] = []string{"0"}
 	return &nats.Msg{Subject: subject, Header: h, Data: o.body}
 }
 
-// isTaken tells whether a subject had a message already.
+// isTaken reports whether a message was not stored because its subject already has a
+// stored one, not just one that is being stored.
 func isTaken(err error) bool {
 	coded, ok := errors.AsType[*codedError](err)
-	return ok && (coded.Code == codeTaken || coded.Code == codeTakenReplicas)
+	return ok && coded.Code == codeTaken
 }
 
-// putFirst stores an outcome if there is none, and tells whether that was so. It
-// tries until ctx is done.
+// putFirst stores an outcome if the job has none, and reports whether it did. It tries
+// until ctx is done.
 func putFirst(ctx context.Context, nc *nats.Conn, subject string, o outcome) (first bool, err error) {
 	for try := firstTry; ; try = min(2*try, longestTry) {
 		limited, cancel := context.WithTimeout(ctx, try)
@@ -229,8 +247,8 @@ func putFirst(ctx context.Context, nc *nats.Conn, subject string, o outcome) (fi
 	}
 }
 
-// putJob stores a job unless there is one on its subject. It tries until ctx is
-// done, or the server refuses.
+// putJob stores a job unless its subject has one already. It tries until ctx is done or
+// the server refuses.
 func putJob(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 	for try := firstTry; ; try = min(2*try, longestTry) {
 		limited, cancel := context.WithTimeout(ctx, try)
@@ -257,18 +275,11 @@ func putJob(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 
 // purge deletes all messages of a subject.
 func purge(ctx context.Context, nc *nats.Conn, stream, subject string) error {
-	data, err := ask(ctx, nc, "$JS.API.STREAM.PURGE."+stream, `{"filter":`+strconv.Quote(subject)+`}`)
-	if err != nil {
-		return err
-	}
-	if err := apiError(data); err != nil {
-		return err
-	}
-	return nil
+	return command(ctx, nc, "$JS.API.STREAM.PURGE."+stream, `{"filter":`+strconv.Quote(subject)+`}`)
 }
 
-// parseCount reads from a stream's description how many subjects it has of those
-// that were asked for.
+// parseCount reads from a stream's description how many of the requested subjects it
+// has.
 func parseCount(data []byte) (int, error) {
 	var info struct {
 		Error *codedError `json:"error"`

@@ -12,9 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Client makes jobs of one kind: [Client.Call] for those somebody waits for,
-// [Client.Send] for those nobody does. Any number of goroutines may use it at
-// once. It is not for taking jobs; that is [Serve].
+// Client submits jobs of one kind. [Client.Call] waits for the outcome, [Client.Send]
+// does not. Any number of goroutines may use a Client at once. [Serve] runs the jobs.
 type Client[In, Out any] struct {
 	kind  Kind[In, Out]
 	names subjects
@@ -22,13 +21,13 @@ type Client[In, Out any] struct {
 	desk  *desk
 }
 
-// NewClient returns a client of the kind. The connection stays the caller's own:
+// NewClient returns a client of the kind. The connection remains the caller's:
 // Close does not close it. Connect it with nats.MaxReconnects(-1), or it gives up
 // on a server that is away for two minutes.
 //
-// It asks the server whether the kind is provisioned, and returns an error at once
-// if it is not. While the server is away it waits until ctx is done; then it
-// returns the cause of ctx.
+// NewClient asks the server whether the kind is provisioned, and returns an error at
+// once if it is not. While the server is away NewClient waits until ctx is done, and
+// then returns the cause of ctx.
 func NewClient[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out]) (*Client[In, Out], error) {
 	if err := k.check(); err != nil {
 		return nil, err
@@ -51,15 +50,15 @@ func NewClient[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out])
 	return &Client[In, Out]{kind: k, names: names, codec: k.codec(), desk: d}, nil
 }
 
-// Call has a worker run the job and returns its outcome: it is a
-// [dispatch.Handler], to be given to [dispatch.New]. ctx is the job's life. When
-// it is done, Call returns its cause at once, a job that waits is deleted, and
-// one that runs is told through its context, as far as the message gets there.
-// What is left of ctx's deadline travels with the job; its values do not.
+// Call has a worker run the job, and returns the outcome. It is a [dispatch.Handler]
+// to pass to [dispatch.New]. ctx bounds the life of the job. When ctx is done, Call
+// returns its cause at once. A waiting job is then deleted; a running job has its
+// context canceled, if the message reaches its worker. The time left until ctx's
+// deadline travels with the job; its values do not.
 //
 // A failure on the worker is a *[RemoteError]. The job was not stored if the
-// error is [ErrTooLarge], [dispatch.ErrQueueFull] or the codec's. While the
-// server is away Call goes on trying until ctx is done. After Close it returns
+// error is [ErrTooLarge], [dispatch.ErrQueueFull] or an error of the codec. While the
+// server is away Call keeps trying until ctx is done. After Close it returns
 // [dispatch.ErrClosed].
 func (c *Client[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	var zero Out
@@ -85,16 +84,17 @@ func (c *Client[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 }
 
 // Close ends the client. Calls that still wait return [dispatch.ErrClosed], and
-// their jobs are canceled; sent jobs are left alone. Nothing of the client is left
-// when it returns, unless the storing of a job is under way, whose caller has
-// gone: that is waited for in the background, 10 s at most. It returns nil, and
-// may be called more than once.
+// their jobs are canceled. Jobs that were sent are not affected. When Close returns,
+// the client has no goroutine or subscription left, with one exception: if the caller
+// of a job has left while the job was being stored, the client waits for the server's
+// answer in the background, for at most 10 s. Close returns nil, and may be called
+// more than once.
 func (c *Client[In, Out]) Close() error {
 	c.desk.close()
 	return nil
 }
 
-// message makes the job's message.
+// message returns the message that stores the job.
 func (c *Client[In, Out]) message(ctx context.Context, in In, j job) (*nats.Msg, error) {
 	data, err := c.codec.marshal(in)
 	if err != nil {
@@ -111,17 +111,17 @@ func (c *Client[In, Out]) message(ctx context.Context, in In, j job) (*nats.Msg,
 	msg := &nats.Msg{Subject: c.names.job(j.token), Header: j.header(contentType), Data: data}
 	maps.Copy(msg.Header, more)
 	if most, size := c.desk.nc.MaxPayload()-headroom, int64(len(data))+sizeOf(more); most > 0 && size > most {
-		return nil, fmt.Errorf("%w: an input of %d bytes, the server takes %d", ErrTooLarge, size, most)
+		return nil, fmt.Errorf("%w: an input of %d bytes; the server takes at most %d", ErrTooLarge, size, most)
 	}
 	return msg, nil
 }
 
-// open turns a result into what the handler has returned, and reports it.
+// open turns a result into the handler's output or error, and calls Hooks.Report.
 func (c *Client[In, Out]) open(ctx context.Context, id string, h nats.Header, body []byte) (Out, error) {
 	var out Out
 	o, err := parseOutcome(h, body)
 	if err == nil && o.id != id {
-		err = fmt.Errorf("header %s %q is of another job", headID, cut(o.id, 256))
+		err = fmt.Errorf("header %s %q belongs to another job", headID, cut(o.id, 256))
 	}
 	if err != nil {
 		return out, fmt.Errorf("fleet: job %s: malformed result: %w", id, err)
@@ -137,7 +137,7 @@ func (c *Client[In, Out]) open(ctx context.Context, id string, h nats.Header, bo
 	return out, nil
 }
 
-// explain says of which kind a job was that was not stored.
+// explain adds the name of the kind to the error of a job that was refused.
 func (c *Client[In, Out]) explain(err error) error {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return fmt.Errorf("fleet: kind %s: %w", c.kind.Name, refused)

@@ -16,14 +16,14 @@ import (
 type Dead struct {
 	ID       string
 	Reason   string // why, in one line
-	Attempts int    // how often it was begun
-	Worker   string // that gave it up
+	Attempts int    // how often it was started
+	Worker   string // the worker that gave it up
 	At       time.Time
-	Data     []byte // the input, as it came
+	Data     []byte // the encoded input, as it arrived
 }
 
-// deadHeader returns the headers of a job's dead letter: its own, less what was
-// meant for the server and for its caller, and why it is dead.
+// deadHeader returns the headers of a job's dead letter: those of the job, without
+// the ones that were for the server and the caller, and those that say why it is dead.
 func deadHeader(d *delivery, reason, worker string) nats.Header {
 	h := nats.Header{}
 	for key, values := range d.msg.Header {
@@ -37,9 +37,10 @@ func deadHeader(d *delivery, reason, worker string) nats.Header {
 	return h
 }
 
-// Dead returns the dead letters, oldest first. It asks the server for each as the
-// loop comes to it; those that come up meanwhile are among them. An error is the
-// last that it yields: the server's, or the cause of ctx when that is done.
+// Dead returns the dead letters, oldest first. It requests each one from the server
+// when the loop gets there, so it also yields letters that arrive during the loop.
+// After an error it yields nothing more. The error is the server's, or the cause of
+// ctx when ctx is done.
 func (k Kind[In, Out]) Dead(ctx context.Context, nc *nats.Conn) iter.Seq2[Dead, error] {
 	return func(yield func(Dead, error) bool) {
 		if err := k.checkWith(nc); err != nil {
@@ -48,11 +49,7 @@ func (k Kind[In, Out]) Dead(ctx context.Context, nc *nats.Conn) iter.Seq2[Dead, 
 		}
 		names := k.subjects()
 		for from := uint64(1); ; {
-			data, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+names.graves(), nextRequest(names.dead("*"), from))
-			var s stored
-			if err == nil {
-				s, err = parseStored(data)
-			}
+			s, err := ask(ctx, nc, "$JS.API.STREAM.MSG.GET."+names.graves(), nextRequest(names.dead("*"), from), parseStored)
 			if errors.Is(err, errNone) {
 				return
 			}
@@ -82,23 +79,22 @@ func operatorError(names subjects, err error) error {
 	return fmt.Errorf("fleet: kind %s: %w", string(names), err)
 }
 
-// deadOf reads a dead letter. Headers come from outside: what is missing or
-// malformed is left out.
+// deadOf reads a dead letter. Its headers come from outside: a missing or malformed
+// one leaves its field empty.
 func deadOf(s stored) Dead {
 	d := Dead{ID: s.header.Get(headID), Reason: s.header.Get(headReason), Worker: s.header.Get(headWorker), At: s.at, Data: s.data}
 	d.Attempts, _ = strconv.Atoi(s.header.Get(headAttempt))
 	token := s.subject[strings.LastIndexByte(s.subject, '.')+1:]
 	if tokenOf(d.ID) != token {
-		d.ID = token // of a job without an id of its own
+		d.ID = token // the job came without a valid id
 	}
 	return d
 }
 
-// Requeue makes a dead letter a sent job again, of the same id and with all its
-// attempts before it, and forgets its outcome. It returns [ErrNotFound] if there
-// is no such letter, and the cause of ctx when that is done. Where a job of that
-// id waits or runs already, the letter is dropped. Calling it again after an error
-// does no harm.
+// Requeue turns a dead letter into a sent job again, with the same id, no outcome and
+// a fresh count of attempts. If a job with that id already waits or runs, Requeue just
+// drops the letter. It returns [ErrNotFound] if there is no such letter, and the
+// cause of ctx when ctx is done. It is safe to call Requeue again after an error.
 func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) error {
 	if err := k.checkWith(nc); err != nil {
 		return err
@@ -114,8 +110,9 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 	if err := awaitLeave(ctx, nc, names, token, letter.at); err != nil {
 		return operatorError(names, err)
 	}
-	// In this order: a job whose outcome is stored is not begun, and a letter whose
-	// job is stored can be requeued once more.
+	// The order matters. The outcome goes first, because workers do not start a job
+	// whose outcome is stored. The letter goes last, because as long as it exists
+	// Requeue can be repeated.
 	for _, subject := range []string{names.result(token), names.back(token, "*")} {
 		if err := purge(ctx, nc, names.results(), subject); err != nil {
 			return operatorError(names, err)
@@ -139,13 +136,13 @@ func (k Kind[In, Out]) Requeue(ctx context.Context, nc *nats.Conn, id string) er
 }
 
 // awaitLeave waits until a job that became a dead letter, and has its outcome, has
-// left the queue: its worker is about to acknowledge it. Until then it would be
-// taken for the requeued one, which would be lost.
+// left the queue: its worker is about to acknowledge it. If Requeue did not wait, the
+// server would take the old job for the requeued one, which would be lost.
 func awaitLeave(ctx context.Context, nc *nats.Conn, names subjects, token string, died time.Time) error {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		_, err := last(ctx, nc, names.results(), names.result(token))
 		if errors.Is(err, errNone) {
-			return nil // it has no outcome: it may run again, and then it is the one
+			return nil // without an outcome the job in the queue may run again, and then counts as the requeued one
 		}
 		if err != nil {
 			return err

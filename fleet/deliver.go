@@ -8,7 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// fail decides what comes of a job that has failed with err, which f describes.
+// fail decides what happens to a job that has failed with err, which f describes: a
+// retry, an answer to the caller, or a dead letter.
 func (s *server) fail(d *delivery, status string, f failure, err error) verdict {
 	retry, _ := asA[*retryError](err)
 	final, _ := asA[*finalError](err)
@@ -28,7 +29,7 @@ func (s *server) fail(d *delivery, status string, f failure, err error) verdict 
 	return s.buryAs(d, status, f)
 }
 
-// outcome returns what this attempt has come to.
+// outcome returns the outcome of this attempt.
 func (s *server) outcome(d *delivery, status string, body []byte) outcome {
 	return outcome{id: d.job.id, status: status, attempt: d.attempt, worker: s.name, wait: d.wait, run: d.run, body: body}
 }
@@ -41,13 +42,13 @@ func (s *server) failed(d *delivery, status string, f failure) outcome {
 	return o
 }
 
-// bury makes the job a dead letter, for a reason that is no error of its handler.
+// bury makes the job a dead letter, for a reason that is not an error of its handler.
 func (s *server) bury(d *delivery, reason string) verdict {
 	return s.buryAs(d, statusError, failure{Message: reason, Dead: true})
 }
 
-// buryAs makes the job a dead letter, and then gives it its outcome: in that
-// order, so that a job whose outcome says that it is dead can be found.
+// buryAs stores the job as a dead letter and then delivers its outcome. In that order,
+// the letter of a job whose outcome is ErrDead can always be found.
 func (s *server) buryAs(d *delivery, status string, f failure) verdict {
 	letter := &nats.Msg{Subject: s.names.dead(d.job.token), Header: deadHeader(d, f.Message, s.name), Data: d.msg.Data}
 	if !s.persist(d, letter) {
@@ -56,8 +57,8 @@ func (s *server) buryAs(d *delivery, status string, f failure) verdict {
 	return s.deliver(d, s.failed(d, status, f))
 }
 
-// deliver brings an outcome to the caller or into the store, and only then has the
-// job acknowledged.
+// deliver brings an outcome to the caller or into the store, and only then returns the
+// verdict that acknowledges the job.
 func (s *server) deliver(d *delivery, o outcome) verdict {
 	j := d.job
 	if j.reply != "" && s.confirmed(j, o) {
@@ -66,22 +67,22 @@ func (s *server) deliver(d *delivery, o outcome) verdict {
 	if !s.persist(d, outcomeMsg(s.names.result(j.token), o)) {
 		return verdict{back, s.currentLease()}
 	}
-	if j.reply != "" { // its caller may be back
+	if j.reply != "" { // the caller may be back
 		_ = s.nc.PublishMsg(&nats.Msg{Subject: j.reply, Header: o.header(), Data: o.body})
 	}
 	return verdict{kind: ack}
 }
 
-// How long a worker waits for a caller, and for how long it does not wait for one
-// that has kept it waiting.
+// How long a worker waits for a caller's confirmation, and how long it then does not
+// wait for a client that did not confirm.
 const (
 	confirmLimit = time.Second
 	absentFor    = 10 * time.Second
 )
 
-// confirmed brings an outcome to the caller, and tells whether that has confirmed
-// it. One that is half gone, without a word, would cost each of its jobs the full
-// wait: it is remembered for some time.
+// confirmed sends an outcome to the caller, and reports whether the caller has confirmed
+// it. Each job of a client that is silently disconnected would cost the full wait, so
+// the worker remembers such a client for some time.
 func (s *server) confirmed(j job, o outcome) bool {
 	now := time.Now()
 	s.mu.Lock()
@@ -109,11 +110,12 @@ func (s *server) confirmed(j job, o outcome) bool {
 	return err == nil
 }
 
-// persist has the server store a message, and tries until it has. An outcome that
-// another one has come before counts as stored. The worker extends the lease
-// meanwhile and keeps the place: while the store is down or full, no job is run
-// whose result would have nowhere to go. It gives up some time after the drain has
-// begun, when the connection is closed, and when nobody waits any more.
+// persist tries to store a message on the server until it succeeds. If another outcome
+// of the job is stored already, that counts as success. Meanwhile the worker extends the
+// job's lease and keeps its place: while the store is down or full, no job runs whose
+// result could not be stored. persist returns false some time after draining began, and
+// when the connection is closed. It returns true without storing when the caller's
+// deadline has passed.
 func (s *server) persist(d *delivery, m *nats.Msg) bool {
 	began, limit := time.Now(), confirmLimit
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -125,12 +127,12 @@ func (s *server) persist(d *delivery, m *nats.Msg) bool {
 			if err == nil || isTaken(err) {
 				return true
 			}
-			if errors.Is(err, nats.ErrMaxPayload) { // the server takes less than when the job came
+			if errors.Is(err, nats.ErrMaxPayload) { // the server's limit is lower than when the job arrived
 				m.Data = nil
 			}
 		}
 		if d.job.budget > 0 && time.Since(d.stored)+s.clockAhead() >= d.job.budget {
-			return true // for nobody
+			return true // nobody waits for it any more
 		}
 		s.mu.Lock()
 		hurry, since := s.state != serving, s.drained

@@ -15,68 +15,68 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// How long a client waits for things.
+// The intervals and limits of a client.
 const (
-	firstTry     = time.Second      // for the server's answer to a job, before it is published again
-	longestTry   = 10 * time.Second // that time doubles up to this one
-	firstLook    = 5 * time.Second  // for a result, before it is looked for in the store
-	laterLooks   = 30 * time.Second
+	firstTry     = time.Second            // from publishing a job until it is published again for lack of an answer
+	longestTry   = 10 * time.Second       // firstTry doubles up to this limit
+	firstLook    = 5 * time.Second        // from publishing a call until its result is looked for in the store
+	laterLooks   = 30 * time.Second       // between later looks
 	afterReturn  = 2 * time.Second        // between the two looks after the server's return
-	sweepsEvery  = 250 * time.Millisecond // between looks at what is due
-	longestLeave = 10 * time.Second       // how long a job that its caller has left is followed
+	sweepsEvery  = 250 * time.Millisecond // between sweeps
+	longestLeave = 10 * time.Second       // how long a job is followed after its caller has left
 )
 
-// desk is the untyped part of a Client. Each job that is to be stored, or whose
-// result is waited for, is a posting here. Two subscriptions and one goroutine
-// serve all of them: answers of the server and of workers come in on callbacks,
-// which nats.go calls one after the other, and what is due without an answer is
-// found by the goroutine of watch.
+// desk is the untyped part of a Client. It has a posting for each job that is being
+// stored, and for each call that waits for its result. Two subscriptions and one
+// goroutine serve all postings. nats.go calls takeResult and takeAnswer, each for one
+// message after the other, with the results of workers and the answers of the server.
+// The goroutine of watch finds the postings that are due without an answer.
 type desk struct {
 	nc    *nats.Conn
 	names subjects
-	id    string // where results come: names.reply(id, token)
-	inbox string // where the server's answers come: inbox.what.key
+	id    string // results arrive on names.reply(id, token)
+	inbox string // the server's answers arrive on inbox.about.key
 
 	results, answers *nats.Subscription
 
 	mu       sync.Mutex
 	postings map[string]*posting // by key
-	keys     uint64              // made so far for jobs that nobody waits for
+	keys     uint64              // number of keys made for sent jobs
 	closed   bool
 
 	quit chan struct{} // closed by close
 	over chan struct{} // closed by watch when it has returned
 }
 
-// posting is a job under way. All but the first group is guarded by desk.mu.
+// posting is a job under way. The fields of the second group are guarded by desk.mu.
 type posting struct {
-	key   string // in the answers' subject: the token of a call, a number otherwise
+	key   string // part of the answers' subjects: the token of a call, or a number
 	token string
-	msg   *nats.Msg // as it is published, again and again
-	waits bool      // for the result, and not only for the storing
+	msg   *nats.Msg // the message that is published, and published again
+	waits bool      // true: for the result; false: only for the storing
 	done  chan reply
 
 	stored    bool
-	seq       uint64 // in the stream, once it is stored
+	seq       uint64 // in the stream, once the job is stored
 	tries     int
-	due       time.Time // when it is published again, while not stored
-	look      time.Time // when its result is looked for
+	due       time.Time // when the job is published again, if it is not stored by then
+	look      time.Time // when the result is looked for
 	lookAfter time.Duration
-	left      time.Time // when its caller left, while it is not known whether it is stored
+	left      time.Time // when the caller left, if it was not known then whether the job is stored
 }
 
 // reply is how a posting ends.
 type reply struct {
 	msg   *nats.Msg // the result, or nil
-	taken bool      // nothing new was stored
+	taken bool      // the server knew the job's id and stored nothing
 	err   error
 }
 
-// refusal is the server's word that a job was not stored.
+// refusal is the server's answer that it did not store a job.
 type refusal struct {
-	cause  error // what it is to errors.Is; nil: nothing known
+	cause  error // for errors.Is; nil if it is no known error
 	text   string
-	exists bool // there is a job of that id
+	exists bool // a job with that id exists
 }
 
 func (r *refusal) Error() string {
@@ -88,12 +88,12 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-// What the server's answers are about: the second last part of their subject.
+// The last but one part of an answer's subject says what the answer is about.
 const (
 	aboutJob    = "p" // the storing of a job
 	aboutResult = "g" // a result that was looked for
-	aboutStream = "i" // whether there is a stream for jobs
-	aboutNought = "d" // nothing that is asked for
+	aboutStream = "i" // whether the stream of jobs exists
+	aboutNought = "d" // the answer is ignored
 )
 
 func newDesk(nc *nats.Conn, names subjects) (*desk, error) {
@@ -110,22 +110,23 @@ func newDesk(nc *nats.Conn, names subjects) (*desk, error) {
 		_ = d.results.Unsubscribe()
 		return nil, err
 	}
-	// What comes is bounded by what was asked for: nats.go need not drop any.
+	// Requests bound the number of messages that arrive, so nats.go needs no limit of
+	// its own, at which it would drop some.
 	_ = d.results.SetPendingLimits(-1, -1)
 	_ = d.answers.SetPendingLimits(-1, -1)
 	go d.watch(nc.StatusChanged(nats.CONNECTED, nats.CLOSED))
 	return d, nil
 }
 
-// post publishes the job until the server answers, and returns its result, or for
-// one that nobody waits for that it is stored. When ctx is done it returns the
-// cause at once; the job is then withdrawn in the background, if it is a call.
+// post has the job published until the server answers. It returns when a called job has
+// its result, or when a sent job is stored. When ctx is done it returns the cause at
+// once; a called job is then withdrawn in the background.
 func (d *desk) post(ctx context.Context, p *posting) (reply, error) {
 	p.done = make(chan reply, 1)
 	if err := d.enter(p); err != nil {
 		return reply{}, err
 	}
-	if d.nc.IsConnected() { // else watch does it, on the server's return
+	if d.nc.IsConnected() { // or else watch publishes it when the server is back
 		if err := d.publish(p); err != nil {
 			d.forget(p)
 			return reply{}, err
@@ -160,8 +161,8 @@ func (d *desk) enter(p *posting) error {
 	return nil
 }
 
-// publish sends the job to the server. Its error is final; what may pass is left
-// to the next try.
+// publish sends the job to the server. An error that it returns is final. It ignores
+// errors that may pass, because the job is published again.
 func (d *desk) publish(p *posting) error {
 	switch err := d.nc.PublishMsg(p.msg); {
 	case errors.Is(err, nats.ErrMaxPayload):
@@ -179,9 +180,9 @@ func (d *desk) forget(p *posting) {
 	delete(d.postings, p.key)
 }
 
-// leave is called by a caller that goes before its posting has ended. A called
-// job that is stored is withdrawn; one of which that is not known yet is followed
-// until it is.
+// leave is called by a caller that leaves before its posting has ended. A called job is
+// withdrawn. If it is not known yet whether the job is stored, the posting is kept until
+// it is known.
 func (d *desk) leave(p *posting) {
 	d.mu.Lock()
 	withdraw := d.abandon(p)
@@ -191,9 +192,10 @@ func (d *desk) leave(p *posting) {
 	}
 }
 
-// abandon is leave with the mutex held. It tells whether p is to be withdrawn.
+// abandon does the part of leave that needs the mutex, which is held. It reports
+// whether p must be withdrawn.
 func (d *desk) abandon(p *posting) bool {
-	if d.postings[p.key] != p { // it has ended
+	if d.postings[p.key] != p { // p has ended
 		return false
 	}
 	if p.waits && !p.stored {
@@ -204,7 +206,8 @@ func (d *desk) abandon(p *posting) bool {
 	return p.waits
 }
 
-// withdraw tells whoever runs the job, and deletes it if it is known to be stored.
+// withdraw publishes a cancel for the worker that may run the job, and deletes the job
+// if it is known to be stored.
 func (d *desk) withdraw(p *posting) {
 	d.mu.Lock()
 	seq := p.seq
@@ -219,14 +222,14 @@ func deleteRequest(seq uint64) string {
 	return `{"seq":` + strconv.FormatUint(seq, 10) + `,"no_erase":true}`
 }
 
-// request asks the server something whose answer comes to takeAnswer. An error
-// means that there will be none, which is not rare anyway.
+// request sends the server a request whose answer goes to takeAnswer. It ignores an
+// error, which only means that there is no answer: that must be expected anyway.
 func (d *desk) request(about, key, subject, body string) {
 	_ = d.nc.PublishRequest(subject, d.inbox+"."+about+"."+key, []byte(body))
 }
 
-// finish ends the posting of that key, if there still is one that waits, and
-// withdraws the job of one that nobody waits for any more.
+// finish ends the posting with that key, if it exists, and sends r to its caller
+// unless the caller has left.
 func (d *desk) finish(key string, r reply) {
 	d.mu.Lock()
 	p := d.postings[key]
@@ -238,12 +241,12 @@ func (d *desk) finish(key string, r reply) {
 	left := !p.left.IsZero()
 	d.mu.Unlock()
 	if !left {
-		p.done <- r // there is room: who has taken p out of the map sends, once
+		p.done <- r // does not block: only the goroutine that took p out of the map sends, once
 	}
 }
 
-// takeResult is called by nats.go with each result that a worker has for this
-// client. The worker waits for the confirmation, also of one that comes twice.
+// takeResult is called by nats.go with each result from a worker for this client. It
+// also confirms a result that arrives twice, because the worker waits for that.
 func (d *desk) takeResult(m *nats.Msg) {
 	if m.Reply != "" {
 		_ = d.nc.Publish(m.Reply, nil)
@@ -258,7 +261,7 @@ func (d *desk) takeAnswer(m *nats.Msg) {
 	silent := len(m.Data) == 0 && m.Header.Get("Status") == "503"
 	switch {
 	case silent && about == aboutJob:
-		// Either the stream has no leader at the moment, or there is no stream.
+		// Either the stream has no leader at the moment, or it does not exist.
 		d.request(aboutStream, key, "$JS.API.STREAM.INFO."+d.names.jobs(), "")
 	case silent:
 	case about == aboutJob:
@@ -274,19 +277,26 @@ func (d *desk) takeAnswer(m *nats.Msg) {
 	}
 }
 
-// takeStored handles the server's answer to a job.
+// takeStored handles the server's answer to the storing of a job.
 func (d *desk) takeStored(key string, data []byte) {
 	var ack struct {
-		Seq       uint64 `json:"seq"`
-		Duplicate bool   `json:"duplicate"`
+		Error     *codedError `json:"error"`
+		Seq       uint64      `json:"seq"`
+		Duplicate bool        `json:"duplicate"`
 	}
-	if err := apiError(data); err != nil {
-		if r := refused(err); r != nil {
+	if json.Unmarshal(data, &ack) != nil {
+		return // may be temporary, as below
+	}
+	if err := ack.Error; err != nil {
+		switch r := refused(err); {
+		case r != nil:
 			d.finish(key, reply{err: r})
+		case err.Code == codeBusyID, err.Code == codeBusySubject:
+			d.hasten(key)
 		}
-		return // it may pass: the job is published again when it is due
+		return // may be temporary: the job is published again when it is due
 	}
-	if json.Unmarshal(data, &ack) != nil || ack.Seq == 0 {
+	if ack.Seq == 0 {
 		return
 	}
 	d.mu.Lock()
@@ -309,6 +319,15 @@ func (d *desk) takeStored(key string, data []byte) {
 	}
 }
 
+// hasten has the posting published again by the next sweep.
+func (d *desk) hasten(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.postings[key]; p != nil {
+		p.due = time.Now()
+	}
+}
+
 // fail ends all postings with err.
 func (d *desk) fail(err error) {
 	d.mu.Lock()
@@ -322,7 +341,8 @@ func (d *desk) fail(err error) {
 	}
 }
 
-// close ends all postings with ErrClosed, as their callers' leaving would.
+// close ends all postings with ErrClosed, and otherwise treats them as if their callers
+// had left.
 func (d *desk) close() {
 	d.mu.Lock()
 	first := !d.closed

@@ -8,11 +8,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Hooks let a program follow its jobs from one machine to another. All may be
-// nil; several goroutines call them at once. What they hold up is the job.
+// Hooks let a program follow its jobs from one machine to another. Each may be nil.
+// Several goroutines call them at once. A hook that blocks delays its job.
 //
-// A trace goes along with the propagator of OpenTelemetry, whose carrier of
-// headers takes those of NATS as they are:
+// To propagate a trace, use OpenTelemetry's propagator. Its HeaderCarrier works on
+// NATS headers without conversion:
 //
 //	Inject: func(ctx context.Context, h nats.Header) {
 //		propagator.Inject(ctx, propagation.HeaderCarrier(h))
@@ -21,34 +21,34 @@ import (
 //		return propagator.Extract(ctx, propagation.HeaderCarrier(h))
 //	},
 type Hooks struct {
-	// Inject is called by Call and Send with their context. The headers that it
-	// sets travel with the job, but for Content-Type and those that begin with
-	// Fleet- or Nats-. They count for the size of the input. If it panics, the job
-	// is not stored, and the error says so.
+	// Call and Send call Inject with their context. The headers that it sets travel
+	// with the job, except for Content-Type and those that begin with Fleet- or Nats-.
+	// They count towards the size of the input. If Inject panics, the job is not
+	// stored, and the error says so.
 	Inject func(ctx context.Context, h nats.Header)
 
-	// Extract is called by Serve before a job is begun, with Serve's context and
-	// the headers that came with the job. They come from outside, as the input
-	// does. It returns the context of which the handler's is made; nil means ctx.
-	// A job for which it panics fails, as one that cannot be decoded.
+	// Serve calls Extract before it starts a job, with Serve's context and the headers
+	// that came with the job. Like the input, the headers come from outside. Extract
+	// returns the parent of the handler's context; nil means ctx. If Extract panics,
+	// the job fails like one that cannot be decoded.
 	Extract func(ctx context.Context, h nats.Header) context.Context
 
-	// Report is called by Call and Result with their context, before they return
-	// an outcome that a worker has made. A panic in it is one of Call's.
+	// Call and Result call Report with their context, before they return an outcome
+	// made by a worker. A panic in Report is a panic of Call or Result.
 	Report func(ctx context.Context, r Report)
 }
 
-// Report is what an outcome tells of how it was made. Beside the run of the
-// caller's own pool, which is the whole call, it tells where the time went.
+// Report says how an outcome was made. The caller's own pool measures the whole call
+// as its run; Report shows where that time went.
 type Report struct {
 	ID      string
-	Worker  string        // the name of its connection
-	Attempt int           // the one that made the outcome
-	Wait    time.Duration // from when the server stored the job until the worker gave it to its pool, as far as their clocks agree
-	Run     time.Duration // in the worker's pool, decoding and encoding included; 0, as Wait, if the job was not begun in this attempt
+	Worker  string        // the name of the worker's connection
+	Attempt int           // the attempt that made the outcome
+	Wait    time.Duration // from the server's storing of the job until the worker gave it to its pool, as far as their clocks agree
+	Run     time.Duration // in the worker's pool, with decoding and encoding; Wait and Run are 0 if this attempt did not start the job
 }
 
-// inject returns the headers that are to travel with a job.
+// inject returns the headers from Inject that travel with a job.
 func (h Hooks) inject(ctx context.Context) (nats.Header, error) {
 	if h.Inject == nil {
 		return nil, nil
@@ -61,7 +61,7 @@ func (h Hooks) inject(ctx context.Context) (nats.Header, error) {
 	return passengers(set), err
 }
 
-// extract returns the context of a job.
+// extract returns the parent context of a job, made by Extract from ctx.
 func (h Hooks) extract(ctx context.Context, came nats.Header) (context.Context, error) {
 	if h.Extract == nil {
 		return ctx, nil
@@ -76,14 +76,14 @@ func (h Hooks) extract(ctx context.Context, came nats.Header) (context.Context, 
 	return made, err
 }
 
-// report tells of an outcome.
+// report calls Report for an outcome that a worker made.
 func (h Hooks) report(ctx context.Context, o outcome) {
 	if h.Report != nil && o.worker != "" {
 		h.Report(ctx, Report{ID: o.id, Worker: o.worker, Attempt: o.attempt, Wait: o.wait, Run: o.run})
 	}
 }
 
-// passengers returns those headers that are neither of the wire format nor of the
+// passengers returns the headers that belong neither to the wire format nor to the
 // server.
 func passengers(all nats.Header) nats.Header {
 	h := make(nats.Header, len(all))
@@ -96,7 +96,7 @@ func passengers(all nats.Header) nats.Header {
 	return h
 }
 
-// sizeOf returns how many bytes headers take in a message.
+// sizeOf returns the number of bytes that headers take in a message.
 func sizeOf(h nats.Header) (n int64) {
 	for key, values := range h {
 		for _, v := range values {

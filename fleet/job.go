@@ -12,23 +12,23 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// JobInfo is what a handler may know of its job.
+// JobInfo is information about a job for its handler.
 type JobInfo struct {
-	ID      string    // the key for what must not happen twice
+	ID      string    // use it as the key of an effect that must not happen twice
 	Attempt int       // from 1; a run that was handed back does not count
-	Stored  time.Time // by the server's clock
+	Stored  time.Time // when the server stored the job, by its clock
 }
 
 type infoKey struct{}
 
-// Info returns what there is to know of the job that the handler's context belongs
-// to. It is false for a job that the pool has from elsewhere.
+// Info returns information about the job that a handler runs, from the handler's
+// context. It returns false if the job does not come from Serve.
 func Info(ctx context.Context) (JobInfo, bool) {
 	info, ok := ctx.Value(infoKey{}).(JobInfo)
 	return info, ok
 }
 
-// retryError is an error after which the job is to be tried again.
+// retryError is an error after which the job is retried.
 type retryError struct {
 	error
 	after time.Duration
@@ -36,9 +36,9 @@ type retryError struct {
 
 func (e *retryError) Unwrap() error { return e.error }
 
-// Retry marks a handler's error: the job is tried again no sooner than after,
-// whether it was called or sent, unless its attempts are used up. It returns nil
-// if err is nil. A negative after is 0.
+// Retry marks a handler's error: the job, called or sent, is retried after a pause of
+// at least after, unless its attempts are used up. A negative pause counts as 0. Retry
+// returns nil if err is nil.
 func Retry(err error, after time.Duration) error {
 	if err == nil {
 		return nil
@@ -46,14 +46,14 @@ func Retry(err error, after time.Duration) error {
 	return &retryError{err, max(after, 0)}
 }
 
-// finalError is an error after which the job is not to be tried again.
+// finalError is an error after which the job is not retried.
 type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-// NoRetry marks a handler's error: a sent job becomes a dead letter at once. For a
-// called one, whose first failure is its answer anyway, it changes nothing. It
-// returns nil if err is nil.
+// NoRetry marks a handler's error: a sent job becomes a dead letter at once. It changes
+// nothing for a called job, because the first failure of a call is its answer anyway.
+// NoRetry returns nil if err is nil.
 func NoRetry(err error) error {
 	if err == nil {
 		return nil
@@ -75,15 +75,15 @@ var (
 	errDeadline = errors.New("fleet: the caller's deadline has passed")
 )
 
-// delivery is a job that this worker holds. One goroutine attends to it; canceled
-// and cancel are guarded by server.mu.
+// delivery is a job that this worker holds. One attendant goroutine handles it;
+// canceled and cancel are guarded by server.mu.
 type delivery struct {
 	msg        *nats.Msg
 	seq        uint64 // in the stream
 	stored     time.Time
-	deliveries int // so far, as the server counts
+	deliveries int // so far, by the server's count
 	job        job
-	attempt    int // those of deliveries that count
+	attempt    int // deliveries without those that do not count as attempts
 
 	wait, run time.Duration // of this attempt; 0 before it has ended
 
@@ -104,7 +104,7 @@ func newDelivery(m *nats.Msg) (*delivery, error) {
 	}, nil
 }
 
-// verdict is what is to be done with a job's message.
+// verdict says what to do with a job's message.
 type verdict struct {
 	kind  verdictKind
 	after time.Duration
@@ -113,13 +113,13 @@ type verdict struct {
 type verdictKind int
 
 const (
-	nothing verdictKind = iota // the server finds out by itself
-	ack                        // it is done
-	again                      // another attempt
-	back                       // another attempt, and this one does not count
+	nothing verdictKind = iota // say nothing: the server notices by itself
+	ack                        // the job is done
+	again                      // deliver the job again for another attempt
+	back                       // deliver the job again; this delivery does not count as an attempt
 )
 
-// result is what a run gives.
+// result is the result of a run.
 type result struct {
 	contentType string
 	body        []byte
@@ -127,13 +127,13 @@ type result struct {
 	unfit       error // the output cannot be encoded
 }
 
-// runner returns the typed part of Serve: decode, run, encode. The error is the
-// pool's.
+// runner returns the typed part of Serve: decode, run, encode. The error of the
+// returned function comes from the pool.
 func runner[In, Out any](c codec, p *dispatch.Pool[In, Out]) func(context.Context, string, []byte) (result, error) {
 	return func(ctx context.Context, contentType string, data []byte) (r result, _ error) {
 		var in In
 		if r.broken = c.unmarshal(data, contentType, &in); r.broken != nil {
-			return r, nil //nolint:nilerr // it is in r: the pool has no part in it
+			return r, nil //nolint:nilerr // the error is in r: it is not the pool's
 		}
 		out, err := p.Process(ctx, in)
 		if err != nil {
@@ -146,9 +146,9 @@ func runner[In, Out any](c codec, p *dispatch.Pool[In, Out]) func(context.Contex
 	}
 }
 
-// attend sees a job through, from its coming to its acknowledgment.
+// attend handles a job from its arrival to its acknowledgment.
 func (s *server) attend(d *delivery) {
-	v := verdict{again, s.currentLease()} // of a codec that ends its goroutine
+	v := verdict{again, s.currentLease()} // stays if a codec ends this goroutine by runtime.Goexit
 	defer func() { s.conclude(d, v) }()
 	if stop, early := s.look(d); early {
 		v = stop
@@ -163,8 +163,8 @@ func (s *server) currentLease() time.Duration {
 	return s.lease
 }
 
-// conclude tells the server, and asks for the next job: in the same message, if
-// that can be.
+// conclude sends the verdict to the server and asks for the next job, in the same
+// message if possible.
 func (s *server) conclude(d *delivery, v verdict) {
 	if v.kind == back {
 		s.note(d)
@@ -190,8 +190,8 @@ func (s *server) conclude(d *delivery, v verdict) {
 	s.fill()
 }
 
-// note stores that this delivery was handed back, so that it does not count. It is
-// not worth much waiting.
+// note stores that this delivery was handed back, so that it does not count as an
+// attempt. The note is not worth a long wait.
 func (s *server) note(d *delivery) {
 	if !s.nc.IsConnected() {
 		return
@@ -201,7 +201,7 @@ func (s *server) note(d *delivery) {
 	_ = put(try, s.nc, &nats.Msg{Subject: s.names.back(d.job.token, strconv.Itoa(d.deliveries))})
 }
 
-// look decides about a job before it is begun. It returns true if it is not to be.
+// look decides whether to start a job. If not, it returns true and the verdict.
 func (s *server) look(d *delivery) (verdict, bool) {
 	s.mu.Lock()
 	lease, attempts, draining := s.lease, s.attempts, s.state != serving
@@ -214,7 +214,8 @@ func (s *server) look(d *delivery) (verdict, bool) {
 	j, malformed := parseJob(s.names, d.job.token, h)
 	s.mu.Lock()
 	d.job = j
-	// An id of the sender's own may be used again; its outcome tells, below.
+	// An id that the sender has chosen may be used again after a cancel; for such a job
+	// the stored outcome decides, below.
 	_, canceled := s.canceled[j.token]
 	canceled = canceled && !j.once
 	s.mu.Unlock()
@@ -227,20 +228,20 @@ func (s *server) look(d *delivery) (verdict, bool) {
 		switch {
 		case err != nil:
 			return verdict{back, lease}, true
-		case done: // by another worker, or a job of that id before this one
+		case done: // another worker has done it, or an earlier job with that id has an outcome
 			return verdict{kind: ack}, true
 		}
 		d.attempt -= backs
 		if j.after > 0 {
-			d.attempt-- // the first delivery of it is none
+			d.attempt-- // the first delivery of a delayed job is no attempt
 		}
 		d.attempt = max(d.attempt, 1)
 	}
 	if d.attempt > attempts {
-		return s.bury(d, fmt.Sprintf("its worker died or lost it, %d times in all", attempts)), true
+		return s.bury(d, fmt.Sprintf("the worker died or lost the job, %d times in all", attempts)), true
 	}
 	if version != wireVersion {
-		reason := fmt.Sprintf("header %s %q: this worker speaks %s", headVersion, cut(version, 64), wireVersion)
+		reason := fmt.Sprintf("header %s %q: this worker understands %s", headVersion, cut(version, 64), wireVersion)
 		if d.attempt >= attempts {
 			return s.bury(d, reason), true
 		}
@@ -260,28 +261,28 @@ func (s *server) look(d *delivery) (verdict, bool) {
 		}
 	}
 	if j.budget > 0 && age >= j.budget {
-		return verdict{kind: ack}, true // nobody waits any more
+		return verdict{kind: ack}, true // the caller waits no more
 	}
 	return verdict{}, false
 }
 
-// mayBeForgotten tells whether the server may have forgotten that it has delivered
-// the job before: one that was killed forgets what it delivered last, and then does
-// not understand the acknowledgments either.
+// mayBeForgotten reports whether the server may have forgotten that it delivered the
+// job before. A server that was killed forgets its last deliveries, and then does not
+// understand their acknowledgments either.
 func (s *server) mayBeForgotten(d *delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.back.IsZero() && d.stored.Before(s.back.Add(s.ahead))
 }
 
-// clockAhead returns by how much the server's clock is ahead of this machine's.
+// clockAhead returns how far the server's clock is ahead of this machine's.
 func (s *server) clockAhead() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ahead
 }
 
-// history asks the server whether a job has its outcome, and how often it was
+// history asks the server whether a job has its outcome, and how often the job was
 // handed back.
 func (s *server) history(d *delivery) (done bool, backs int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
@@ -294,17 +295,13 @@ func (s *server) history(d *delivery) (done bool, backs int, err error) {
 	return false, backs, err
 }
 
-// count returns how many subjects of the results' stream match. That is all a
-// worker may know of the results of others.
+// count returns how many subjects in the stream of results match. A worker has no
+// right to learn more about the results of others.
 func (s *server) count(ctx context.Context, filter string) (int, error) {
-	data, err := ask(ctx, s.nc, "$JS.API.STREAM.INFO."+s.names.results(), `{"subjects_filter":`+strconv.Quote(filter)+`}`)
-	if err != nil {
-		return 0, err
-	}
-	return parseCount(data)
+	return ask(ctx, s.nc, "$JS.API.STREAM.INFO."+s.names.results(), `{"subjects_filter":`+strconv.Quote(filter)+`}`, parseCount)
 }
 
-// process runs a job in the pool and delivers what comes of it.
+// process runs a job in the pool and delivers its outcome.
 func (s *server) process(d *delivery) verdict {
 	j := d.job
 	ctx, err := s.hooks.extract(s.base, d.msg.Header)
@@ -337,7 +334,7 @@ func (s *server) process(d *delivery) verdict {
 	d.run = time.Since(began)
 
 	if ctx.Err() != nil || isPools(err, dispatch.ErrTimeout) {
-		s.survey() // its handler may still be at it, and keep its place
+		s.survey() // the handler may still run and keep the job's place
 	}
 	switch {
 	case r.broken != nil:
@@ -348,13 +345,14 @@ func (s *server) process(d *delivery) verdict {
 		o := s.outcome(d, statusOK, r.body)
 		o.contentType = r.contentType
 		if most := s.nc.MaxPayload() - headroom; int64(len(r.body)) > most {
-			err := fmt.Errorf("%w: an output of %d bytes, the server takes %d", ErrTooLarge, len(r.body), most)
+			err := fmt.Errorf("%w: an output of %d bytes; the server takes at most %d", ErrTooLarge, len(r.body), most)
 			return s.fail(d, statusTooLarge, failure{Message: err.Error()}, &finalError{err})
 		}
 		return s.deliver(d, o)
 	case ctx.Err() != nil:
-		// Its caller has the answer from its own clock, or whoever canceled it has
-		// stored that: nobody waits for it here.
+		// At a deadline, the caller's own clock has given it the answer. At a cancel,
+		// the caller has returned, or Client.Cancel has stored the outcome. Nobody
+		// waits for an outcome of this worker.
 		if cause := context.Cause(ctx); errors.Is(cause, errDeadline) || errors.Is(cause, errCanceled) {
 			return verdict{kind: ack}
 		}
@@ -371,13 +369,13 @@ func (s *server) process(d *delivery) verdict {
 	return s.fail(d, status, f, err)
 }
 
-// isOver tells whether err says that the pool takes no more, or was stopped.
+// isOver reports whether err means that the pool accepts no more jobs, or was stopped.
 func (s *server) isOver(err error) bool {
 	return (isPools(err, dispatch.ErrClosed) || isPools(err, dispatch.ErrStopped)) && s.stats().State != dispatch.Running
 }
 
-// isPools tells whether err is that error of the pool itself, and not one that a
-// handler has wrapped: its Is would be user code.
+// isPools reports whether err is the pool's own target, and not an error of a handler
+// that wraps it. It does not call errors.Is, because an Is method is user code.
 func isPools(err, target error) bool {
 	if _, ok := err.(*dispatch.TimeoutError); ok { //nolint:errorlint // just that
 		return target == dispatch.ErrTimeout //nolint:errorlint // a sentinel

@@ -12,23 +12,23 @@ import (
 )
 
 // Kind names one kind of job and says how its inputs, outputs and errors travel.
-// Make it once, as a variable of a package that callers and workers import. It
-// is a plain value: copies are alike, and any number of goroutines may use it.
+// Declare it once, as a variable of a package that callers and workers import. It
+// is a plain value that may be copied, and any number of goroutines may use it.
 type Kind[In, Out any] struct {
-	// Name is 1 to 64 letters, digits, - and _. It is part of the names of the
-	// streams and subjects of the kind.
+	// Name is 1 to 64 letters, digits, - or _. It is part of the names of the
+	// kind's streams and subjects.
 	Name string
 
 	// Codec turns inputs and outputs into bytes and back. The default is JSON.
-	// Callers and workers need the same.
+	// Callers and workers must use the same codec.
 	Codec Codec
 
-	// Errors are those errors of the handler that callers may ask for with
-	// errors.Is. They are told apart by their texts.
+	// Errors are the errors of the handler that callers can recognise with
+	// errors.Is. They travel as texts, so each needs a text of its own.
 	Errors []error
 
-	// Hooks have more than the input travel, such as a trace, and tell callers
-	// what their jobs took.
+	// Hooks send headers along with the input, such as those of a trace, and tell
+	// callers how long their jobs waited and ran.
 	Hooks Hooks
 }
 
@@ -37,8 +37,8 @@ type Kind[In, Out any] struct {
 type Codec interface {
 	Marshal(v any) ([]byte, error)
 	Unmarshal(data []byte, v any) error
-	// ContentType names the encoding. It travels with the data, and data of
-	// another encoding is refused without asking Unmarshal.
+	// ContentType names the encoding. It travels with the data. Data of another
+	// encoding is refused without a call of Unmarshal.
 	ContentType() string
 }
 
@@ -48,10 +48,10 @@ func (jsonCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
 func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 func (jsonCodec) ContentType() string                { return "application/json" }
 
-// check returns what is wrong with the kind.
+// check returns an error that says what is wrong with the kind, or nil.
 func (k Kind[In, Out]) check() error {
 	if !isToken(k.Name) {
-		return fmt.Errorf("fleet: Kind.Name %q: must be 1 to 64 letters, digits, - and _", k.Name)
+		return fmt.Errorf("fleet: Kind.Name %q: must be 1 to 64 letters, digits, - or _", k.Name)
 	}
 	if err := checkErrors(k.Errors); err != nil {
 		return fmt.Errorf("fleet: kind %s: %w", k.Name, err)
@@ -73,7 +73,7 @@ func checkErrors(all []error) error {
 			return fmt.Errorf("Kind.Errors[%d] has no text", i)
 		}
 		if seen[text] {
-			return fmt.Errorf("Kind.Errors[%d]: there is another one with the text %q", i, text)
+			return fmt.Errorf("Kind.Errors[%d]: another error has the same text %q", i, text)
 		}
 		seen[text] = true
 	}
@@ -90,7 +90,7 @@ func (k Kind[In, Out]) codec() codec {
 	return codec{k.Codec}
 }
 
-// codec calls the user's Codec: a panic there is an error here.
+// codec calls the user's Codec and turns its panics into errors.
 type codec struct{ Codec }
 
 func (c codec) marshal(v any) (data []byte, err error) {
@@ -107,7 +107,7 @@ func (c codec) unmarshal(data []byte, contentType string, v any) error {
 		return err
 	}
 	if contentType != own {
-		return fmt.Errorf("the data is %q, the codec reads %q", contentType, own)
+		return fmt.Errorf("the data is %q, but the codec reads %q", contentType, own)
 	}
 	return protect("Codec.Unmarshal", func() error { return c.Unmarshal(data, v) })
 }
@@ -118,12 +118,12 @@ func (c codec) contentType() (name string, err error) {
 		return nil
 	})
 	if err == nil && (name == "" || name != headerText(name, 128)) {
-		err = fmt.Errorf("Codec.ContentType %q: must be 1 to 128 bytes without control characters or blanks at an end", name)
+		err = fmt.Errorf("Codec.ContentType %q: must be 1 to 128 bytes without control characters and without leading or trailing blanks", name)
 	}
 	return name, err
 }
 
-// protect calls user code; its panic becomes an error.
+// protect calls f, which is user code, and turns a panic into an error.
 func protect(what string, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -133,7 +133,7 @@ func protect(what string, f func() error) (err error) {
 	return f()
 }
 
-// textOf returns the text of a user's error, whose method may panic.
+// textOf returns the text of a user's error. Its Error method may panic.
 func textOf(err error) (text string) {
 	failed := protect("the error's Error", func() error {
 		text = err.Error()
@@ -145,7 +145,7 @@ func textOf(err error) (text string) {
 	return text
 }
 
-// isA is errors.Is for a user's error, whose methods may panic.
+// isA is errors.Is for a user's error. Methods of the error may panic.
 func isA(err, target error) (is bool) {
 	_ = protect("the error's Is", func() error {
 		is = errors.Is(err, target)
@@ -154,7 +154,7 @@ func isA(err, target error) (is bool) {
 	return is
 }
 
-// asA is errors.As for a user's error, whose methods may panic.
+// asA is errors.As for a user's error. Methods of the error may panic.
 func asA[E error](err error) (e E, ok bool) {
 	_ = protect("the error's As", func() error {
 		e, ok = errors.AsType[E](err)
@@ -163,9 +163,9 @@ func asA[E error](err error) (e E, ok bool) {
 	return e, ok
 }
 
-// subjects is the name of a kind; its methods give the names of what is on the
-// server. Every subject follows from a job's token, so one look tells where a
-// job is.
+// subjects is the name of a kind. Its methods return the names of the kind's streams
+// and subjects on the server. Every subject of a job follows from its token, so one
+// request finds out where the job is.
 type subjects string
 
 func (s subjects) jobs() string    { return "FLEET_" + string(s) + "_JOBS" }
@@ -177,19 +177,19 @@ func (s subjects) result(token string) string { return "fleet." + string(s) + ".
 func (s subjects) dead(token string) string   { return "fleet." + string(s) + ".dead." + token }
 func (s subjects) cancel(token string) string { return "fleet." + string(s) + ".cancel." + token }
 
-// back is where the n-th delivery of a job is noted as handed back.
+// back is the subject of the note that the n-th delivery of a job was handed back.
 func (s subjects) back(token, n string) string {
 	return "fleet." + string(s) + ".back." + token + "." + n
 }
 
-// reply is where a client waits for the result of a call.
+// reply is the subject on which a client waits for the result of a call.
 func (s subjects) reply(client, token string) string {
 	return "fleet." + string(s) + ".rep." + client + "." + token
 }
 
-// clientOf returns the client that a reply subject of the job with that token
-// belongs to. What a job asks for comes from outside: a worker answers nowhere
-// else.
+// clientOf returns the client to which the reply subject of the job with that token
+// belongs. The subject comes from outside, so a worker publishes results only on
+// subjects that clientOf accepts.
 func (s subjects) clientOf(reply, token string) (string, bool) {
 	client, ok := strings.CutPrefix(reply, "fleet."+string(s)+".rep.")
 	if !ok {
@@ -202,7 +202,7 @@ func (s subjects) clientOf(reply, token string) (string, bool) {
 // workers is the name of the consumer that all workers of a kind share.
 const workers = "workers"
 
-// isToken tells whether s can be a part of a subject as it is.
+// isToken reports whether s can be a part of a subject without change.
 func isToken(s string) bool {
 	if len(s) < 1 || len(s) > 64 {
 		return false
@@ -216,8 +216,8 @@ func isToken(s string) bool {
 	return true
 }
 
-// tokenOf returns what stands for an id in subjects: the id itself where that is
-// possible. The first character tells apart an id and the hash of another.
+// tokenOf returns the token that stands for an id in subjects: the id itself if it is
+// a valid token, or else "=" and a hash of it. No valid token begins with "=".
 func tokenOf(id string) string {
 	if isToken(id) {
 		return id
@@ -226,23 +226,23 @@ func tokenOf(id string) string {
 	return "=" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// checkID returns what is wrong with an id. It travels in a header, which loses
-// blanks at the ends.
+// checkID returns an error that says what is wrong with an id, or nil. An id travels
+// in a header, which loses leading and trailing blanks.
 func checkID(id string) error {
 	switch {
 	case len(id) < 1 || len(id) > 256:
-		return fmt.Errorf("fleet: ID of %d bytes: must be 1 to 256", len(id))
+		return fmt.Errorf("fleet: ID of %d bytes: must be 1 to 256 bytes", len(id))
 	case !utf8.ValidString(id):
-		return fmt.Errorf("fleet: ID %q: is not UTF-8", id)
+		return fmt.Errorf("fleet: ID %q: must be valid UTF-8", id)
 	case strings.ContainsFunc(id, unicode.IsControl):
-		return fmt.Errorf("fleet: ID %q: has control characters", id)
+		return fmt.Errorf("fleet: ID %q: must not have control characters", id)
 	case strings.TrimSpace(id) != id:
-		return fmt.Errorf("fleet: ID %q: has a blank at an end", id)
+		return fmt.Errorf("fleet: ID %q: must not have leading or trailing blanks", id)
 	}
 	return nil
 }
 
-// headerText makes text fit for a header: one line of at most most bytes.
+// headerText makes text fit into a header: one line of no more than most bytes.
 func headerText(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -253,7 +253,7 @@ func headerText(text string, most int) string {
 	return strings.TrimSpace(cut(strings.TrimSpace(text), most))
 }
 
-// cut returns the first bytes of text, at most most, without a part of a rune.
+// cut returns the beginning of text, no more than most bytes, and splits no rune.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

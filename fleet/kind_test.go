@@ -34,7 +34,7 @@ func TestAWrongKindIsAnErrorThatNamesWhatIsWrong(t *testing.T) {
 	require.NoError(t, Kind[int, int]{Name: long[:64]}.check())
 }
 
-// oddCodec is a codec that does not do what it should.
+// oddCodec is a codec that misbehaves.
 type oddCodec struct {
 	panics bool
 	name   string
@@ -59,7 +59,7 @@ func TestAPanicOfACodecIsAnError(t *testing.T) {
 
 func TestDataOfAnotherCodecIsRefusedUnread(t *testing.T) {
 	var v int
-	require.ErrorContains(t, codec{oddCodec{name: "odd"}}.unmarshal([]byte("1"), "application/json", &v), `the data is "application/json", the codec reads "odd"`)
+	require.ErrorContains(t, codec{oddCodec{name: "odd"}}.unmarshal([]byte("1"), "application/json", &v), `the data is "application/json", but the codec reads "odd"`)
 	require.NoError(t, codec{jsonCodec{}}.unmarshal([]byte("1"), "application/json", &v))
 	require.Equal(t, 1, v)
 }
@@ -83,11 +83,11 @@ func TestWrongIDsAreNamed(t *testing.T) {
 	for id, want := range map[string]string{
 		"":                       "ID of 0 bytes",
 		strings.Repeat("x", 257): "ID of 257 bytes",
-		"a\nb":                   "control characters",
-		"a\x7fb":                 "control characters",
-		" a":                     "a blank at an end",
-		"a ":                     "a blank at an end",
-		"a\xff":                  "is not UTF-8",
+		"a\nb":                   "must not have control characters",
+		"a\x7fb":                 "must not have control characters",
+		" a":                     "must not have leading or trailing blanks",
+		"a ":                     "must not have leading or trailing blanks",
+		"a\xff":                  "must be valid UTF-8",
 	} {
 		require.ErrorContains(t, checkID(id), want)
 	}
@@ -96,8 +96,8 @@ func TestWrongIDsAreNamed(t *testing.T) {
 	}
 }
 
-// A worker publishes where a job says that its caller waits. It must not be made
-// to write dead letters or requests to the server.
+// A job names the subject on which a worker publishes its result. A job must not be able
+// to make the worker publish dead letters or requests to the server.
 func TestAReplySubjectOfAnythingElseIsRefused(t *testing.T) {
 	s := subjects("k")
 	client, ok := s.clientOf("fleet.k.rep.C1.t1", "t1")

@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// How a worker asks for jobs. The server tells once a second of each request that
-// it still has it: one that is silent for longer is lost, or its server is.
+// How a worker asks for jobs. The server confirms each request once a second with a
+// heartbeat. After a longer silence the request, or its server, is lost.
 const (
 	mostAsked   = 256 // requests at a time
 	askedSilent = 3 * time.Second
@@ -16,30 +16,30 @@ const (
 	askBody     = `{"batch":1,"expires":30000000000,"idle_heartbeat":1000000000}`
 )
 
-// line is a set of places by which a worker asks for jobs. The server cannot be
-// told that a request is not wanted any more, and does not say which it has after
-// a silence. So a line is left as a whole when there is doubt: its subscriptions
-// end, what is on its way is taken, and only then a new one is made. At no time
-// has the server more requests of a worker than there are free places.
+// line is a set of places through which a worker asks for jobs. A request cannot be
+// withdrawn from the server, and after a silence the server does not say which requests
+// it still has. So in doubt the worker gives up the whole line: it ends the line's
+// subscriptions, takes the jobs that are on their way, and only then makes a new line.
+// The server never has more requests from a worker than the worker has free places.
 //
 // All fields are guarded by server.mu.
 type line struct {
 	places []*place
-	idle   []*place // those that have not asked
-	asked  int      // how many have, or are about to
+	idle   []*place // places without a request
+	asked  int      // number of places with a request, or about to send one
 }
 
-// place asks for one job at a time. Each has a subscription of its own, because a
-// job that comes does not say which request it answers.
+// place asks for one job at a time. Each place has its own subscription, because a job
+// that arrives does not say which request it answers.
 type place struct {
 	line  *line
 	inbox string
 	sub   *nats.Subscription // set before the place is in line.places
 	asked bool
-	sign  time.Time // when the server was last heard of it
+	sign  time.Time // when the server last confirmed the request
 }
 
-// free returns how many more jobs may be asked for. The mutex is held.
+// free returns how many more jobs the worker may ask for. The mutex is held.
 func (s *server) free() int {
 	n := s.limit - len(s.held) - s.hung
 	if s.line != nil {
@@ -48,7 +48,7 @@ func (s *server) free() int {
 	return n
 }
 
-// fill asks for as many jobs as there are places.
+// fill asks for a job for each free place.
 func (s *server) fill() {
 	for {
 		p := s.reserve()
@@ -62,7 +62,8 @@ func (s *server) fill() {
 	}
 }
 
-// reserve returns a place that is to ask for a job now, or nil.
+// reserve returns a place that may ask for a job now, or nil. It counts the place as
+// having asked.
 func (s *server) reserve() *place {
 	if !s.nc.IsConnected() {
 		return nil
@@ -85,13 +86,13 @@ func (s *server) reserve() *place {
 	return p
 }
 
-// connect subscribes a new place. It returns false if the line has been left
+// connect subscribes a new place. It returns false if the worker has given up the line
 // meanwhile, or the connection is closed.
 func (s *server) connect(p *place) bool {
 	p.inbox = s.nc.NewInbox()
 	sub, err := s.nc.Subscribe(p.inbox, func(m *nats.Msg) { s.take(p, m) })
 	if err == nil {
-		_ = sub.SetPendingLimits(-1, -1) // there is one job at most
+		_ = sub.SetPendingLimits(-1, -1) // at most one job is pending
 	}
 	s.mu.Lock()
 	ok := err == nil && s.line == p.line
@@ -108,7 +109,7 @@ func (s *server) connect(p *place) bool {
 	return ok
 }
 
-// take is called by nats.go with what comes for a place: a job, or news of its
+// take is called by nats.go with each message for a place: a job, or a status of its
 // request.
 func (s *server) take(p *place, m *nats.Msg) {
 	if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
@@ -118,20 +119,34 @@ func (s *server) take(p *place, m *nats.Msg) {
 	d, err := newDelivery(m)
 	s.mu.Lock()
 	s.answered(p)
-	// One that this worker is at already comes again when the server has not heard
-	// of it for a lease, or has been killed. It is not lost.
+	// The server delivers a job that this worker already holds once more if it has not
+	// heard of the job for a lease, or was killed. Such a delivery may be ignored.
 	if err != nil || s.state == dropped || s.held[d.seq] != nil {
 		s.mu.Unlock()
 		s.fill()
 		return
 	}
 	s.held[d.seq] = d
-	s.work.Add(1)
 	s.mu.Unlock()
-	go func() {
-		defer s.work.Done()
+	select {
+	case s.next <- d: // an idle attendant takes it
+	default:
+		s.work.Go(func() { s.attendAll(d) })
+	}
+}
+
+// attendAll is an attendant: a goroutine that handles d, and then the jobs from s.next,
+// until serving ends. Attendants are kept because the stack of a goroutine then has to
+// grow only once. There are never more attendants than there were jobs at a time.
+func (s *server) attendAll(d *delivery) {
+	for {
 		s.attend(d)
-	}()
+		select {
+		case d = <-s.next:
+		case <-s.quiet:
+			return
+		}
+	}
 }
 
 // answered notes that the request of p is over. The mutex is held.
@@ -143,15 +158,15 @@ func (s *server) answered(p *place) {
 	}
 }
 
-// takeStatus handles news of the request of p.
+// takeStatus handles a status of the request of p.
 func (s *server) takeStatus(p *place, status string) {
 	s.mu.Lock()
 	switch status {
-	case "100": // it waits
+	case "100": // the request waits
 		p.sign = time.Now()
-	case "404", "408": // it has expired
+	case "404", "408": // the request has expired
 		s.answered(p)
-	default: // there is no leader, no room for requests, or no such kind: ask later, and look what it is
+	default: // no leader, no room for requests, or no such kind: ask later, and read the settings to find out
 		s.answered(p)
 		s.pause, s.doubt = time.Now().Add(refusedPause), true
 	}
@@ -159,7 +174,7 @@ func (s *server) takeStatus(p *place, status string) {
 	s.fill()
 }
 
-// openLine makes a line and asks by it.
+// openLine makes a line and asks for jobs through it.
 func (s *server) openLine() {
 	s.mu.Lock()
 	if s.state == serving && s.line == nil {
@@ -169,7 +184,7 @@ func (s *server) openLine() {
 	s.fill()
 }
 
-// renew leaves the line and makes a new one, on a goroutine of its own.
+// renew gives up the line and makes a new one, on a separate goroutine.
 func (s *server) renew() {
 	s.mu.Lock()
 	l := s.line
@@ -185,8 +200,8 @@ func (s *server) renew() {
 	})
 }
 
-// retire ends the line's subscriptions. When it returns, all that was on its way
-// has been taken, and nothing comes any more.
+// retire ends the line's subscriptions. When it returns, the jobs that were on their
+// way have been taken, and no more will arrive.
 func (s *server) retire(l *line) {
 	s.mu.Lock()
 	places := l.places
@@ -197,7 +212,7 @@ func (s *server) retire(l *line) {
 	for _, p := range places {
 		end := make(chan struct{})
 		p.sub.SetClosedHandler(func(string) { close(end) })
-		// Without a connection nothing can come, and Drain would wait for it.
+		// Without a connection nothing can arrive, and Drain would wait for one.
 		if !s.nc.IsConnected() || p.sub.Drain() != nil {
 			_ = p.sub.Unsubscribe()
 			continue
@@ -214,14 +229,15 @@ func (s *server) retire(l *line) {
 		break
 	}
 	for _, p := range places {
-		_ = p.sub.Unsubscribe() // those that have not ended
+		_ = p.sub.Unsubscribe() // for those whose Drain has not ended
 	}
 }
 
-// lookAtLine renews a line that has been silent, and asks again after a pause.
+// lookAtLine renews the line if one of its requests was silent for too long, and asks
+// for jobs again after a pause.
 func (s *server) lookAtLine(now time.Time) {
 	if !s.nc.IsConnected() {
-		return // serve hears of its return
+		return // when the connection is back, serve renews the line
 	}
 	silent, asking := false, false
 	s.mu.Lock()

@@ -11,44 +11,44 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Settings say how the server keeps the jobs of a kind. A field that is zero has
-// its default.
+// Settings say how the server keeps the jobs of a kind. A zero field has its default.
 type Settings struct {
-	// Lease is how long a worker keeps a job that it is not heard of with: a job
-	// whose worker has died begins anew that much later. Workers extend it three
-	// times as often, so it does not limit how long a job takes. At least 100 ms;
-	// the default is 10 s.
+	// Lease is how long a worker keeps a job without a sign of life: a job whose
+	// worker has died starts again that much later. Workers renew the lease three
+	// times in each, so it does not limit how long a job takes. At least 100 ms; the
+	// default is 10 s.
 	Lease time.Duration
 
-	// Attempts is how often a job is begun before it becomes a dead letter. The
-	// default is 5.
+	// Attempts is how often a job is started before it becomes a dead letter. At
+	// least 1; the default is 5.
 	Attempts int
 
-	// MaxJobs is the most jobs that wait or run. Beyond them Call and Send return
-	// dispatch.ErrQueueFull. The default is 100,000.
+	// MaxJobs limits the number of jobs that wait or run. At the limit Call and Send
+	// return dispatch.ErrQueueFull. The default is 100,000.
 	MaxJobs int
 
-	// MaxBytes is the most bytes that the server's disk holds of the jobs, of the
-	// results and of the dead letters of the kind, for each of the three. The
-	// default is no limit. Beyond it Call and Send return dispatch.ErrQueueFull;
-	// results and dead letters are never dropped to make room: workers keep them,
-	// and their places, until older ones have had their time.
+	// MaxBytes limits the bytes on the server's disk for the kind's jobs, for its
+	// results and for its dead letters, each of the three on its own. The default is
+	// no limit. When the limit for jobs is reached, Call and Send return
+	// dispatch.ErrQueueFull. Results and dead letters are never dropped to make room:
+	// workers keep them, and the places of their jobs, until older ones expire.
 	MaxBytes int64
 
-	// KeepFor is how long a result waits to be asked for, and its id stays taken.
-	// At least 1 s; the default is 1 h.
+	// KeepFor is how long a result is kept, and the job's id stays taken after its
+	// end. At least 1 s; the default is 1 h.
 	KeepFor time.Duration
 
 	// KeepDead is how long a dead letter is kept. At least 1 s; the default is 7
 	// days.
 	KeepDead time.Duration
 
-	// Replicas is how many servers of a cluster keep each job: 1, 3 or 5. The
-	// default is 1.
+	// Replicas is the number of servers of a cluster that keep each job: 1, 3 or 5.
+	// The default is 1.
 	Replicas int
 }
 
-// withDefaults returns the settings with all fields set, or what is wrong.
+// withDefaults returns the settings with all fields set, or an error that names the
+// wrong one.
 func (s Settings) withDefaults() (Settings, error) {
 	if s.Lease == 0 {
 		s.Lease = 10 * time.Second
@@ -90,15 +90,16 @@ func (s Settings) withDefaults() (Settings, error) {
 	return s, nil
 }
 
-// dedupeWindow is how long the server knows a message that comes again. Clients
-// try for longer than that only while they get no answer at all.
+// dedupeWindow is how long the server recognises a message that is published again.
+// Clients retry for longer than that only while they get no answer at all.
 const dedupeWindow = 2 * time.Minute
 
-// maxWaiting is how many places of all workers may wait for a job. The server
-// cannot change it later.
+// maxWaiting limits how many places of all workers together may wait for a job. It
+// cannot be changed later.
 const maxWaiting = 16384
 
-// metaAttempts is where workers read Settings.Attempts.
+// metaAttempts is the key in the consumer's metadata under which workers find
+// Settings.Attempts.
 const metaAttempts = "fleet_attempts"
 
 func (s Settings) streams(names subjects) []jetstream.StreamConfig {
@@ -125,8 +126,9 @@ func (s Settings) streams(names subjects) []jetstream.StreamConfig {
 	return all
 }
 
-// consumer is what all workers take their jobs from. The attempts are counted by
-// them: a job that the server counts out stays in its stream for ever.
+// consumer returns the configuration of the consumer from which all workers take jobs.
+// The workers count the attempts, because a job that exceeds the server's own limit of
+// deliveries would stay in its stream forever.
 func (s Settings) consumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: workers, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.Lease,
@@ -136,13 +138,13 @@ func (s Settings) consumer() jetstream.ConsumerConfig {
 	}
 }
 
-// Provision makes the kind's streams on the server, or changes them to s: before
-// the first client and worker, and whenever s has changed. It never loses a job.
-// Any number of processes may call it at once with the same settings. Workers
-// that run follow a new Lease and new Attempts within half a minute.
+// Provision creates the kind's streams on the server, or changes them to s. Call it
+// before the first client and worker start, and whenever s has changed. It never loses
+// a job. Any number of processes may call it at once with the same settings. Running
+// workers follow a new Lease and new Attempts within half a minute.
 //
-// A server that is away is waited for until ctx is done. It returns an error that
-// names the setting that is wrong, the server's, or the cause of ctx.
+// While the server is away Provision waits until ctx is done. It returns an error that
+// names a wrong setting, an error of the server, or the cause of ctx.
 func (k Kind[In, Out]) Provision(ctx context.Context, nc *nats.Conn, s Settings) error {
 	if err := k.check(); err != nil {
 		return err
@@ -170,10 +172,10 @@ func (k Kind[In, Out]) Provision(ctx context.Context, nc *nats.Conn, s Settings)
 	return err
 }
 
-// How long the server has for an answer before it is asked again: it may have had
-// no leader.
+// How long the server has to answer before the request is repeated. A request that
+// the server received while it had no leader is never answered.
 const (
-	lookLimit = 2 * time.Second
+	lookLimit = firstTry
 	makeLimit = 5 * time.Second
 )
 
@@ -188,17 +190,18 @@ func newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
 	return js, nil
 }
 
-// unprovisioned says what to do about a kind that the server does not know.
+// unprovisioned returns an error that says what to do about a kind that the server
+// does not know.
 func unprovisioned(names subjects, err error) error {
 	return fmt.Errorf("fleet: kind %s is not provisioned on this server: call Kind.Provision first: %w", string(names), err)
 }
 
-// patiently calls look until it has an answer. A server that is away is waited
-// for until ctx ends, one that answers without JetStream for a few seconds: it
-// may have started a moment ago.
+// patiently calls look until it gets an answer. Each call has a context that ends
+// after limit, and limit doubles. If the server is away or has no leader, patiently
+// waits until ctx ends. If the server answers that it has no JetStream, patiently
+// waits for a few seconds: the server may have just started.
 func patiently[T any](ctx context.Context, names subjects, limit time.Duration, look func(context.Context) (T, error)) (T, error) {
-	began := time.Now()
-	for {
+	for began := time.Now(); ; limit = min(2*limit, longestTry) {
 		try, cancel := context.WithTimeout(ctx, limit)
 		v, err := look(try)
 		cancel()
@@ -209,7 +212,7 @@ func patiently[T any](ctx context.Context, names subjects, limit time.Duration, 
 			return v, unprovisioned(names, err)
 		case ctx.Err() != nil:
 			return v, context.Cause(ctx)
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), hasNoLeader(err):
 		case isNoResponder(err) && time.Since(began) < 5*time.Second:
 		default:
 			return v, fmt.Errorf("fleet: kind %s: %w", string(names), err)
@@ -222,24 +225,32 @@ func patiently[T any](ctx context.Context, names subjects, limit time.Duration, 
 	}
 }
 
-// isNoResponder tells whether the server has nobody who answers.
+// hasNoLeader reports whether the servers have yet to agree on a leader that answers.
+func hasNoLeader(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.ErrorCode == codeNoLeader
+}
+
+// isNoResponder reports whether nothing on the server answers such a request.
 func isNoResponder(err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled)
 }
 
-// Stats is what the server knows of a kind at one moment.
+// Stats is the state of a kind on the server at one moment.
 type Stats struct {
-	Waiting int           // jobs that no worker has
-	Taken   int           // jobs that a worker has: they run, or are held back for another attempt or for their time
-	Again   int           // of Taken, those that were taken more than once
-	Free    int           // places of workers that wait for a job, at most 256 of each
-	Oldest  time.Duration // since the oldest job that waits or is taken was stored; 0: there is none
-	Results int           // kept
-	Dead    int           // letters that are kept
+	Waiting int           // jobs that no worker has taken
+	Taken   int           // jobs that a worker has taken: they run, or are delayed until their next attempt or by After
+	Again   int           // jobs of Taken that were taken more than once
+	Free    int           // workers' places that wait for a job, at most 256 of each worker
+	Oldest  time.Duration // age of the oldest job in Waiting and Taken, from its storing; 0: there is none
+	Results int           // results that are kept
+	Dead    int           // dead letters that are kept
 }
 
-// Stats asks the server how the kind is doing. Worth an alarm are Oldest above
-// what a job may wait, any Dead, and no Free where there should be.
+// Stats asks the server for the state of the kind. Raise an alarm when Oldest exceeds
+// the time that a job may wait, when Dead is above 0, and when Free is 0 although
+// workers should be free. While the server is away, or a cluster has no leader, Stats
+// waits until ctx is done.
 func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) {
 	var s Stats
 	if err := k.check(); err != nil {
@@ -250,46 +261,55 @@ func (k Kind[In, Out]) Stats(ctx context.Context, nc *nats.Conn) (Stats, error) 
 		return s, err
 	}
 	names := k.subjects()
-	fail := func(err error) (Stats, error) {
-		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return Stats{}, unprovisioned(names, err)
-		}
-		return Stats{}, fmt.Errorf("fleet: kind %s: %w", k.Name, err)
+	ofStream := func(name string, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+		return patiently(ctx, names, lookLimit, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+			stream, err := js.Stream(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if len(opts) == 0 {
+				return stream.CachedInfo(), nil
+			}
+			return stream.Info(ctx, opts...)
+		})
 	}
-	stream, err := js.Stream(ctx, names.jobs())
+	// The consumer learns of a stored job a moment later than the stream. So Stats asks
+	// the consumer first, then the stream, and counts a stored job that is not taken
+	// as waiting.
+	consumer, err := patiently(ctx, names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
+		return js.Consumer(ctx, names.jobs(), workers)
+	})
 	if err != nil {
-		return fail(err)
+		return s, err
 	}
-	consumer, err := stream.Consumer(ctx, workers)
+	queue, err := ofStream(names.jobs())
 	if err != nil {
-		return fail(err)
+		return s, err
 	}
-	// The consumer hears of a stored job a moment later than the stream, which is
-	// asked after it: what is stored and not taken waits.
-	queue, err := stream.Info(ctx)
+	s = tally(consumer.CachedInfo(), queue)
+	// The stream of results also has the notes of jobs that were handed back.
+	kept, err := ofStream(names.results(), jetstream.WithSubjectFilter(names.back("*", "*")))
 	if err != nil {
-		return fail(err)
-	}
-	c := consumer.CachedInfo()
-	s.Taken, s.Again, s.Free = c.NumAckPending, c.NumRedelivered, c.NumWaiting
-	s.Waiting = max(int(queue.State.Msgs)-s.Taken, 0)
-	if queue.State.Msgs > 0 {
-		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
-	}
-	// Notes of jobs that were handed back are in the results' stream too.
-	results, err := js.Stream(ctx, names.results())
-	if err != nil {
-		return fail(err)
-	}
-	kept, err := results.Info(ctx, jetstream.WithSubjectFilter(names.back("*", "*")))
-	if err != nil {
-		return fail(err)
+		return Stats{}, err
 	}
 	s.Results = int(kept.State.Msgs) - len(kept.State.Subjects)
-	graves, err := js.Stream(ctx, names.graves())
+	graves, err := ofStream(names.graves())
 	if err != nil {
-		return fail(err)
+		return Stats{}, err
 	}
-	s.Dead = int(graves.CachedInfo().State.Msgs)
+	s.Dead = int(graves.State.Msgs)
 	return s, nil
+}
+
+// tally counts the jobs. A job that is done but was left behind in its stream (see
+// sweep) counts neither as taken nor as waiting: it is not pending, and its sequence
+// is not after the last one delivered.
+func tally(c *jetstream.ConsumerInfo, queue *jetstream.StreamInfo) Stats {
+	s := Stats{Taken: c.NumAckPending, Again: c.NumRedelivered, Free: c.NumWaiting}
+	stored, never := int(queue.State.Msgs), int(queue.State.LastSeq)-int(c.Delivered.Stream)
+	s.Waiting = max(min(stored-s.Taken, never), 0)
+	if s.Waiting+s.Taken > 0 && stored > 0 {
+		s.Oldest = max(queue.TimeStamp.Sub(queue.State.FirstTime), 0)
+	}
+	return s
 }

@@ -81,3 +81,23 @@ func TestANilConnectionIsAnError(t *testing.T) {
 	}
 	require.ErrorContains(t, Serve(t.Context(), nil, k, nil), "the pool is nil")
 }
+
+func TestAJobThatIsAcknowledgedDoesNotWaitWhileItsStreamStillHasIt(t *testing.T) {
+	now := time.Now()
+	tallied := func(msgs, first, last uint64, delivered, floor uint64, pending int) Stats {
+		c := &jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: delivered}, AckFloor: jetstream.SequenceInfo{Stream: floor}, NumAckPending: pending}
+		q := &jetstream.StreamInfo{TimeStamp: now, State: jetstream.StreamState{Msgs: msgs, FirstSeq: first, FirstTime: now.Add(-time.Minute), LastSeq: last}}
+		if msgs == 0 {
+			q.State.FirstTime = time.Time{}
+		}
+		return tally(c, q)
+	}
+	require.Equal(t, Stats{}, tallied(0, 501, 500, 500, 500, 0), "nothing is there")
+	require.Equal(t, Stats{Waiting: 7, Taken: 3, Oldest: time.Minute}, tallied(10, 1, 10, 3, 0, 3), "nothing is done")
+	require.Equal(t, Stats{Waiting: 2, Taken: 1, Oldest: time.Minute}, tallied(3, 4, 10, 7, 3, 1), "some have been deleted")
+	require.Equal(t, Stats{}, tallied(33, 17, 500, 500, 500, 0), "33 are left over")
+	require.Equal(t, Stats{Waiting: 2, Oldest: time.Minute}, tallied(35, 17, 502, 500, 500, 0), "33 are left over, and two wait")
+	require.Equal(t, Stats{Taken: 1, Oldest: time.Minute}, tallied(34, 17, 501, 501, 500, 1), "33 are left over, and one is taken")
+	require.Equal(t, Stats{Taken: 2}, tallied(0, 11, 10, 10, 8, 2), "they were deleted a moment ago")
+	require.Equal(t, Stats{}, tallied(1, 5, 5, 6, 6, 0), "one side knows more than the other")
+}

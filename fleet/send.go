@@ -14,9 +14,9 @@ import (
 // SendOption is an option of [Client.Send].
 type SendOption func(*job) error
 
-// ID gives the job an id of the sender's: an idempotency key, such as the number
-// of an order. It is any text of 1 to 256 bytes without control characters and
-// without a blank at an end.
+// ID sets the job's id, which is an idempotency key, such as the number of an order:
+// valid UTF-8 of 1 to 256 bytes, without control characters and without leading or
+// trailing blanks. The default is a new random id.
 func ID(id string) SendOption {
 	return func(j *job) error {
 		j.id, j.once = id, true
@@ -24,8 +24,9 @@ func ID(id string) SendOption {
 	}
 }
 
-// After has the job begin no sooner than d after the server has stored it. Until
-// then it counts as taken in [Stats], and its worker is free. The default is 0.
+// After delays the start of the job until at least d after the server has stored it.
+// Until then the job counts as taken in [Stats], but occupies no worker. The default
+// is 0.
 func After(d time.Duration) SendOption {
 	return func(j *job) error {
 		if d < 0 {
@@ -36,18 +37,19 @@ func After(d time.Duration) SendOption {
 	}
 }
 
-// Send stores a job that nobody waits for, and returns its id: that of [ID], or a
-// new one. nil says that the server has it: it is begun at least once if a worker
-// is ever up. One that fails is tried again with growing pauses, and becomes a
-// dead letter at last.
+// Send stores a job without waiting for its outcome, and returns the job's id: the
+// one given by [ID], or a new one. A nil error means that the server has stored the
+// job: it is started at least once if a worker ever runs. After a failure the job is
+// retried, with growing pauses. When its attempts are used up it becomes a dead
+// letter.
 //
-// Where a job of that id waits or runs, or its result is still kept, Send stores
+// If a job with that id waits or runs, or its result is still kept, Send stores
 // nothing and returns nil. Nothing is stored either if the error is [ErrTooLarge],
-// [dispatch.ErrQueueFull] or the codec's. After any other error the job may be
-// stored: Send it again with the id that came with the error.
+// [dispatch.ErrQueueFull] or an error of the codec. After any other error the job may
+// be stored: call Send again with the id that was returned with the error.
 //
-// ctx is for the storing alone. While the server is away Send goes on trying until
-// ctx is done, and then returns its cause.
+// ctx limits only the storing. While the server is away Send keeps trying until ctx
+// is done, and then returns its cause.
 func (c *Client[In, Out]) Send(ctx context.Context, in In, opts ...SendOption) (id string, err error) {
 	j := job{id: rand.Text()}
 	for _, o := range opts {
@@ -71,7 +73,7 @@ func (c *Client[In, Out]) Send(ctx context.Context, in In, opts ...SendOption) (
 	return j.id, c.store(ctx, j, msg)
 }
 
-// store has the server store a job that is sent, unless there is one of its id.
+// store has the server store a sent job, unless a job with its id exists.
 func (c *Client[In, Out]) store(ctx context.Context, j job, msg *nats.Msg) error {
 	r, err := c.desk.post(ctx, &posting{token: j.token, msg: msg})
 	if refused, ok := errors.AsType[*refusal](err); ok && refused.exists {
@@ -83,8 +85,8 @@ func (c *Client[In, Out]) store(ctx context.Context, j job, msg *nats.Msg) error
 	if !r.taken || !j.once {
 		return nil
 	}
-	// The server remembers the id for some time, and the job may have had its:
-	// its result may have been kept for less.
+	// The server remembers the id for some time, possibly for longer than it kept the
+	// result of the job. Such a job is over, and the id is free again.
 	_, err = last(ctx, c.desk.nc, c.names.jobs(), c.names.job(j.token))
 	if errors.Is(err, errNone) {
 		_, err = c.kept(ctx, j.token)
@@ -105,19 +107,19 @@ func (c *Client[In, Out]) kept(ctx context.Context, token string) (stored, error
 	return last(ctx, c.desk.nc, c.names.results(), c.names.result(token))
 }
 
-// Result waits for the outcome of a sent job, until ctx is done. It may be asked
-// by any process, as often as need be: the result stays where it is, for as long
-// as Settings.KeepFor says. The outcome is what the handler returned, or a
-// *[RemoteError]. It returns [ErrNotFound] for an id that is not known, and the
-// cause of ctx when that is done.
+// Result waits for the outcome of a sent job, until ctx is done. Any process may call
+// it, any number of times: reading a result does not remove it, and the server keeps
+// it for Settings.KeepFor. Result returns the handler's output, or its failure as a
+// *[RemoteError]. It returns [ErrNotFound] for an unknown id, and the cause of ctx when
+// ctx is done.
 func (c *Client[In, Out]) Result(ctx context.Context, id string) (Out, error) {
 	var zero Out
 	if err := checkID(id); err != nil {
 		return zero, err
 	}
 	token := tokenOf(id)
-	// Workers publish results into the stream. What is seen of that on the way is
-	// a sign to look, no more: only the first is stored.
+	// Workers publish results into the stream. A message seen here is only a sign to
+	// look into the store: the server stores only the first result.
 	signs := make(chan *nats.Msg, 16)
 	sub, err := c.desk.nc.ChanSubscribe(c.names.result(token), signs)
 	if err != nil {
@@ -138,7 +140,7 @@ func (c *Client[In, Out]) Result(ctx context.Context, id string) (Out, error) {
 		}
 		select {
 		case <-signs:
-			wait = 10 * time.Millisecond // it is on its way into the store
+			wait = 10 * time.Millisecond // the result is on its way into the store
 		case <-time.After(wait):
 		case <-c.desk.quit:
 			return zero, dispatch.ErrClosed
@@ -148,9 +150,10 @@ func (c *Client[In, Out]) Result(ctx context.Context, id string) (Out, error) {
 	}
 }
 
-// overtaken tells what has become of a job whose result was not there. It returns
-// errNone if there is still such a job, and ErrNotFound if there is neither: a job
-// has its result before it leaves its stream.
+// overtaken finds out what became of a job whose result was not found. It returns
+// errNone if the job is still in its stream. If the job is gone, its result was
+// stored before it left the stream, so overtaken looks for the result once more, and
+// returns ErrNotFound if there is none.
 func (c *Client[In, Out]) overtaken(ctx context.Context, token string) (stored, error) {
 	_, err := last(ctx, c.desk.nc, c.names.jobs(), c.names.job(token))
 	if err == nil {
@@ -166,10 +169,10 @@ func (c *Client[In, Out]) overtaken(ctx context.Context, token string) (stored, 
 	return s, err
 }
 
-// Cancel ends a sent job with context.Canceled: one that waits never runs, one
-// that runs is told through its context, as far as the message gets there. Once it
-// has returned nil the outcome is decided; a job that had one keeps it. It returns
-// [ErrNotFound] for an id that is not known, and the cause of ctx when that is
+// Cancel ends a sent job with context.Canceled. A waiting job never runs; a running
+// job has its context canceled, if the message reaches its worker. Once Cancel has
+// returned nil, the outcome is decided; a job that already had an outcome keeps it.
+// Cancel returns [ErrNotFound] for an unknown id, and the cause of ctx when ctx is
 // done.
 func (c *Client[In, Out]) Cancel(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {

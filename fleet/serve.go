@@ -14,35 +14,37 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// How long a worker waits for things.
+// The intervals and limits of a worker.
 const (
-	pollsEvery    = 500 * time.Millisecond // the pool's limit and state
-	readsEvery    = 30 * time.Second       // the kind's settings
-	refusedPause  = time.Second            // before it asks again a server that gives no jobs
+	pollsEvery    = 500 * time.Millisecond // between looks at the pool's limit and state
+	readsEvery    = 30 * time.Second       // between readings of the kind's settings
+	refusedPause  = time.Second            // before the next request to a server that has refused one
 	drainPatience = 5 * time.Second        // for a server that is away
 )
 
-// missingLimit is how often the server must say that there is no such kind before
-// a worker believes it: servers of a cluster may not know yet.
+// missingLimit is how often in a row the server must say that the kind does not exist
+// before a worker believes it: a server of a cluster may not know the kind yet.
 const missingLimit = 3
 
-// Serve has the pool run the kind's jobs, as an ordinary submitter does, until
-// ctx ends. It asks the server for as many jobs as the pool has places, so that no
-// job waits here while a worker elsewhere is free, and follows Resize. The pool
-// may have other submitters, but one Serve only. The connection stays the
-// caller's; its name is the worker's.
+// Serve takes jobs of the kind from the server and submits them to the pool, until ctx
+// ends. It asks the server for only as many jobs as the pool has free places, so that
+// no job waits here while a worker elsewhere is free, and follows Resize. The pool may
+// have other submitters, but only one Serve. The connection remains the caller's; its
+// name is the name of the worker.
 //
-// When ctx ends Serve begins nothing new, gives back at once what was on its way,
-// lets the handlers that run end, stores what they return, and returns nil: as
-// soon as the last one has ended, or some 5 s later if the server is away. The
-// pool stays open. When the pool takes no more, what it had not begun and what
-// Stop has interrupted goes to other workers at once, and Serve returns
-// [dispatch.ErrClosed]. When the connection is closed it cancels what runs and
-// returns [nats.ErrConnectionClosed]. It returns an error at once if the kind is
-// not provisioned; a server that is away is waited for.
+// When ctx ends, Serve starts nothing new, returns jobs on their way to it to the
+// server at once, lets the running handlers end, and delivers their results. Then it
+// returns nil: when the last handler has ended, or about 5 s later if the server is
+// away. The pool stays open.
 //
-// The handler's context carries the values of ctx and [Info], and it ends with the
-// job: at its caller's deadline or cancel, not with ctx.
+// When the pool accepts no more jobs, the jobs that it had not started, and those that
+// Stop has interrupted, go to other workers at once, and Serve returns
+// [dispatch.ErrClosed]. When the connection is closed, Serve cancels the running jobs
+// and returns [nats.ErrConnectionClosed]. It returns an error at once if the kind is
+// not provisioned. While the server is away it waits.
+//
+// The handler's context carries the values of ctx and [Info]. It ends with the job, at
+// the caller's deadline or cancel, not with ctx.
 func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *dispatch.Pool[In, Out]) error {
 	if err := k.check(); err != nil {
 		return err
@@ -60,12 +62,15 @@ func Serve[In, Out any](ctx context.Context, nc *nats.Conn, k Kind[In, Out], p *
 		base:   context.WithoutCancel(ctx),
 		held:   make(map[uint64]*delivery),
 		absent: make(map[string]time.Time), canceled: make(map[string]time.Time),
-		gone: make(chan struct{}), ended: make(chan struct{}),
+		next: make(chan *delivery),
+		gone: make(chan struct{}), ended: make(chan struct{}), quiet: make(chan struct{}),
 	}
+	s.hush = sync.OnceFunc(func() { close(s.quiet) })
 	return s.serve(ctx)
 }
 
-// workerName returns what results and dead letters say about who made them.
+// workerName returns the name by which results and dead letters identify the worker:
+// that of the connection, or else host:pid.
 func workerName(nc *nats.Conn) string {
 	if name := headerText(nc.Opts.Name, 128); name != "" {
 		return name
@@ -74,14 +79,14 @@ func workerName(nc *nats.Conn) string {
 	return headerText(host+":"+strconv.Itoa(os.Getpid()), 128)
 }
 
-// server is the untyped part of Serve. Its goroutines are that of serve, which
-// sees to all that is due at a time; the callbacks of the line's subscriptions,
-// which take what comes; one for each job that is held; and now and then one that
-// makes a new line or reads the settings.
+// server is the untyped part of Serve. These goroutines work for it: the one of serve
+// does the periodic work; nats.go's goroutines call take with each message for the
+// line's subscriptions; an attendant handles each held job, and some attendants are
+// idle; from time to time one more goroutine makes a new line or reads the settings.
 //
 // Places: len(held) + hung + line.asked <= limit, unless limit has just been
-// lowered. A job is held from the moment it comes, so that what has been asked for
-// always finds a place.
+// lowered. A job is held from the moment it arrives, so a job that was asked for always
+// finds a place.
 type server struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
@@ -91,43 +96,48 @@ type server struct {
 	hooks Hooks
 	run   func(ctx context.Context, contentType string, data []byte) (result, error)
 	stats func() dispatch.Stats
-	base  context.Context // of all jobs
+	base  context.Context // the parent of all jobs' contexts
 
-	work  sync.WaitGroup // all goroutines but serve's
-	gone  chan struct{}  // closed by drop: what is held cannot be answered any more
+	work  sync.WaitGroup // all goroutines except serve's
+	next  chan *delivery // hands a job to an idle attendant
+	quiet chan struct{}  // closed by hush: idle attendants end
+	hush  func()         // called when serving ends; may be called more than once
+	gone  chan struct{}  // closed by drop: held jobs cannot be answered any more
 	ended chan struct{}  // closed by poolEnded
 
 	mu      sync.Mutex
-	limit   int                  // places, as the pool's Stats say
-	hung    int                  // places of handlers that outlive their jobs
-	held    map[uint64]*delivery // by their sequence in the stream
-	line    *line                // nil while there is none to ask by
-	pause   time.Time            // nothing is asked for before
-	doubt   bool                 // the server has refused a request or was away: the settings are to be read
-	missing int                  // times that the server did not know the kind, in a row
-	back    time.Time            // when the connection was last made anew; zero: never
+	limit   int                  // number of places, from the pool's Stats
+	hung    int                  // places of handlers that still run after their job has ended
+	held    map[uint64]*delivery // by sequence in the stream
+	line    *line                // nil while one line is retired and the next is not made
+	pause   time.Time            // no job is asked for before this time
+	doubt   bool                 // the server has refused a request or was away: the settings must be read
+	left    uint64               // the first job of the stream, if it was acknowledged when the settings were last read
+	missing int                  // how often in a row the server did not know the kind
+	back    time.Time            // when the connection was last made again; zero: never
 	state   lifeState
 	drained time.Time // when draining began
 
 	lease    time.Duration
 	attempts int
-	ahead    time.Duration        // of the server's clock, before ours
-	absent   map[string]time.Time // clients that did not confirm, and when
+	ahead    time.Duration        // how far the server's clock is ahead of ours
+	absent   map[string]time.Time // clients that did not confirm a result, and when
 	canceled map[string]time.Time // tokens of jobs that were canceled a moment ago, and when
 }
 
-// lifeState only ever grows.
+// lifeState only increases.
 type lifeState int
 
 const (
 	serving  lifeState = iota
-	draining           // nothing new is begun: ctx or the pool has ended
-	dropped            // nothing that comes is taken: the connection is closed
+	draining           // ctx or the pool has ended: no job is started
+	dropped            // the connection is closed: no job is taken
 )
 
-// serve reads the settings, and then looks after all that comes until it ends.
+// serve reads the settings, opens a line, and does the periodic work until serving
+// ends.
 func (s *server) serve(ctx context.Context) error {
-	if err := s.readSettings(ctx); err != nil {
+	if _, err := s.readSettings(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -173,12 +183,12 @@ func (s *server) serve(ctx context.Context) error {
 	}
 }
 
-// duties are what serve does from time to time.
+// duties is the periodic work of serve.
 type duties struct {
 	*server
-	lease                 time.Duration // as it was at the last tick
+	lease                 time.Duration // at the last tick
 	ticks                 *time.Ticker
-	beat, polled, settled time.Time // when it was done last
+	beat, polled, settled time.Time // when leases were last extended, the pool looked at, the settings read
 }
 
 func (s *server) newDuties() *duties {
@@ -189,7 +199,7 @@ func (s *server) newDuties() *duties {
 
 func tickOf(lease time.Duration) time.Duration { return min(lease/3, 100*time.Millisecond) }
 
-// do does what is due. An error is the end of serving.
+// do does the work that is due. An error ends serving.
 func (d *duties) do(now time.Time) error {
 	s := d.server
 	if s.nc.IsClosed() {
@@ -217,14 +227,16 @@ func (d *duties) do(now time.Time) error {
 		s.work.Go(func() {
 			try, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			_ = s.readSettings(try)
+			if c, err := s.readSettings(try); err == nil {
+				s.sweep(try, c)
+			}
 		})
 	}
 	s.lookAtLine(now)
 	return nil
 }
 
-// heartbeat extends the lease of all that is held, three times in each.
+// heartbeat extends the leases of all held jobs, three times in each lease.
 func (d *duties) heartbeat(now time.Time) {
 	s := d.server
 	if lease := s.currentLease(); lease != d.lease {
@@ -246,11 +258,12 @@ func (d *duties) heartbeat(now time.Time) {
 	}
 }
 
-// survey asks the pool for its limit and for handlers that outlive their jobs,
-// and adapts to both. It returns the pool's state.
+// survey reads from the pool's Stats its limit and the number of handlers that still
+// run after their job has ended, and adapts to both. It returns the pool's state.
 //
-// Such a handler is seen in the counters: each job that was accepted is queued,
-// running or counted under its outcome; the job of such a handler is both.
+// The counters show such a handler: each accepted job is either queued, or running, or
+// counted under its outcome, but the job of such a handler is counted as both running
+// and ended.
 func (s *server) survey() dispatch.State {
 	st := s.stats()
 	ended := st.Succeeded + st.Failed + st.Panicked + st.Canceled + st.TimedOut + st.Dropped
@@ -264,15 +277,16 @@ func (s *server) survey() dispatch.State {
 	surplus := s.line != nil && s.line.asked > 0 && s.free() < 0
 	s.mu.Unlock()
 	if surplus {
-		s.renew() // what has been asked for cannot be taken back one by one
+		s.renew() // a single request cannot be taken back
 	} else {
 		s.fill()
 	}
 	return st.State
 }
 
-// readSettings reads what the server's settings are for workers, and its clock.
-func (s *server) readSettings(ctx context.Context) error {
+// readSettings reads the lease, the attempts and the clock from the server. It returns
+// the server's whole description of the consumer.
+func (s *server) readSettings(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	var began time.Time
 	c, err := patiently(ctx, s.names, lookLimit, func(ctx context.Context) (jetstream.Consumer, error) {
 		began = time.Now()
@@ -284,23 +298,24 @@ func (s *server) readSettings(ctx context.Context) error {
 			s.missing++
 			s.mu.Unlock()
 		}
-		return err
+		return nil, err
 	}
 	info := c.CachedInfo()
 	attempts, err := strconv.Atoi(info.Config.Metadata[metaAttempts])
 	if err != nil || attempts < 1 || info.Config.AckWait <= 0 {
-		return unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
+		return nil, unprovisioned(s.names, fmt.Errorf("its consumer has no %s", metaAttempts))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.missing = 0
 	s.lease, s.attempts = info.Config.AckWait, attempts
 	s.ahead = aheadOf(info.TimeStamp, began, time.Now())
-	return nil
+	return info, nil
 }
 
-// aheadOf returns by how much another clock is ahead at least, that read theirs at
-// some time between two readings of ours. Clocks that may agree do.
+// aheadOf returns the least amount by which another clock is ahead of ours, negative if
+// it is behind. The other clock read theirs at some time between our readings before
+// and after. If the clocks may agree, the result is 0.
 func aheadOf(theirs, before, after time.Time) time.Duration {
 	switch {
 	case theirs.IsZero():
@@ -313,12 +328,12 @@ func aheadOf(theirs, before, after time.Time) time.Duration {
 	return 0
 }
 
-// cancelKept is for how long a cancel is remembered. The job may be on its way
-// here, and come after it.
+// cancelKept is how long a cancel is remembered. The job may be on its way here, and
+// arrive after its cancel.
 const cancelKept = 5 * time.Second
 
-// takeCancel is called by nats.go with each cancel of a job of the kind, whoever
-// has the job.
+// takeCancel is called by nats.go with each cancel of a job of the kind, whichever
+// worker has the job.
 func (s *server) takeCancel(m *nats.Msg) {
 	token := m.Subject[len(s.names.cancel("")):]
 	s.mu.Lock()
@@ -338,8 +353,9 @@ func (s *server) takeCancel(m *nats.Msg) {
 	}
 }
 
-// poolEnded is called by a job that the pool has refused or stopped. What it held
-// goes back at once, and would come here again.
+// poolEnded is called by the attendant of a job that the pool has refused or stopped.
+// It starts draining at once: the job goes back to the server, which must not deliver
+// it here again.
 func (s *server) poolEnded() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -349,9 +365,10 @@ func (s *server) poolEnded() {
 	}
 }
 
-// drain ends serving: what is on its way goes back, what runs ends. It returns err
-// when nothing is held any more.
+// drain ends serving: jobs on their way here go back, running jobs end. It returns err
+// when no job is held any more.
 func (s *server) drain(d *duties, err error) error {
+	s.hush()
 	s.mu.Lock()
 	if s.state == serving {
 		s.state, s.drained = draining, time.Now()
@@ -383,9 +400,11 @@ func (s *server) drain(d *duties, err error) error {
 	}
 }
 
-// drop ends serving where nothing that is held can be answered any more.
+// drop ends serving when the connection is closed: held jobs cannot be answered any
+// more, so it cancels them and waits for their handlers.
 func (s *server) drop(err error) error {
 	close(s.gone)
+	s.hush()
 	s.mu.Lock()
 	s.state = dropped
 	s.line = nil

@@ -6,9 +6,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// watch publishes what has had no answer, looks for results that have not come,
-// and does both for everything when the server is back. It ends when the client
-// is closed and nothing is left to follow.
+// watch is the client's goroutine. It publishes jobs again that the server has not
+// answered, and looks in the store for results that have not arrived. When the server
+// is back it does both for all postings. It ends when the client is closed and no
+// posting is left to follow.
 func (d *desk) watch(status chan nats.Status) {
 	defer close(d.over)
 	defer d.nc.RemoveStatusListener(status)
@@ -25,7 +26,7 @@ func (d *desk) watch(status chan nats.Status) {
 				d.sweep(true)
 			}
 		case <-ticks.C:
-			if d.nc.IsClosed() { // an event that did not fit into its channel
+			if d.nc.IsClosed() { // the event may not have fitted into the status channel
 				d.fail(nats.ErrConnectionClosed)
 			}
 			d.sweep(false)
@@ -44,7 +45,8 @@ func (d *desk) empty() bool {
 	return len(d.postings) == 0
 }
 
-// sweep does what is due, or all if the server is back.
+// sweep publishes jobs again and looks for results: those that are due, or all of
+// them if the server is back.
 func (d *desk) sweep(back bool) {
 	now := time.Now()
 	var again, look []*posting
@@ -71,7 +73,7 @@ func (d *desk) sweep(back bool) {
 	}
 	d.mu.Unlock()
 	if !d.nc.IsConnected() {
-		return // watch hears of its return
+		return // when the connection is back, watch calls sweep again
 	}
 	for _, p := range again {
 		if err := d.publish(p); err != nil {

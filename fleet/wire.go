@@ -13,17 +13,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ErrTooLarge is returned for an input that does not fit into a message of the
-// server, less 2 KiB for the headers: 1 MiB, unless the server says otherwise.
-// The job is not stored. As the outcome of a job it says that its output does
-// not fit. Put large data into a store of its own and let jobs carry the key.
+// ErrTooLarge is returned for an input that does not fit into a message of the server:
+// 1 MiB, unless the server is configured otherwise, less 2 KiB for headers. The job is
+// not stored. As the outcome of a job, ErrTooLarge means that the output does not fit.
+// Put large data into another store, and send its key.
 var ErrTooLarge = errors.New("fleet: too large for a message")
 
 // ErrDead is the outcome of a job that became a dead letter.
 var ErrDead = errors.New("fleet: job is a dead letter")
 
-// ErrNotFound is returned for an id that is not known: there is no such job, or
-// its result has been kept for as long as Settings.KeepFor says.
+// ErrNotFound is returned for an unknown id: there is no such job, or its result has
+// expired after Settings.KeepFor.
 var ErrNotFound = errors.New("fleet: no such job")
 
 // The headers of the wire format, version 1.
@@ -32,10 +32,10 @@ const (
 
 	headVersion     = "Fleet-Version"
 	headID          = "Fleet-Id"
-	headReply       = "Fleet-Reply"     // of a called job: where its caller waits
-	headBudget      = "Fleet-Budget-Ms" // of a called job: what was left of its caller's deadline
-	headAfter       = "Fleet-After-Ms"  // of a sent job
-	headStatus      = "Fleet-Status"    // of a result, as the others below
+	headReply       = "Fleet-Reply"     // of a called job: the subject on which its caller waits
+	headBudget      = "Fleet-Budget-Ms" // of a called job: the time that was left until its caller's deadline
+	headAfter       = "Fleet-After-Ms"  // of a sent job: its delay
+	headStatus      = "Fleet-Status"    // of a result, as are the next four
 	headAttempt     = "Fleet-Attempt"
 	headWorker      = "Fleet-Worker"
 	headWait        = "Fleet-Wait-Us"
@@ -48,18 +48,18 @@ const (
 	headTTL      = "Nats-TTL"
 )
 
-// headroom is what is left free in a job's message for the headers that a dead
-// letter has more.
+// headroom is the space that is left free in a job's message, for the additional
+// headers of its dead letter.
 const headroom = 2 << 10
 
-// job is what the headers of a job's message say.
+// job is the content of the headers of a job's message.
 type job struct {
 	id, token string
-	once      bool          // its sender has chosen the id
-	reply     string        // where its caller waits; "": it was sent
-	client    string        // whom that belongs to
-	budget    time.Duration // of the caller, from the moment it was stored; 0: no end
-	after     time.Duration // of a sent job
+	once      bool          // the sender has chosen the id
+	reply     string        // the subject on which the caller waits; "" for a sent job
+	client    string        // the client to which reply belongs
+	budget    time.Duration // from the storing of the job until the caller's deadline; 0: no deadline
+	after     time.Duration // the delay of a sent job
 }
 
 func (j job) header(contentType string) nats.Header {
@@ -85,7 +85,7 @@ func (j job) header(contentType string) nats.Header {
 	return h
 }
 
-// ceil returns how many units hold d.
+// ceil returns d in units, rounded up.
 func ceil(d, unit time.Duration) int64 {
 	n := int64(d / unit)
 	if d%unit > 0 {
@@ -94,8 +94,8 @@ func ceil(d, unit time.Duration) int64 {
 	return n
 }
 
-// parseJob reads the headers of a job of the token that stands in its subject.
-// On an error the job has that token, and a reply only if that is well-formed.
+// parseJob reads the headers of the job whose subject ends in token. On an error the
+// returned job still has the token, and the reply if it is well-formed.
 func parseJob(s subjects, token string, h nats.Header) (job, error) {
 	j := job{token: token, id: token}
 	reply := h.Get(headReply)
@@ -104,11 +104,11 @@ func parseJob(s subjects, token string, h nats.Header) (job, error) {
 	}
 	id := h.Get(headID)
 	if err := checkID(id); err != nil || tokenOf(id) != token {
-		return j, fmt.Errorf("header %s %q does not belong to the subject's %q", headID, cut(id, 256), token)
+		return j, fmt.Errorf("header %s %q does not match the subject's token %q", headID, cut(id, 256), token)
 	}
 	j.id = id
 	if reply != j.reply {
-		return j, fmt.Errorf("header %s %q is not a subject for its result", headReply, cut(reply, 256))
+		return j, fmt.Errorf("header %s %q is not a reply subject of this job", headReply, cut(reply, 256))
 	}
 	j.once = h.Get(headExpected) != ""
 	var err error
@@ -121,7 +121,8 @@ func parseJob(s subjects, token string, h nats.Header) (job, error) {
 	return j, nil
 }
 
-// millis reads a header that is a number of milliseconds; 0: there is none.
+// millis reads a header that is a number of milliseconds. It returns 0 if the header is
+// missing.
 func millis(h nats.Header, name string) (time.Duration, error) {
 	text := h.Get(name)
 	if text == "" {
@@ -134,8 +135,8 @@ func millis(h nats.Header, name string) (time.Duration, error) {
 	return d, nil
 }
 
-// micros reads a header that is a number of microseconds; 0: there is none, as in
-// the outcomes of older workers.
+// micros reads a header that is a number of microseconds. It returns 0 if the header is
+// missing, as in the outcomes of older workers.
 func micros(h nats.Header, name string) (time.Duration, error) {
 	text := h.Get(name)
 	if text == "" {
@@ -172,12 +173,13 @@ const (
 	statusCanceled = "canceled"
 )
 
-// outcome is a result on the wire. The body of any status but ok is a failure.
+// outcome is a result on the wire. The body is the encoded output if the status is ok,
+// or else a failure.
 type outcome struct {
 	id, status  string
 	attempt     int
 	worker      string
-	wait, run   time.Duration // of the attempt; 0 if it was not begun
+	wait, run   time.Duration // of the attempt; 0 if it did not start the job
 	contentType string
 	body        []byte
 }
@@ -219,28 +221,28 @@ func parseOutcome(h nats.Header, body []byte) (outcome, error) {
 	case statusOK, statusError, statusPanic, statusGoexit, statusTimeout, statusCodec, statusTooLarge, statusCanceled:
 		return o, nil
 	}
-	return o, fmt.Errorf("header %s %q is not known", headStatus, cut(o.status, 64))
+	return o, fmt.Errorf("header %s %q is unknown", headStatus, cut(o.status, 64))
 }
 
-// failure is the body of a result that is no output.
+// failure is the body of a result that is not an output.
 type failure struct {
 	Message string        `json:"message"`
 	Value   string        `json:"value,omitempty"`    // of a panic
 	Stack   string        `json:"stack,omitempty"`    // of a panic
 	Limit   time.Duration `json:"limit_ns,omitempty"` //nolint:tagliatelle // of a timeout; the unit is part of the name
 	Ran     bool          `json:"ran,omitempty"`      // of a timeout
-	Is      []string      `json:"is,omitempty"`       // the texts of those Kind.Errors that it is
+	Is      []string      `json:"is,omitempty"`       // the texts of the Kind.Errors that match it
 	Dead    bool          `json:"dead,omitempty"`
 }
 
-// The most bytes that texts of a failure take. What the server allows a message
-// is 1 MiB unless an operator has lowered it.
+// The limits of a failure's texts, in bytes. The server allows a message 1 MiB unless
+// an operator has lowered that.
 const (
 	mostText  = 16 << 10
 	mostStack = 64 << 10
 )
 
-// describe says what the pool's error is, in terms that travel.
+// describe turns the pool's error into a status and a failure, which can travel.
 func describe(err error, known []error) (status string, f failure) {
 	f.Message = cut(textOf(err), mostText)
 	for _, e := range known {
@@ -265,7 +267,7 @@ func describe(err error, known []error) (status string, f failure) {
 	return statusError, f
 }
 
-// short is the failure without what may be long.
+// short returns the failure with its long texts dropped or cut.
 func (f failure) short() failure {
 	f.Stack, f.Message, f.Value = "", cut(f.Message, 256), cut(f.Value, 256)
 	return f
@@ -273,28 +275,28 @@ func (f failure) short() failure {
 
 func (f failure) body() []byte {
 	data, err := json.Marshal(f)
-	if err != nil { // a struct of texts and numbers has no reason to fail
+	if err != nil { // cannot happen: the struct has only texts, numbers and bools
 		return []byte(`{}`)
 	}
 	return data
 }
 
-// RemoteError is the failure of a job on a worker. To errors.Is and errors.As it
-// is what the handler's error was, as far as that travels: a value of
+// RemoteError is the failure of a job on a worker. errors.Is and errors.As recognise
+// in it what the handler's error was, as far as that travels: a value of
 // [Kind].Errors, a *[dispatch.PanicError] with the worker's stack, a
 // *[dispatch.TimeoutError] of the worker's own limit, [dispatch.ErrGoexit],
-// [ErrTooLarge], [ErrDead], and context.Canceled after [Client.Cancel]. Nothing
-// else is taken for one of these.
+// [ErrTooLarge], [ErrDead], and context.Canceled after [Client.Cancel]. No other
+// failure matches one of these.
 type RemoteError struct {
 	ID      string
-	Worker  string // the name of its connection; "" if no worker made the outcome
+	Worker  string // the name of the worker's connection; "" if no worker made the outcome
 	Attempt int
 	Message string // the text of the handler's error
 
 	causes []error
 }
 
-// Error names the job, its worker and what the handler said.
+// Error returns a text with the job, its worker and the text of the handler's error.
 func (e *RemoteError) Error() string {
 	if e.Worker == "" {
 		return fmt.Sprintf("fleet: job %s: %s", e.ID, e.Message)
@@ -302,10 +304,10 @@ func (e *RemoteError) Error() string {
 	return fmt.Sprintf("fleet: job %s on %s: %s", e.ID, e.Worker, e.Message)
 }
 
-// Unwrap returns what the handler's error was.
+// Unwrap returns the errors that errors.Is and errors.As recognise.
 func (e *RemoteError) Unwrap() []error { return e.causes }
 
-// asError makes an outcome that is no output an error for its caller.
+// asError turns an outcome that is not an output into an error for the caller.
 func (o outcome) asError(known []error) error {
 	var f failure
 	if err := json.Unmarshal(o.body, &f); err != nil {

@@ -34,7 +34,7 @@ func TestTheHeadersOfAJobSurviveTheWay(t *testing.T) {
 	}
 }
 
-// The server refuses a time to live below a second and cuts fractions.
+// The server refuses a time to live below a second, and drops fractions of a second.
 func TestTheTimeToLiveIsWholeSecondsUpwards(t *testing.T) {
 	for budget, want := range map[time.Duration][2]string{
 		time.Microsecond: {"1", "1s"}, time.Second: {"1000", "1s"}, 1001 * time.Millisecond: {"1001", "2s"},
@@ -83,7 +83,7 @@ func (hostile) Is(error) bool   { panic("in Is") }
 func (hostile) As(any) bool     { panic("in As") }
 func (hostile) Unwrap() []error { return []error{io.EOF} }
 
-// travel is what a caller gets of a worker's error.
+// travel returns the error that a caller gets for a worker's error.
 func travel(t *testing.T, err error, known ...error) error {
 	t.Helper()
 	status, f := describe(err, known)
@@ -261,5 +261,6 @@ func FuzzServerAnswers(f *testing.F) {
 			_ = deadOf(s)
 		}
 		_, _ = parseCount(data)
+		_, _ = parseFirst(data)
 	})
 }

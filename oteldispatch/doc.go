@@ -14,7 +14,7 @@
 //	dispatch.worker.count            {worker}     workers; dispatch.worker.state: busy, idle
 //	dispatch.job.running             {job}        handlers that are running, not counting strays
 //	dispatch.job.running.limit       {job}        absent if there is no limit
-//	dispatch.job.stray               {job}        handlers that were written off and have not returned
+//	dispatch.job.stray               {job}        handlers that were written off (WithGrace) and have not returned
 //	dispatch.queue.size              {job}        jobs that wait for a worker
 //	dispatch.queue.capacity          {job}        absent if there is no limit
 //	dispatch.submitter.blocked       {submitter}  submitters that wait for room in the queue

@@ -11,7 +11,7 @@
 //	dispatch_running_jobs               gauge      handlers that are running, not counting strays
 //	dispatch_queued_jobs                gauge      jobs that wait for a worker
 //	dispatch_blocked_submitters         gauge      submitters that wait for room in the queue
-//	dispatch_stray_jobs                 gauge      handlers that were written off and have not returned
+//	dispatch_stray_jobs                 gauge      handlers that were written off (WithGrace) and have not returned
 //	dispatch_max_running_jobs           gauge      absent if there is no limit
 //	dispatch_max_queued_jobs            gauge      absent if there is no limit
 //	dispatch_paused                     gauge      1: the pool is paused, so it accepts jobs and starts none

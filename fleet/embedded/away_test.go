@@ -4,6 +4,7 @@ package embedded_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -39,8 +40,8 @@ func TestF4AResultWaitsInTheStoreWhileItsCallerIsAway(t *testing.T) {
 	require.Equal(t, map[int]int{0: 1, 1: 1, 2: 1, 3: 1}, j.begun())
 }
 
-// A call that has waited for long looks for its result rarely, but as soon as the
-// line is whole again.
+// A call that has waited for a long time rarely looks for its result, but does so as
+// soon as its connection is back.
 func TestF12AResultIsLookedForWhenTheLineIsWholeAgain(t *testing.T) {
 	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{})
@@ -54,14 +55,14 @@ func TestF12AResultIsLookedForWhenTheLineIsWholeAgain(t *testing.T) {
 	line.cut()
 	requireRest(t, nc)
 	line.mend()
-	soon, cancel := context.WithTimeout(t.Context(), 25*time.Second) // of the 30 s between two looks
+	soon, cancel := context.WithTimeout(t.Context(), 25*time.Second) // less than the 30 s between two looks
 	defer cancel()
 	out, err := f.Wait(soon)
 	require.NoError(t, err)
 	require.Equal(t, "0 by w", out)
 }
 
-// A caller that is half gone costs its worker one wait, and not one a result.
+// A silently disconnected caller costs its worker one wait, not one for each result.
 func TestF4AResultOfACallerThatIsHalfGoneIsStored(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
@@ -104,9 +105,8 @@ func TestF4TheResultsOfACallerThatWasKilledAreNoJobsLeft(t *testing.T) {
 	require.Len(t, j.begun(), 8)
 }
 
-// The store stays down for longer than anybody would try in vain: the worker
-// keeps what it has, and extends nothing but its patience. With -long it is more
-// than a minute.
+// The store is down for a long time, with -long for more than a minute. The worker keeps
+// its results.
 func TestF4AWorkerKeepsItsResultsHoweverLongTheStoreIsDown(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -142,8 +142,8 @@ func TestF4AWorkerKeepsItsResultsHoweverLongTheStoreIsDown(t *testing.T) {
 	require.Equal(t, map[int]int{0: 1, 1: 1, 10: 1, 11: 1}, j.begun())
 }
 
-// The server has forgotten that it has delivered the job, or has not heard of it
-// for a lease. Its worker has not.
+// The server has forgotten that it delivered the job, or has not heard of the job for a
+// lease. The worker still holds the job, and ignores the second delivery.
 func TestF2AJobThatRunsOnWhileTheServerIsStartedAgainIsNotBegunASecondTimeThere(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -164,8 +164,8 @@ func TestF2AJobThatRunsOnWhileTheServerIsStartedAgainIsNotBegunASecondTimeThere(
 	requireRest(t, nc)
 }
 
-// A server that was killed forgets what it delivered last, and does not understand
-// its acknowledgment then: the job comes again as if for the first time.
+// A server that was killed forgets its last deliveries, and then does not understand
+// their acknowledgments: it delivers the job again as if for the first time.
 func TestF2AJobWithAResultThatAKilledServerDeliversAnewIsNotBegun(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
@@ -188,8 +188,8 @@ func TestF2AJobWithAResultThatAKilledServerDeliversAnewIsNotBegun(t *testing.T) 
 	require.Empty(t, j.lines())
 }
 
-// The disk is full: jobs are refused, results wait with their workers, and when
-// there is room all goes on. Nothing is lost.
+// The disk is full: jobs are refused, and workers keep their results. When there is room
+// again everything goes on, and nothing is lost.
 func TestF4AFullDiskStopsTheWorkAndLosesNothing(t *testing.T) {
 	dir, addr := t.TempDir(), freeAddress(t)
 	boot := func(disk int64) *embedded.Server {
@@ -230,8 +230,7 @@ func TestF4AFullDiskStopsTheWorkAndLosesNothing(t *testing.T) {
 	}
 }
 
-// A stream of results that has reached its limit: workers wait until older ones
-// have had their time.
+// The stream of results has reached its limit: workers wait until older results expire.
 func TestF4AFullStreamOfResultsHoldsTheWorkersUp(t *testing.T) {
 	t.Parallel()
 	_, nc := lazy(t, fleet.Settings{MaxBytes: 4 << 10, KeepFor: 2 * time.Second})
@@ -257,8 +256,8 @@ func TestF4AFullStreamOfResultsHoldsTheWorkersUp(t *testing.T) {
 	}
 }
 
-// underLoad has jobs called and sent while trouble is made, and asserts that all
-// have their outcomes, and that only those have run twice that may.
+// underLoad calls and sends jobs, calls trouble meanwhile, and asserts that all jobs have
+// their outcomes, and that no job has run twice unless mayRepeat allows it.
 func underLoad(t *testing.T, nc *nats.Conn, j journal, mayRepeat bool, trouble func()) {
 	t.Helper()
 	const calls, sends = 400, 100
@@ -352,7 +351,7 @@ func TestF12TheLineOfAWorkerIsCut(t *testing.T) {
 	requireFree(t, nc, 10)
 }
 
-// members are a cluster of servers, each a process.
+// members are the servers of a cluster, each in its own process.
 func members(t *testing.T, n int) (all map[string]*process, urls []string) {
 	t.Helper()
 	var clients, routes []string
@@ -371,14 +370,9 @@ func members(t *testing.T, n int) (all map[string]*process, urls []string) {
 
 func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	if !*long {
-		// In some runs of it on a busy machine every job has its outcome, and the new
-		// leader goes on counting one that waits.
-		t.Skip("it runs with -long")
-	}
 	all, urls := members(t, 3)
 	nc := connect(t, strings.Join(urls, ","))
-	requireSoon(t, func() bool { // it may not have a leader yet, or not all its members, and then leave a request unanswered
+	requireSoon(t, func() bool { // the cluster leaves requests unanswered until it has a leader and all its members
 		try, cancel := context.WithTimeout(t.Context(), patience/10)
 		defer cancel()
 		return tasks.Provision(try, nc, fleet.Settings{Lease: 2 * time.Second, Replicas: 3}) == nil
@@ -391,8 +385,21 @@ func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 	leader := consumer.CachedInfo().Cluster.Leader
 
-	// The workers' own connections stay. What they have asked for is gone with the
-	// leader, and nobody tells them.
+	// Concurrent sends with one id conflict on the servers.
+	c := client(t, nc)
+	var alike sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		alike.Go(func() { _, errs[i] = c.Send(limited(t), task{}, fleet.ID("alike")) })
+	}
+	alike.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.Equal(t, 1, stats(t, nc).Waiting)
+	require.NoError(t, c.Cancel(limited(t), "alike"))
+	requireRest(t, nc)
+
+	// The workers stay connected. Their requests are lost with the leader, and no server
+	// tells them.
 	j := newJournal(t)
 	places := 0
 	for i, url := range urls {
@@ -407,7 +414,7 @@ func TestF12ALeaderOfAClusterIsKilledUnderLoad(t *testing.T) {
 	requireFree(t, nc, places)
 }
 
-// More requests stand on the server than nats-server allows by default.
+// The server holds more requests than nats-server allows by default.
 func TestSixHundredPlacesAreAllServed(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)

@@ -50,7 +50,7 @@ func TestF8AJobThatRunsIsToldWhenItsCallerGoes(t *testing.T) {
 	require.Empty(t, letters(t, nc))
 }
 
-// A cancel and its job go to the worker by different ways.
+// A cancel and its job reach the worker on different ways, so the cancel may arrive first.
 func TestF8ACancelThatComesBeforeItsJobCounts(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
@@ -106,7 +106,8 @@ func TestF8AJobWhoseDeadlineHasPassedIsNotBegun(t *testing.T) {
 	require.Empty(t, j.lines())
 }
 
-// The line of the caller is cut before it can take its job back: the server does.
+// The caller is disconnected before it can withdraw its job. The server drops the job at
+// the deadline.
 func TestF8TheServerDropsAJobWhoseDeadlineHasPassed(t *testing.T) {
 	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{})
@@ -143,7 +144,7 @@ func TestF8ACallReturnsAtOnceWithNoServer(t *testing.T) {
 	require.Equal(t, errWhy, err)
 }
 
-// A call whose caller goes while the job is on its way to the store.
+// The caller of a call leaves while the job is on its way to the store.
 func TestF8AJobThatIsStoredAfterItsCallerHasGoneIsDeleted(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
@@ -156,7 +157,8 @@ func TestF8AJobThatIsStoredAfterItsCallerHasGoneIsDeleted(t *testing.T) {
 	_, err := c.Call(stop, task{}) // no deadline travels with it
 	require.Equal(t, context.Canceled, err)
 	line.mend()
-	// What was on its way may come and go unseen: after it, nothing is left.
+	// The job may be stored and deleted unseen. The job sent here is stored after it, so in
+	// the end only this one waits.
 	_, err = c.Send(limited(t), task{}, fleet.ID("after"))
 	require.NoError(t, err)
 	requireSoon(t, func() bool { return stats(t, nc).Waiting == 1 }, "the job is still there")

@@ -35,7 +35,7 @@ func TestF7SIGTERMUnderLoadRepeatsNothingWhateverTheLease(t *testing.T) {
 	requireRest(t, nc)
 }
 
-// The line is slow: at each moment some jobs are on their way to the worker.
+// The connection is slow: at each moment some jobs are on their way to the worker.
 func TestF7WhatIsOnItsWayAtADrainGoesBack(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{Lease: time.Hour})
 	slow := connect(t, slowCable(t, address(server), 20*time.Millisecond).url())
@@ -96,7 +96,7 @@ func TestF7StopOfThePoolHandsItsJobsToOthersAtOnceAndCostsNoAttempt(t *testing.T
 		_, err := c.Send(limited(t), in, fleet.ID(fmt.Sprint("job ", in.N)))
 		require.NoError(t, err)
 	}
-	// Three pools are stopped with all jobs in their hands. Each job has one attempt.
+	// Three pools are stopped while they hold all jobs. Each job has one attempt.
 	for i := range 3 {
 		name := fmt.Sprint("stopped", i)
 		w := serve(t, connectTo(t, nc), j.handler(name), dispatch.WithWorkers(4))

@@ -1,8 +1,8 @@
 // Package embedded runs the server of a fleet inside the program: NATS with
-// JetStream, on a folder of this machine. For one server that is all there is to
-// set up; for several that replicate each other, and for anything that this
-// package has no option for, run nats-server itself. To package fleet both are
-// the same.
+// JetStream, which stores its data in a folder of this machine. A single server needs
+// no other setup. For several servers that replicate each other, and for anything that
+// this package has no option for, run nats-server itself. Package fleet works with
+// both in the same way.
 //
 //	server, err := embedded.Start(embedded.Options{Dir: "/var/lib/thumbs", Listen: "127.0.0.1:4222"})
 //	if err != nil {
@@ -32,57 +32,57 @@ import (
 
 // Options of a server. Only Dir is required.
 type Options struct {
-	// Dir is the folder that the server keeps everything in. It is made if there
-	// is none. One server at a time may use it.
+	// Dir is the folder in which the server stores its data. Start creates it if it
+	// does not exist. Only one server at a time may use it.
 	Dir string
 
-	// Listen is the address for the connections of other processes, host:port; port
-	// 0 is any free one. The default is none: then only Connect reaches the server.
-	// An address that is not a loopback one needs TLS and Users.
+	// Listen is the address for connections from other processes, host:port. Port 0
+	// means any free port. Without an address only Connect reaches the server. Any
+	// address but a loopback address requires TLS and Users.
 	Listen string
 
-	// TLS is for connections by the address.
+	// TLS configures connections to the address.
 	TLS *tls.Config
 
-	// Users are those who may connect by the address. Without any, everybody who
-	// reaches it may do everything.
+	// Users are the users that may connect to the address. Without users, anyone who
+	// can reach the address may do everything.
 	Users []User
 
-	// LazySync lets the server answer before the disk has what it stored: several
-	// times as fast, and a power cut may cost the jobs of the last two minutes. A
-	// kill of the process costs nothing either way.
+	// LazySync lets the server answer before the disk has the stored data. That is
+	// several times as fast, but a power cut may lose the jobs of the last two minutes.
+	// A kill of the process loses nothing either way.
 	LazySync bool
 
-	// MaxDisk is how many bytes the server may store. Beyond it nothing more is
-	// stored; see Settings.MaxBytes of package fleet. The default is three quarters
-	// of what is free when it starts.
+	// MaxDisk limits the bytes that the server stores. At the limit it stores nothing
+	// more; see Settings.MaxBytes of package fleet. The default is three quarters of
+	// the space that is free when the server starts.
 	MaxDisk int64
 
-	// Logger has the server's log lines. The default is silence.
+	// Logger receives the server's log lines. By default there is no log.
 	Logger *slog.Logger
 }
 
-// User is somebody who may connect to the server.
+// User is a user that may connect to the server.
 type User struct {
 	Name, Password string
-	Rights         *fleet.Rights // nil: all
+	Rights         *fleet.Rights // nil: all rights
 }
 
 // Server is a server inside the program. Its methods may be called by several
 // goroutines at once.
 type Server struct {
 	server *server.Server
-	secret []nats.Option // with which Connect connects
+	secret []nats.Option // the credentials of Connect
 	listen bool
 	unlock func() error
 }
 
-// readyLimit is how long a server may take to start: it reads its folder.
+// readyLimit is how long a server may take to start, because it reads its folder.
 const readyLimit = time.Minute
 
-// Start starts a server and returns when it can be connected to. It returns an
-// error that names the option that is wrong, or says that another server uses the
-// folder.
+// Start starts a server and returns when the server accepts connections, or after a
+// minute with an error. An error names the wrong option, says that another server uses
+// the folder, or comes from the server.
 func Start(o Options) (*Server, error) {
 	s := &Server{listen: o.Listen != ""}
 	config, err := s.config(o)
@@ -103,12 +103,12 @@ func Start(o Options) (*Server, error) {
 	}
 	s.server.Start()
 	if !s.server.ReadyForConnections(readyLimit) || !s.server.JetStreamEnabled() {
-		return nil, errors.Join(errors.New("embedded: the server has not started; Options.Logger tells why"), s.Close())
+		return nil, errors.Join(errors.New("embedded: the server did not start; its log says why (see Options.Logger)"), s.Close())
 	}
 	return s, nil
 }
 
-// config returns the server's own options, or what is wrong with ours.
+// config returns the options of nats-server, or an error that says what is wrong with o.
 func (s *Server) config(o Options) (*server.Options, error) {
 	if o.Dir == "" {
 		return nil, errors.New("Options.Dir is empty")
@@ -135,7 +135,7 @@ func (s *Server) config(o Options) (*server.Options, error) {
 		case u.Password == "":
 			return nil, fmt.Errorf("Options.Users[%d] %q has no Password", i, u.Name)
 		case seen[u.Name]:
-			return nil, fmt.Errorf("Options.Users[%d]: there is another %q", i, u.Name)
+			return nil, fmt.Errorf("Options.Users[%d]: another user has the same name %q", i, u.Name)
 		}
 		seen[u.Name] = true
 		c.Users = append(c.Users, &server.User{Username: u.Name, Password: u.Password, Permissions: permissions(u.Rights)})
@@ -146,11 +146,12 @@ func (s *Server) config(o Options) (*server.Options, error) {
 	return c, nil
 }
 
-// listen sets the address, unless it is not safe to listen there.
+// listen sets the address in c. It returns an error if the address is malformed, or if
+// it would not be safe to listen there.
 func listen(c *server.Options, o Options) error {
 	if o.Listen == "" {
 		if o.TLS != nil || len(o.Users) > 0 {
-			return errors.New("Options.TLS and Options.Users are for connections by Options.Listen, which is empty")
+			return errors.New("Options.TLS and Options.Users need Options.Listen, which is empty")
 		}
 		return nil
 	}
@@ -164,7 +165,7 @@ func listen(c *server.Options, o Options) error {
 	}
 	ip := net.ParseIP(host)
 	if local := host == "localhost" || ip != nil && ip.IsLoopback(); !local && (o.TLS == nil || len(o.Users) == 0) {
-		return fmt.Errorf("Options.Listen %q is open to other machines: it needs Options.TLS and Options.Users", o.Listen)
+		return fmt.Errorf("Options.Listen %q is not a loopback address: it needs Options.TLS and Options.Users", o.Listen)
 	}
 	c.DontListen, c.Host, c.Port = false, host, int(n)
 	if host == "" {
@@ -200,9 +201,8 @@ func permissions(r *fleet.Rights) *server.Permissions {
 	return p
 }
 
-// Connect returns a connection to the server without a socket, with all rights.
-// The caller closes it. It lives as long as the server: there is nothing to
-// reconnect to.
+// Connect returns a connection to the server, without a socket and with all rights. The
+// caller must close it. It ends with the server and cannot reconnect.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{nats.InProcessServer(s.server)}, s.secret...)
 	nc, err := nats.Connect("", append(all, opts...)...)
@@ -212,7 +212,7 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// URL returns the address for nats.Connect in other processes; "" without
+// URL returns the address for nats.Connect in other processes, or "" without
 // Options.Listen.
 func (s *Server) URL() string {
 	if !s.listen {
@@ -221,15 +221,15 @@ func (s *Server) URL() string {
 	return s.server.ClientURL()
 }
 
-// Close ends the server and waits for that. What it has stored stays in its
-// folder. It may be called more than once.
+// Close shuts the server down and waits until it has ended. Its data stays in the
+// folder. Close may be called more than once.
 func (s *Server) Close() error {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 	return s.unlock()
 }
 
-// logger gives the server's lines to a slog.Logger.
+// logger passes the server's log lines to a slog.Logger.
 type logger struct{ *slog.Logger }
 
 func (l logger) line(level slog.Level, format string, v []any) {

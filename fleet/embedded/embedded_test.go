@@ -31,18 +31,18 @@ func TestAWrongOptionIsAnErrorThatNamesIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	user := []embedded.User{{Name: "a", Password: "b"}}
 	for want, o := range map[string]embedded.Options{
-		"Options.Dir is empty":      {},
-		"Options.Dir: ":             {Dir: filepath.Join(file, "x")},
-		"Options.MaxDisk -1":        {Dir: dir, MaxDisk: -1},
-		`Options.Listen "here"`:     {Dir: dir, Listen: "here"},
-		`Options.Listen ":x": the`:  {Dir: dir, Listen: ":x"},
-		`Options.Listen ":0" is`:    {Dir: dir, Listen: ":0"},
-		`"0.0.0.0:0" is open`:       {Dir: dir, Listen: "0.0.0.0:0", Users: user},
-		`"example.org:1" is open`:   {Dir: dir, Listen: "example.org:1", TLS: &tls.Config{}},
-		"Options.Listen, which is":  {Dir: dir, Users: user},
-		"Options.Users[0] has no N": {Dir: dir, Listen: "127.0.0.1:0", Users: []embedded.User{{Password: "b"}}},
-		`Users[0] "a" has no Pass`:  {Dir: dir, Listen: "127.0.0.1:0", Users: []embedded.User{{Name: "a"}}},
-		`there is another "a"`:      {Dir: dir, Listen: "127.0.0.1:0", Users: append(user, user...)},
+		"Options.Dir is empty":                      {},
+		"Options.Dir: ":                             {Dir: filepath.Join(file, "x")},
+		"Options.MaxDisk -1":                        {Dir: dir, MaxDisk: -1},
+		`Options.Listen "here"`:                     {Dir: dir, Listen: "here"},
+		`Options.Listen ":x": the`:                  {Dir: dir, Listen: ":x"},
+		`Options.Listen ":0" is`:                    {Dir: dir, Listen: ":0"},
+		`"0.0.0.0:0" is not a loopback address`:     {Dir: dir, Listen: "0.0.0.0:0", Users: user},
+		`"example.org:1" is not a loopback address`: {Dir: dir, Listen: "example.org:1", TLS: &tls.Config{}},
+		"Options.Listen, which is":                  {Dir: dir, Users: user},
+		"Options.Users[0] has no N":                 {Dir: dir, Listen: "127.0.0.1:0", Users: []embedded.User{{Password: "b"}}},
+		`Users[0] "a" has no Pass`:                  {Dir: dir, Listen: "127.0.0.1:0", Users: []embedded.User{{Name: "a"}}},
+		`another user has the same name "a"`:        {Dir: dir, Listen: "127.0.0.1:0", Users: append(user, user...)},
 	} {
 		s, err := embedded.Start(o)
 		require.ErrorContains(t, err, want)
@@ -104,7 +104,7 @@ func TestUsersComeInWithTheirPasswordsAndOverTLS(t *testing.T) {
 	require.Equal(t, "1 by w", out)
 }
 
-// certificate makes a certificate for this machine, and the pool to trust it by.
+// certificate makes a certificate for this machine, and a pool of roots that trusts it.
 func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -122,7 +122,7 @@ func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
 }
 
-// lines is where a server logs to.
+// lines collects the log of a server.
 type lines struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -148,7 +148,7 @@ func TestTheServersLinesGoToTheLogger(t *testing.T) {
 	require.Contains(t, log.text(), "Starting JetStream")
 }
 
-// A program that is caller, server and worker in one.
+// One program is caller, server and worker.
 func TestOneProcessMayBeAllOfTheFleet(t *testing.T) {
 	s, err := embedded.Start(embedded.Options{Dir: t.TempDir()})
 	require.NoError(t, err)

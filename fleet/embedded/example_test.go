@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Shout is what callers and workers of the examples agree on.
+// Shout is the kind that callers and workers of the examples share.
 var Shout = fleet.Kind[string, string]{Name: "shout", Errors: []error{ErrHoarse}}
 
 var ErrHoarse = errors.New("hoarse")
@@ -80,7 +80,7 @@ func Example_call() {
 	// Output: [HELLO! OUT! THERE!] <nil>
 }
 
-// What do I get where the handler has failed over there?
+// What do I get when the handler fails on the worker?
 func Example_failure() {
 	nc, end := startShouting()
 	defer end()
@@ -101,7 +101,7 @@ func Example_failure() {
 	// worker 1, attempt 1: nothing to say: hoarse
 }
 
-// How do I hand over a job for good, and not twice?
+// How do I store a job without waiting for it, and only once?
 func Example_send() {
 	nc, end := startShouting()
 	defer end()
@@ -112,7 +112,7 @@ func Example_send() {
 	}
 	defer client.Close()
 
-	for range 2 { // the second time it is there already
+	for range 2 { // the second Send finds the job there and stores nothing
 		id, err := client.Send(ctx, "ship it", fleet.ID("order 17"))
 		fmt.Println(id, err)
 	}
@@ -124,7 +124,7 @@ func Example_send() {
 	// SHIP IT! <nil>
 }
 
-// What becomes of jobs that fail for good, and how are they tried once more?
+// What happens to jobs that fail for good, and how do I run them again?
 func Example_deadLetters() {
 	nc, end := startShouting()
 	defer end()
@@ -151,7 +151,7 @@ func Example_deadLetters() {
 	// <nil>
 }
 
-// How does a worker end?
+// How do I shut a worker down?
 func Example_drain() {
 	dir, err := os.MkdirTemp("", "shout")
 	if err != nil {
@@ -177,11 +177,11 @@ func Example_drain() {
 	defer stop()
 	pool := dispatch.Must(dispatch.New(shout, dispatch.WithWorkers(8)))
 	defer pool.Close()
-	fmt.Println(fleet.Serve(ctx, nc, Shout, pool)) // what runs has ended, what was on its way has gone back
+	fmt.Println(fleet.Serve(ctx, nc, Shout, pool)) // running jobs have ended, jobs on their way have gone back
 	// Output: <nil>
 }
 
-// What is a handler told of its job?
+// What can a handler learn about its job?
 func Example_jobInfo() {
 	handler := func(ctx context.Context, in string) (string, error) {
 		if job, ok := fleet.Info(ctx); ok {
@@ -194,7 +194,7 @@ func Example_jobInfo() {
 	// Output: not of the fleet
 }
 
-// How do I see how it is going?
+// How do I see the state of a kind?
 func Example_stats() {
 	nc, end := startShouting(dispatch.WithWorkers(8))
 	defer end()
@@ -203,14 +203,14 @@ func Example_stats() {
 	// Output: 0 0 0s 0 <nil>
 }
 
-// How do I give each side its rights?
+// How do I restrict what each side may do?
 func Example_rights() {
 	rights := Shout.WorkerRights()
 	options := embedded.Options{
 		Dir: "/var/lib/shout", Listen: "127.0.0.1:4222",
 		Users: []embedded.User{{Name: "worker", Password: os.Getenv("WORKER_PASSWORD"), Rights: &rights}},
 	}
-	// And the worker: nats.Connect(url, nats.UserInfo("worker", password), nats.CustomInboxPrefix(rights.Inbox))
+	// The worker connects with nats.Connect(url, nats.UserInfo("worker", password), nats.CustomInboxPrefix(rights.Inbox)).
 	fmt.Println(options.Users[0].Rights.Subscribe)
 	// Output: [_INBOX_FLEET_shout_WORKER.> fleet.shout.cancel.*]
 }

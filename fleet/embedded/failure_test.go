@@ -108,8 +108,9 @@ func TestF10ASentJobThatFailsIsTriedAgainAfterAPause(t *testing.T) {
 	requireRest(t, nc)
 }
 
-// Whoever waits for the outcome knows of a dead letter before its worker has
-// acknowledged the job: the requeued one was taken for that, and lost.
+// A caller of Result learns of a dead letter before the worker has acknowledged the job.
+// If Requeue stored the job again too early, the server would take it for the old one, and
+// it would be lost.
 func TestF10ADeadLetterIsQueuedAgainWhenItsOutcomeIsKnown(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	c := client(t, nc)
@@ -148,7 +149,7 @@ func TestF10ADeadLetterIsQueuedAgainWithAllItsAttempts(t *testing.T) {
 
 	require.NoError(t, tasks.Requeue(limited(t), nc, "order 17"))
 	require.Empty(t, letters(t, nc))
-	again := stats(t, nc) // a request of the worker that has ended may still stand, and take it for a moment
+	again := stats(t, nc) // the server may still hold a request of the ended worker, which takes the job for a moment
 	require.Equal(t, 1, again.Waiting+again.Taken)
 	require.ErrorIs(t, tasks.Requeue(limited(t), nc, "order 17"), fleet.ErrNotFound)
 	serve(t, connectTo(t, nc), func(ctx context.Context, in task) (string, error) {
@@ -164,7 +165,7 @@ func TestF10ADeadLetterIsQueuedAgainWithAllItsAttempts(t *testing.T) {
 	requireRest(t, nc)
 }
 
-// A poison job: it kills each process that takes it.
+// A poison job kills each process that takes it.
 func TestF10AJobThatKillsItsProcessIsADeadLetterAlsoACalledOne(t *testing.T) {
 	t.Parallel()
 	server, nc := lazy(t, fleet.Settings{Attempts: 2, Lease: time.Second})
@@ -180,7 +181,7 @@ func TestF10AJobThatKillsItsProcessIsADeadLetterAlsoACalledOne(t *testing.T) {
 		defer close(over)
 		_, err = f.Wait(limited(t))
 	}()
-	for i := 0; ; i++ { // as whoever starts processes again would
+	for i := 0; ; i++ { // as a supervisor would restart them
 		w := worker(t, server.URL(), j, fmt.Sprint("w", i), 1)
 		select {
 		case <-w.over:
@@ -284,7 +285,8 @@ func TestF11AMalformedResultIsAnError(t *testing.T) {
 	}
 }
 
-// A worker of one codec, a caller of another: JSON would read many a foreign input.
+// The worker has one codec, the caller another. The JSON codec could decode some foreign
+// inputs, so the content type must tell them apart.
 func TestCodecsThatDifferAreSaidSo(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	serve(t, nc, newJournal(t).handler("w"))
@@ -294,7 +296,7 @@ func TestCodecsThatDifferAreSaidSo(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Call(limited(t), task{})
-	require.ErrorContains(t, err, `the data is "text/plain", the codec reads "application/json"`)
+	require.ErrorContains(t, err, `the data is "text/plain", but the codec reads "application/json"`)
 	requireRest(t, nc)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -16,14 +17,15 @@ import (
 	"example.com/dispatch/fleet"
 	"example.com/dispatch/fleet/embedded"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a test waits for what must come. It is no measure of how
-// long that takes: the machine may be busy with other things.
+// patience is how long a test waits for something that must happen. It is long because
+// the machine may be busy with other things.
 const patience = 2 * time.Minute
 
-// task is what a job of the tests does.
+// task is the input of the tests' jobs: it says what the handler does.
 type task struct {
 	N   int
 	Nap time.Duration
@@ -34,7 +36,7 @@ var errBusy = errors.New("the machine is busy")
 
 var tasks = fleet.Kind[task, string]{Name: "tasks", Errors: []error{errBusy}}
 
-// handler does what tasks say and notes it in the journal.
+// handler returns a handler that does what a task says, and notes it in the journal.
 func (j journal) handler(name string) dispatch.Handler[task, string] {
 	return func(ctx context.Context, in task) (string, error) {
 		info, _ := fleet.Info(ctx)
@@ -61,7 +63,7 @@ func (j journal) handler(name string) dispatch.Handler[task, string] {
 			runtime.Goexit()
 		case "grow":
 			return string(make([]byte, 2<<20)), nil
-		case "deaf": // to its context
+		case "deaf": // it ignores its context
 			time.Sleep(in.Nap)
 		}
 		select {
@@ -84,7 +86,7 @@ func many(n int, like task) []task {
 	return all
 }
 
-// always are options of a connection that never gives up.
+// always are the options of a connection that never gives up.
 func always(more ...nats.Option) []nats.Option {
 	return append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond), nats.ReconnectJitter(0, 0)}, more...)
 }
@@ -127,7 +129,7 @@ func provision(t *testing.T, nc *nats.Conn, s fleet.Settings) {
 	require.NoError(t, tasks.Provision(limited(t), nc, s))
 }
 
-// limited returns a context for what must not take for ever.
+// limited returns a context for a call that must not take forever.
 func limited(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -142,7 +144,7 @@ func client(t *testing.T, nc *nats.Conn) *fleet.Client[task, string] {
 	return c
 }
 
-// callers returns a pool of calls.
+// callers returns a pool whose n workers make calls.
 func callers(t *testing.T, c *fleet.Client[task, string], n int) *dispatch.Pool[task, string] {
 	t.Helper()
 	p := dispatch.Must(dispatch.New(c.Call, dispatch.WithWorkers(n)))
@@ -170,14 +172,14 @@ func serve(t *testing.T, nc *nats.Conn, handler dispatch.Handler[task, string], 
 	}()
 	t.Cleanup(func() {
 		stop()
-		c.pool.Stop() // what a failed test has left running
+		c.pool.Stop() // ends jobs that a failed test has left running
 		<-c.over
 		require.NoError(t, c.pool.Close())
 	})
 	return c
 }
 
-// end has the crew drain, and returns what Serve gives.
+// end has the crew drain, and returns the error of Serve.
 func (c *crew) end() error {
 	c.t.Helper()
 	c.stop()
@@ -195,7 +197,7 @@ func (c *crew) wait() error {
 	}
 }
 
-// stats returns what the server knows of tasks.
+// stats returns the server's stats of the kind tasks.
 func stats(t *testing.T, nc *nats.Conn) fleet.Stats {
 	t.Helper()
 	s, err := tasks.Stats(limited(t), nc)
@@ -203,16 +205,25 @@ func stats(t *testing.T, nc *nats.Conn) fleet.Stats {
 	return s
 }
 
-// requireRest asserts that no job is left on the server.
+// requireRest asserts that no job is left on the server, neither in its counters nor
+// in its stream.
 func requireRest(t *testing.T, nc *nats.Conn) {
 	t.Helper()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
 	requireSoon(t, func() bool {
 		s, err := tasks.Stats(limited(t), nc)
 		return err == nil && s.Waiting+s.Taken == 0 && s.Oldest == 0
 	}, "jobs are left on the server")
+	requireSoon(t, func() bool {
+		try, cancel := context.WithTimeout(t.Context(), time.Second) // a server without a leader leaves the request unanswered
+		defer cancel()
+		stream, err := js.Stream(try, "FLEET_tasks_JOBS")
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	}, "jobs that do not count are left in their stream")
 }
 
-// requireSoon asserts that something comes true.
+// requireSoon asserts that f returns true before patience is over.
 func requireSoon(t *testing.T, f func() bool, what string, args ...any) {
 	t.Helper()
 	for end := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
@@ -222,7 +233,7 @@ func requireSoon(t *testing.T, f func() bool, what string, args ...any) {
 	}
 }
 
-// requireFree waits until workers have asked for as many jobs.
+// requireFree waits until n places of workers are free.
 func requireFree(t *testing.T, nc *nats.Conn, n int) {
 	t.Helper()
 	requireSoon(t, func() bool { return stats(t, nc).Free == n }, "there are not %d free places", n)
@@ -239,30 +250,38 @@ func letters(t *testing.T, nc *nats.Conn) []fleet.Dead {
 	return all
 }
 
+// freeAddress returns an address that a server can listen on a moment later. Its port is
+// outside the range from which systems choose ports for connections, or a connection might
+// have it by then.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "there is no free port")
+	return ""
 }
 
-// cable is a line to a server that can be cut.
+// cable is a connection to a server that can be cut.
 type cable struct {
 	listener net.Listener
 	to       string
 	mu       sync.Mutex
 	isCut    bool
 	silent   bool
-	delay    time.Duration // of all that comes from the server
+	delay    time.Duration // of everything from the server
 	ends     map[net.Conn]bool
 	resume   *sync.Cond
 }
 
-// newCable returns a line to the server with that address.
+// newCable returns a cable to the server with that address.
 func newCable(t *testing.T, to string) *cable { return slowCable(t, to, 0) }
 
-// slowCable returns a line on which what comes from the server takes a while.
+// slowCable returns a cable that delays everything from the server.
 func slowCable(t *testing.T, to string, delay time.Duration) *cable {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -310,8 +329,8 @@ func (c *cable) add(ends ...net.Conn) bool {
 	return true
 }
 
-// pump brings what comes from one end to the other. What waits there comes along,
-// so a delay is a delay and no limit of speed.
+// pump copies data from one end to the other. After each delay it reads all data that
+// waits, so a delay adds latency and does not limit the throughput.
 func (c *cable) pump(to, from net.Conn, delay time.Duration) {
 	defer to.Close()
 	defer from.Close()
@@ -337,7 +356,7 @@ func (c *cable) pump(to, from net.Conn, delay time.Duration) {
 	}
 }
 
-// cut cuts the line: both ends notice, and none can be made until mend.
+// cut cuts the cable: both ends notice, and no connection can be made until mend.
 func (c *cable) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -356,14 +375,14 @@ func (c *cable) mend() {
 	c.resume.Broadcast()
 }
 
-// hush lets nothing through, and nobody notices.
+// hush stops all data without closing the connections, so neither end notices.
 func (c *cable) hush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.silent = true
 }
 
-// address returns where the server listens.
+// address returns the address on which the server listens.
 func address(s *embedded.Server) string { return strings.TrimPrefix(s.URL(), "nats://") }
 
 // connectTo returns another connection like nc.

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// colorKey is under what contexts carry a color; "Color" is its header.
+// colorKey is the key of a context's color. The color travels in the header "Color".
 type colorKey struct{}
 
 func colorOf(ctx context.Context) string {
@@ -42,14 +42,14 @@ var colorful = fleet.Hooks{
 	},
 }
 
-// hooked is the kind of the tests' tasks, with hooks.
+// hooked returns the kind tasks with hooks.
 func hooked(h fleet.Hooks) fleet.Kind[task, string] {
 	k := tasks
 	k.Hooks = h
 	return k
 }
 
-// hookedFleet returns a client of a kind with hooks, and has a pool serve it.
+// hookedFleet returns a client of a kind with hooks, and starts a worker for it.
 func hookedFleet(t *testing.T, h fleet.Hooks, handler dispatch.Handler[task, string]) (*fleet.Client[task, string], *nats.Conn) {
 	t.Helper()
 	_, nc := lazy(t, fleet.Settings{})
@@ -161,7 +161,7 @@ func TestInjectedHeadersCountForTheSizeOfTheInput(t *testing.T) {
 	require.Zero(t, stats(t, nc).Waiting)
 }
 
-// reports keeps what Report was told.
+// reports collects the reports that the hook received.
 type reports struct {
 	mu  sync.Mutex
 	all []fleet.Report
@@ -194,7 +194,7 @@ func TestTheCallersPoolSeesTheWholeCallAndReportTellsTheWaitAndTheRunOverThere(t
 
 	first := dispatch.Must(p.Submit(limited(t), task{Nap: nap}))
 	requireSoon(t, func() bool { return stats(t, nc).Waiting == 1 }, "it is not stored")
-	time.Sleep(nap) // nobody serves
+	time.Sleep(nap) // there is no worker
 	w := serve(t, connect(t, server.URL(), nats.Name("far")), newJournal(t).handler("far"), dispatch.WithTelemetry())
 	_, err = first.Wait(limited(t))
 	require.NoError(t, err)

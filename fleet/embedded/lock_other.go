@@ -2,6 +2,6 @@
 
 package embedded
 
-// lock does nothing where there is no flock: that one server uses a folder is
-// then for the operator to see to.
+// lock does nothing on systems without flock. There the operator must ensure that only
+// one server uses a folder.
 func lock(string) (unlock func() error, err error) { return func() error { return nil }, nil }

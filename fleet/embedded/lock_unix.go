@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lock takes the folder for this process. The system gives it back when the
-// process dies.
+// lock locks the folder for this process. The system releases the lock when the process
+// dies.
 func lock(path string) (unlock func() error, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -24,10 +24,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// long has the tests of failures run at full length.
+// long makes the tests of failures run at full length.
 var long = flag.Bool("long", false, "run the tests of failures at full length")
 
-// The test binary starts itself again in a role, where a process is to be killed.
+// Where a test has to kill a process, the test binary starts itself again in a role.
 const (
 	roleVar    = "FLEET_TEST_ROLE"
 	urlVar     = "FLEET_TEST_URL"
@@ -47,12 +47,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	// Most of these tests wait for others' clocks, not for a processor.
+	// Most of these tests wait for other processes' timers, not for a processor.
 	_ = flag.Set("test.parallel", "8")
 	goleak.VerifyTestMain(m)
 }
 
-// ready tells the test that the role is played.
+// ready tells the test that the process is ready in its role.
 func ready(what string) { fmt.Println("ready", what) }
 
 // untilSignal returns a context that ends with SIGTERM.
@@ -81,7 +81,7 @@ func beWorker() error {
 	return fleet.Serve(ctx, nc, tasks, p)
 }
 
-// beCaller makes calls that take long, and is killed in the middle.
+// beCaller makes calls that take a long time. The test kills it during them.
 func beCaller() error {
 	nc, err := nats.Connect(os.Getenv(urlVar), always()...)
 	if err != nil {
@@ -136,11 +136,11 @@ func beMember() error {
 	select {}
 }
 
-// process is the test binary in a role.
+// process is a process of the test binary in a role.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	said string // with ready
+	said string // the argument of ready
 	over chan struct{}
 	err  error // set when over is closed
 }
@@ -157,26 +157,26 @@ func start(t *testing.T, role string, env ...string) *process {
 	t.Cleanup(p.kill)
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')
-	require.NoError(t, err, "%s is not ready", role)
 	p.said = strings.TrimSpace(strings.TrimPrefix(line, "ready"))
 	go func() {
 		defer close(p.over)
 		_, _ = lines.WriteTo(os.Stderr)
 		p.err = p.cmd.Wait()
 	}()
+	require.NoError(t, err, "%s is not ready", role)
 	return p
 }
 
-// kill ends the process as kill -9 does, and waits for that.
+// kill kills the process with SIGKILL, and waits until it has ended.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.over
 }
 
-// signal sends a signal to exactly this process, if there still is one.
+// signal sends a signal to exactly this process, if it still exists.
 func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// requireEnd waits until the process has ended, and asserts that it was content.
+// requireEnd waits until the process has ended, and asserts that it succeeded.
 func (p *process) requireEnd() {
 	p.t.Helper()
 	select {
@@ -215,14 +215,14 @@ func (m *machine) boot() {
 
 func (m *machine) url() string { return "nats://" + m.addr }
 
-// journal is a file in which all workers of a test note what they begin and end.
+// journal is a file in which all workers of a test note which tasks they begin and end.
 type journal string
 
 func newJournal(t *testing.T) journal {
 	return journal(filepath.Join(t.TempDir(), "journal"))
 }
 
-// note appends a line: one write, so that several processes may do it.
+// note appends a line with a single write, so that several processes may do it.
 func (j journal) note(words ...any) {
 	f, err := os.OpenFile(string(j), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
@@ -256,7 +256,7 @@ func (j journal) begun() map[int]int {
 	return counts
 }
 
-// inFlight returns the tasks that a worker had begun and not ended.
+// inFlight returns the tasks that a worker has begun and not ended.
 func (j journal) inFlight(name string) map[int]bool {
 	open := map[int]bool{}
 	for _, words := range j.lines() {
@@ -273,7 +273,7 @@ func (j journal) inFlight(name string) map[int]bool {
 	return open
 }
 
-// beganAt tells whether a worker has begun a task.
+// beganAt reports whether a worker has begun a task.
 func (j journal) beganAt(n int, name string) bool {
 	for _, words := range j.lines() {
 		if words[0] == "begin" && words[1] == strconv.Itoa(n) && words[2] == name {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// F1 on a disk hangs on it, and no test can cut the power.
+// F1 depends on SyncAlways, and no test can cut the power.
 func TestF1TheDiskHasWhatTheServerConfirms(t *testing.T) {
 	for _, lazy := range []bool{false, true} {
 		c, err := new(Server).config(Options{Dir: t.TempDir(), LazySync: lazy})

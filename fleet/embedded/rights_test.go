@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// refusals collects what the server does not allow a connection.
+// refusals collects the permission errors of a connection.
 type refusals struct {
 	mu   sync.Mutex
 	errs []error
@@ -48,7 +48,7 @@ func TestF13EachSideHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 	caller, callerRefused := as("caller", "c", calls.Inbox)
 	works1, workerRefused := as("worker", "w", works.Inbox)
 
-	// All that each side does, of its own.
+	// Each side does everything that it needs to do.
 	j := newJournal(t)
 	w := serve(t, works1, j.handler("w"), dispatch.WithWorkers(4))
 	c := client(t, caller)
@@ -84,7 +84,7 @@ func TestF13EachSideHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 	require.Empty(t, workerRefused.all())
 	require.Empty(t, worker2Refused.all())
 
-	// And what neither may.
+	// Each side tries what it must not do.
 	refused := func(name, password, inbox string, f func(nc *nats.Conn)) {
 		t.Helper()
 		nc, r := as(name, password, inbox)
@@ -103,12 +103,12 @@ func TestF13EachSideHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 		}
 	}
 	for _, f := range []func(*nats.Conn){
-		publish("fleet.tasks.job.x"), publish("fleet.tasks.cancel.x"), // makes no jobs and ends none
+		publish("fleet.tasks.job.x"), publish("fleet.tasks.cancel.x"), // submits and cancels no jobs
 		subscribe("fleet.tasks.res.*"), subscribe("fleet.tasks.rep.>"), subscribe("fleet.tasks.job.*"), subscribe(">"),
 		subscribe(calls.Inbox + ".>"),
 		publish("$JS.API.STREAM.MSG.GET.FLEET_tasks_RESULTS"), // reads no results
 		publish("$JS.API.STREAM.MSG.GET.FLEET_tasks_JOBS"), publish("$JS.API.STREAM.DELETE.FLEET_tasks_JOBS"),
-		publish("$JS.API.STREAM.PURGE.FLEET_tasks_JOBS"), publish("$JS.API.CONSUMER.MSG.NEXT.FLEET_other_JOBS.workers"),
+		publish("$JS.API.STREAM.PURGE.FLEET_tasks_RESULTS"), publish("$JS.API.CONSUMER.MSG.NEXT.FLEET_other_JOBS.workers"),
 		publish("fleet.other.res.x"),
 	} {
 		refused("worker", "w", works.Inbox, f)

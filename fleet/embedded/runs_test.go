@@ -31,8 +31,8 @@ func TestF2AKillRepeatsOnlyWhatWasInFlightThere(t *testing.T) {
 	outs, err := b.Wait(limited(t))
 	require.NoError(t, err)
 	require.Len(t, outs, 150)
-	// One for each place at most: a kill between the end of a handler and its
-	// acknowledgment is one too.
+	// At most one run for each place is repeated. A kill between the end of a handler and
+	// the acknowledgment of its job repeats a run, too.
 	repeated := 0
 	for n, times := range j.begun() {
 		repeated += times - 1
@@ -64,7 +64,7 @@ func TestF2AWorkerThatFreezesLosesItsJobsAndTakesNoMoreThanItsPlacesAfterwards(t
 	}
 	frozen.signal(syscall.SIGCONT)
 	requireSoon(t, func() bool { return len(j.inFlight("frozen")) == 0 }, "the frozen one has not gone on")
-	// F3: what it says now comes too late.
+	// F3: the results of the frozen worker come too late.
 	for n := range 2 {
 		out, err := c.Result(limited(t), fmt.Sprint("job ", n))
 		require.NoError(t, err)
@@ -73,7 +73,8 @@ func TestF2AWorkerThatFreezesLosesItsJobsAndTakesNoMoreThanItsPlacesAfterwards(t
 	requireRest(t, nc)
 	requireFree(t, nc, 4)
 
-	// Idle through a freeze of more than its silence: it has two places still.
+	// The worker is frozen while idle, for longer than a request may be silent. It still
+	// takes no more than two jobs at once.
 	frozen.signal(syscall.SIGSTOP)
 	<-time.After(3500 * time.Millisecond)
 	frozen.signal(syscall.SIGCONT)
@@ -84,7 +85,7 @@ func TestF2AWorkerThatFreezesLosesItsJobsAndTakesNoMoreThanItsPlacesAfterwards(t
 	requireFree(t, nc, 4)
 }
 
-// mostAtOnce returns how many tasks a worker was at at once.
+// mostAtOnce returns the largest number of tasks that a worker ran at once.
 func mostAtOnce(j journal, name string) int {
 	now, most := 0, 0
 	for _, words := range j.lines() {
@@ -189,7 +190,7 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 	require.ErrorIs(t, err, dispatch.ErrTimeout)
 	requireFree(t, nc, 1)
 
-	// With the other place taken too, all goes elsewhere.
+	// When the other place is taken too, all jobs go to the other worker.
 	_, err = c.Call(limited(t), task{Do: "stick"})
 	require.ErrorIs(t, err, dispatch.ErrTimeout)
 	requireFree(t, nc, 0)
@@ -204,8 +205,8 @@ func TestF6NothingIsTakenForAWorkerWhoseHandlerOutlivesItsJob(t *testing.T) {
 	require.Equal(t, int32(2), stuck.Load())
 }
 
-// Forty workers that come and go under load: each drain hands over all that is
-// on its way, so nothing waits for a lease, and nothing runs twice.
+// Forty workers start and drain under load. Each drain returns the jobs that are on their
+// way, so no job waits for a lease, and no job runs twice.
 func TestF7FortyWorkersComeAndGoUnderLoad(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{Lease: time.Hour})
 	j := newJournal(t)

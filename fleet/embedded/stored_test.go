@@ -43,7 +43,7 @@ func TestF1WhatSendHasStoredIsBegunAlthoughTheServerIsKilled(t *testing.T) {
 	w.requireEnd()
 }
 
-// brokenCodec cannot encode.
+// brokenCodec is a codec that cannot encode.
 type brokenCodec struct{}
 
 func (brokenCodec) Marshal(any) ([]byte, error) { return nil, errors.New("no letters left") }
@@ -83,7 +83,7 @@ func TestF1AJobSentAgainWithTheIDThatCameWithTheErrorIsOne(t *testing.T) {
 	server, nc := lazy(t, fleet.Settings{})
 	line := newCable(t, address(server))
 	c := client(t, connect(t, line.url()))
-	line.hush() // what is sent now waits on the line
+	line.hush() // messages now wait in the cable
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	id, err := c.Send(short, task{N: 1})
@@ -96,7 +96,7 @@ func TestF1AJobSentAgainWithTheIDThatCameWithTheErrorIsOne(t *testing.T) {
 	require.Equal(t, 1, stats(t, nc).Waiting)
 }
 
-// A full disk, and what a limit on the streams makes of it.
+// A full stream refuses jobs, as a full disk does, until workers have made room.
 func TestF1BeyondMaxBytesJobsAreRefusedAndTheRestIsWorkedOff(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{MaxBytes: 64 << 10})
 	c := client(t, nc)
@@ -130,10 +130,10 @@ func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 			require.Equal(t, id, got)
 		}
 	}
-	// It waits. Ids that differ in little are different.
+	// The job waits. Similar ids are different ids.
 	send("k", "k", "K", "k.", "k k", "k  k", "\u00e4")
 	require.Equal(t, 6, stats(t, nc).Waiting)
-	// It is delayed.
+	// The job is delayed.
 	_, err := c.Send(limited(t), task{N: 1}, fleet.ID("later"), fleet.After(300*time.Millisecond))
 	require.NoError(t, err)
 	send("later")
@@ -142,16 +142,16 @@ func TestF5OneIDIsOneJobWhileItWaitsRunsAndIsKept(t *testing.T) {
 	j := newJournal(t)
 	serve(t, nc, j.handler("w"), dispatch.WithWorkers(8))
 	requireSoon(t, func() bool { return len(j.lines()) > 0 }, "nothing runs")
-	send("k", "K") // they run, or have run
+	send("k", "K") // these jobs run, or have run
 	for _, id := range []string{"k", "K", "k.", "k k", "k  k", "\u00e4", "later"} {
 		_, err := other.Result(limited(t), id)
 		require.NoError(t, err)
 	}
-	send("k", "later") // they are kept
+	send("k", "later") // the results of these jobs are kept
 	requireRest(t, nc)
 	require.Len(t, j.lines(), 14)
 
-	// Their results have had their time, though the server may remember the ids.
+	// The results have expired, although the server may still remember the ids.
 	requireSoon(t, func() bool {
 		_, err := c.Result(limited(t), "k")
 		return errors.Is(err, fleet.ErrNotFound)
@@ -187,8 +187,8 @@ func TestF5OfManySendersOfOneIDOneStoresIt(t *testing.T) {
 	require.Equal(t, 10, stats(t, nc).Results)
 }
 
-// The server remembers for two minutes what it has stored. Here it does not, as
-// after that time.
+// The server remembers for two minutes which ids it has stored. Here it does not remember
+// the id, as after that time.
 func TestF5AnIDIsTakenThoughTheServerHasForgottenIt(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	c := client(t, nc)
@@ -207,8 +207,7 @@ func TestF5AnIDIsTakenThoughTheServerHasForgottenIt(t *testing.T) {
 	require.Equal(t, map[int]int{1: 1}, j.begun())
 }
 
-// storeUnremembered stores a job of which the server will not know that it comes
-// again.
+// storeUnremembered stores a job whose id the server does not remember.
 func storeUnremembered(t *testing.T, nc *nats.Conn, id, data string) {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -219,7 +218,8 @@ func storeUnremembered(t *testing.T, nc *nats.Conn, id, data string) {
 	require.NoError(t, err)
 }
 
-// The job of an id that ends between another sender's look and its storing.
+// The job with an id ends after another sender has looked for its result and before that
+// sender stores its own job.
 func TestF5AJobThatSlipsInAfterItsNamesakeHasEndedDoesNotRun(t *testing.T) {
 	_, nc := lazy(t, fleet.Settings{})
 	j := newJournal(t)
@@ -263,7 +263,7 @@ func TestAfterBeginsNoSooner(t *testing.T) {
 		began <- time.Since(info.Stored)
 		return "", nil
 	}
-	// One whose time has come when the first worker does is begun too.
+	// A job whose delay is over before the first worker starts is started too.
 	_, err := c.Send(limited(t), task{N: 1}, fleet.After(time.Millisecond))
 	require.NoError(t, err)
 	time.Sleep(5 * time.Millisecond)
@@ -305,7 +305,7 @@ func TestWorkersFollowNewSettings(t *testing.T) {
 	j := newJournal(t)
 	serve(t, connect(t, line.url()), j.handler("w"))
 	provision(t, nc, fleet.Settings{Attempts: 1})
-	line.cut() // it looks when it is back, and twice a minute anyway
+	line.cut() // the worker reads the settings after a reconnect, and twice a minute anyway
 	line.mend()
 	n := 0
 	requireSoon(t, func() bool {

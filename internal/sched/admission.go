@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// The errors of jobs that the queue has no room for.
+// The errors of jobs for which the queue has no room.
 var (
 	ErrQueueFull = errors.New("dispatch: queue is full")
 	ErrDropped   = errors.New("dispatch: job dropped from the full queue")
 )
 
-// Policy says what happens to a job that the queue has no room for. The root gives these
-// values names of its own (Overflow).
+// Policy says what happens to a job for which the queue has no room. The root package
+// has names of its own for these values (Overflow).
 type Policy int
 
 const (
@@ -23,16 +23,17 @@ const (
 	CallerRuns
 )
 
-// Caller is what a call knows of its context.
+// Caller holds what a call knows about its context.
 type Caller struct {
 	Done  <-chan struct{}
-	Outer *Context // of the job of this pool whose handler calls, if one does
-	Err   error    // the cause of a context that is done, or the panic of one that panics
+	Outer *Context // the context of the calling handler, if it runs a job of this pool
+	Err   error    // the cause if the context is done, or its panic if it panics
 	Late  bool     // its deadline has passed
-	None  bool     // there is nothing to know: it is the background context
+	None  bool     // the context is context.Background(): there is nothing to know
 }
 
-// Ended is how what is bound to a context ends for which Err is not nil.
+// Ended returns the outcome of a job or group whose context has ended, so that Err is
+// not nil.
 func (c *Caller) Ended() Outcome {
 	o := Outcome{Kind: Canceled, Err: c.Err, By: ByCaller}
 	if c.Late {
@@ -41,19 +42,20 @@ func (c *Caller) Ended() Outcome {
 	return o
 }
 
-// Look asks the context of a call for all that the call needs to know of it.
+// Look asks ctx for everything that a call needs to know about it.
 func (s *Scheduler) Look(ctx context.Context) (c Caller) {
 	s.look(ctx, &c)
 	return c
 }
 
 func (s *Scheduler) look(ctx context.Context, c *Caller) {
-	// Most calls come with it: nothing is asked then, and nothing can panic.
+	// Most calls come with context.Background(): nothing is asked, and nothing can
+	// panic.
 	if c.None = ctx == context.Background(); c.None {
 		return
 	}
-	// The caller's own goroutine asks, before anything of the job exists: a Goexit ends
-	// the caller as it would have done without a pool.
+	// The caller's own goroutine asks, before any part of the job exists: a Goexit ends
+	// the caller as it would without a pool.
 	err := s.cfg.Guard.Call(func() {
 		c.Done = ctx.Done()
 		c.Outer = s.enclosing(ctx)
@@ -64,7 +66,7 @@ func (s *Scheduler) look(ctx context.Context, c *Caller) {
 			c.Late = errors.Is(err, context.DeadlineExceeded)
 		}
 		if s.cfg.JobTimeout > 0 {
-			_, _ = ctx.Deadline() // a worker will ask: one that panics says so here
+			_, _ = ctx.Deadline() // a worker will ask for it: a context that panics does so here
 		}
 	})
 	if err != nil {
@@ -72,14 +74,14 @@ func (s *Scheduler) look(ctx context.Context, c *Caller) {
 	}
 }
 
-// enclosing returns the context of the running job of this pool that ctx descends
-// from, also through jobs of other pools; nil if there is none.
+// enclosing returns the context of the running job of this pool from which ctx
+// descends, possibly through jobs of other pools. It returns nil if there is none.
 func (s *Scheduler) enclosing(ctx context.Context) *Context {
 	for {
 		c, _ := ctx.Value(insideKey{}).(*Context)
-		// The value is of the innermost job, which may be another pool's: the search goes
-		// on outside it. A handler that has returned waits for nothing: its context may
-		// have been kept.
+		// The value belongs to the innermost job, which may be another pool's: then the
+		// search goes on outside that job. A handler that has returned waits for
+		// nothing, though its context may have been kept.
 		if c == nil || c.task.s == s && !c.over() {
 			return c
 		}
@@ -87,38 +89,40 @@ func (s *Scheduler) enclosing(ctx context.Context) *Context {
 	}
 }
 
-// Admission says how a job comes in.
+// Admission holds the terms on which a job is submitted.
 type Admission struct {
 	Caller
 	Ctx     context.Context
 	Policy  Policy
 	Waits   bool             // the submitter waits for the outcome
-	Expired <-chan time.Time // ends the wait for room ...
-	Limit   time.Duration    // ... when this has passed
+	Expired <-chan time.Time // receives when Limit has passed, and ends the wait for room
+	Limit   time.Duration    // the time limit of the call
 
-	Immediate bool // set where CallerRuns has the job run: the caller is to wait for it
+	Immediate bool // set if CallerRuns makes the job run: the caller must wait for it
 }
 
-// Look asks the context of the call, as Scheduler.Look does, in place: an admission
-// is too large to be copied for each job.
+// Look asks the context of the call, as Scheduler.Look does, and keeps the answers in
+// a: an Admission is too large to be copied for each job.
 func (a *Admission) Look(s *Scheduler) error {
 	s.look(a.Ctx, &a.Caller)
 	return a.Err
 }
 
-// nested tells whether the job of a running job comes in, which waits for it. The
-// job of a Submit does not hold up its submitter: it takes its turn like any other.
+// nested reports whether the submitter is a running job of this pool that waits for the
+// outcome. A job that calls Submit is not held up: the new job takes its turn like any
+// other.
 func (a *Admission) nested() bool { return a.Outer != nil && a.Waits }
 
-// Accept takes t into the pool: it leaves it in the intake, hands it to an idle
-// worker or queues it, or does what the policy says. On an error t will not run.
+// Accept takes t into the pool: it leaves t in the intake, hands it to an idle worker,
+// queues it, or does what the policy says. If Accept returns an error, t will not run.
 func (s *Scheduler) Accept(t *Task, a *Admission) error {
-	// A nested job is not left there: it must not wait for a slot that its caller holds.
+	// A nested job does not go into the intake: it must not wait for a slot that its
+	// caller holds.
 	if !a.nested() && s.intake.offer(t) {
 		return nil
 	}
 	s.lock()
-	// The intake was closed or full. What is in it came first, and counts as queued.
+	// The intake was closed or full. The jobs in it came first, and count as queued.
 	s.closeIntake()
 	b, err := s.admit(t, a)
 	s.unlock()
@@ -129,29 +133,30 @@ func (s *Scheduler) Accept(t *Task, a *Admission) error {
 }
 
 // admit is Accept with the mutex held. It returns a blocked submitter if the caller
-// is to wait for room. The order of the cases is the order of precedence: a nested job
-// comes before the room, since a full queue may be waiting for its caller.
+// must wait for room. The order of the cases is the order of precedence: a nested job
+// comes before the check for room, since a full queue may be waiting for its caller.
 func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	switch {
 	case s.state != Running:
 		return nil, s.cfg.Errors.Closed
 	case t.Resolved():
-		return nil, t.err // its caller's context was done meanwhile, and the watch has settled it
+		return nil, t.err // its caller's context has ended meanwhile, and the watch has settled it
 	case a.nested() && s.borrow(a.Outer):
 		s.acceptOverLimit(t, a.Outer)
 		return nil, nil
-	// Room that has just been made belongs to who has waited for it longest.
+	// New room belongs to the submitter that has waited for it longest.
 	case s.hasCapacity() && s.blocked.empty():
 		s.enqueue(t)
 		return nil, nil
-	// A nested job waits whatever the policy, here for its turn with the loan. A
-	// paused pool starts nothing, not even for CallerRuns.
+	// A nested job waits whatever the policy is: here it waits for its turn with the
+	// loan. A paused pool starts no job, not even for CallerRuns.
 	case a.Policy == Block || a.nested() || a.Policy == CallerRuns && s.paused:
 		return s.block(t, a)
-	// Only what waits is dropped. In a queue of 0 nothing does, and the new job is refused.
+	// Only a waiting job is dropped. A queue of length 0 has none, and the new job is
+	// refused.
 	case a.Policy == DropOldest && s.queued > 0:
 		oldest := s.queue.first
-		s.enqueue(t) // first, so that nobody else takes the room that is made
+		s.enqueue(t) // before the drop, so that nobody else takes the room it makes
 		s.complete(oldest, &Outcome{Kind: Dropped, Err: s.cfg.Errors.Dropped})
 		return nil, nil
 	case a.Policy == CallerRuns:
@@ -163,10 +168,10 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	return nil, s.cfg.Errors.QueueFull
 }
 
-// hasCapacity tells whether one more single job may be accepted. Free slots count as
-// room: a paused pool takes as many jobs as one whose workers are at it, and so does one
-// where fill has left some slots to the dispatcher. After a Resize downwards more slots
-// can be taken than there are, which costs the queue nothing.
+// hasCapacity reports whether one more single job may be accepted. Free slots count as
+// room: a paused pool takes as many jobs as one whose workers are running jobs, and so
+// does a pool in which fill has left some slots to the dispatcher. After a Resize
+// downwards more slots can be taken than there are, which takes no room from the queue.
 func (s *Scheduler) hasCapacity() bool {
 	return s.state == Running && s.queued < s.room+max(s.limit-s.inUse, 0)
 }
@@ -176,11 +181,12 @@ func (s *Scheduler) enqueue(t *Task) {
 	t.accept()
 	s.submitted++
 	switch {
-	// With a slot free, what is queued is left from fill, and comes first.
+	// If a slot is free, fill has left the queued jobs to the dispatcher, and they come
+	// before t.
 	case !s.free() || s.queued > 0:
 		s.queued++
-	// The terms are those of pair, for which t would be the first: so it gets the
-	// worker that pair would give it, without the way through the ring.
+	// These are the conditions of pair, which would find t first: so t gets the worker
+	// that pair would give it, without passing through the ring.
 	case len(s.idleSince) > 0 && s.called == 0 && s.nothingGranted():
 		w := s.claimIdle()
 		s.giveJob(t, w)
@@ -188,7 +194,8 @@ func (s *Scheduler) enqueue(t *Task) {
 	default:
 		s.grantJob(t)
 	}
-	// Last, since push looks at the stage: it notes the first job that has no slot.
+	// push comes last because it looks at the stage: it records the first job without a
+	// slot.
 	s.queue.push(t)
 }
 
@@ -198,12 +205,12 @@ type blockedSubmitter struct {
 	link  link[blockedSubmitter] // in Scheduler.blocked, while it waits
 	err   error                  // why the job was refused after all
 	ready chan struct{}          // one token when the wait is over
-	loan  *waitFor               // of the job that submits it, if one does
+	loan  *waitFor               // of the job that submits, if a job does
 }
 
-// block has t wait for room. A job that submits lends its slot meanwhile, also where it
-// does not wait for the outcome: else jobs that wait for room could hold all the slots
-// that have to become free for it.
+// block makes t wait for room. A job that submits lends its slot meanwhile, even if it
+// does not wait for the outcome: otherwise jobs that wait for room could hold all the
+// slots that must become free to make room.
 func (s *Scheduler) block(t *Task, a *Admission) (*blockedSubmitter, error) {
 	if s.nblocked >= s.cfg.MaxBlocked && !a.nested() {
 		s.rejected++
@@ -218,8 +225,8 @@ func (s *Scheduler) block(t *Task, a *Admission) (*blockedSubmitter, error) {
 	return b, nil
 }
 
-// dismiss ends the wait of b, with the pool's answer to its job. The mutex is held. Who
-// finds b in the list dismisses it, so it gets one token at most.
+// dismiss ends the wait of b with the pool's answer to its job. The mutex is held.
+// Whoever finds b in the list dismisses it, so b gets one token at most.
 func (s *Scheduler) dismiss(b *blockedSubmitter, err error) {
 	s.blocked.remove(&b.link)
 	s.nblocked--
@@ -244,12 +251,13 @@ func (s *Scheduler) admitBlocked() {
 }
 
 // awaitRoom waits until the job of b is accepted or refused. The submitter calls it,
-// without the mutex. When the wait is over its slot is its own again.
+// without the mutex. When awaitRoom returns, a job that submits has its own slot back.
 func (s *Scheduler) awaitRoom(b *blockedSubmitter, a *Admission) (err error) {
 	if b.loan != nil {
 		defer s.endLoan(b.loan)
 	}
-	// Also if the context ends this goroutine when it is asked for its reason.
+	// This remains the outcome if the context ends this goroutine when asked for its
+	// reason.
 	gone := EndedWithoutReason()
 	select {
 	case <-b.ready:
@@ -265,14 +273,14 @@ func (s *Scheduler) awaitRoom(b *blockedSubmitter, a *Admission) (err error) {
 	return err
 }
 
-// giveUpRoom ends the wait of b, whose caller waits no more. If room was made at
-// the same moment, the job is in, and ends at once: its submitter then finds the
+// giveUpRoom ends the wait of b, whose caller gives up. If room was made at the same
+// moment, the job has been accepted, and ends at once: its submitter then finds the
 // outcome where it would have waited for it.
 func (s *Scheduler) giveUpRoom(b *blockedSubmitter, gone *Outcome) error {
 	s.lock()
 	defer s.unlock()
-	// Only the critical section that takes b out of the list decides its fate: this one,
-	// or that of whoever has dismissed it.
+	// Only the critical section that takes b out of the list decides what becomes of
+	// it: this one, or the one that has dismissed b.
 	if b.link.listed() {
 		s.blocked.remove(&b.link)
 		s.nblocked--
@@ -286,8 +294,9 @@ func (s *Scheduler) giveUpRoom(b *blockedSubmitter, gone *Outcome) error {
 	return b.err
 }
 
-// Expired is how a job ends whose limit has passed: with the limit, unless the
-// caller's context is done, whose deadline came first then.
+// Expired returns the outcome of a job whose limit has passed: a timeout with that
+// limit, unless the caller's context is done, because then the caller's deadline came
+// first.
 func (s *Scheduler) Expired(a *Admission) Outcome {
 	if a.Done != nil && s.cfg.Guard.Err(a.Ctx) != nil {
 		return s.cfg.Guard.Ended(a.Ctx)

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counts are what the scheduler keeps count of.
+// counts are the scheduler's counts.
 type counts struct {
 	InUse, Over, Queued, Granted, Running, Callers, ItemsIn, Coming int
 	Called, Returning, Workforce, Leaving, Idle, Strays, OpenItems  int
@@ -25,16 +25,16 @@ func (m *machine) counts() counts {
 	}
 }
 
-// groupCounts are what a group keeps count of.
+// groupCounts are the counts of a group.
 type groupCounts struct{ Active, ToCome, Lent int }
 
-// census counts anew what the scheduler counts: by the stages of the jobs, the hands
-// of the workers and what has been granted.
+// census counts anew what the scheduler counts: from the stages of the jobs, the work
+// of the workers, and what has been granted.
 type census struct {
 	counts
 	groups  map[*Group]*groupCounts
-	lenders map[*Context]int // how much runs or is to run on the slot of a job
-	unsaid  bool             // a worker has claimed items that the scheduler has not been told of
+	lenders map[*Context]int // how many runs there are, begun or not, on the slot of a job
+	unsaid  bool             // a worker has claimed items without telling the scheduler yet
 }
 
 func (c *census) group(g *Group) *groupCounts {
@@ -85,7 +85,7 @@ func (c *census) job(p *program, j *testJob) {
 	}
 }
 
-// rings counts what waits for a worker.
+// rings counts the granted work that waits for a worker.
 func (c *census) rings(m *machine) {
 	for _, w := range m.immediate.works[m.immediate.head:] {
 		c.Over++
@@ -132,7 +132,7 @@ func (c *census) worker(w *Worker) {
 	}
 }
 
-// hand counts what somebody has in hand, and the slot that it has.
+// hand counts the work that a worker or a caller has, and the slot for it.
 func (c *census) hand(w *Work) {
 	if t := w.Task; t != nil {
 		switch t.stage {
@@ -151,7 +151,7 @@ func (c *census) hand(w *Work) {
 	}
 }
 
-// check checks all that is to hold at the end of every critical section.
+// check checks everything that must hold at the end of every critical section.
 func (p *program) check() {
 	m, t := p.m, p.m.t
 	c := p.census()
@@ -239,7 +239,7 @@ func (p *program) checkSlots(c *census) {
 	}
 }
 
-// checkHints checks what others read without the mutex.
+// checkHints checks the fields that are read without the mutex.
 func (p *program) checkHints() {
 	m, t := p.m, p.m.t
 	if m.itemsIn > 0 && (m.queued > 0 || !m.blocked.empty() || m.inUse > m.limit || m.paused || m.othersWant()) {
@@ -266,7 +266,7 @@ func newCaller() *caller { return &caller{Context: context.Background(), done: m
 func (c *caller) Done() <-chan struct{} { return c.done }
 func (c *caller) Err() error            { return c.err }
 
-// AfterFunc has the context package start no goroutine: see end.
+// AfterFunc keeps the context package from starting a goroutine: see end.
 func (c *caller) AfterFunc(func()) func() bool { return func() bool { return true } }
 
 // end ends the context, and does what the context package would.

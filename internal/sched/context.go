@@ -7,37 +7,36 @@ import (
 	"time"
 )
 
-// Context is the context of one handler, or of the items that one worker handles
-// in one go. It carries the values and the deadline of the caller's context, and
-// costs nothing until Done is called: then a context of the standard library
-// takes its place, derived from the caller's, so that contexts derived from it
-// need no goroutine, and context.Cause works.
+// Context is the context of one handler, or of the items that one worker handles in one
+// go. It carries the values and the deadline of the caller's context, and costs nothing
+// until Done is called. Then a standard context derived from the caller's takes over,
+// so that contexts derived from it need no goroutine, and context.Cause works.
 //
-// It is an object of its own, never used again, because a handler may keep it for
-// ever, while its job may be used again.
+// A Context is an object of its own and is never reused, because a handler may keep it
+// forever, whereas its job may be reused.
 //
-// Its end is one step on one pointer, std:
+// The context ends by one step on one pointer, std:
 //
 //	nil ──► live (Done was called) ──► canceled
 //	 └────► canceled, or finished (nobody has asked yet)
 //
-// Whoever asks for Done makes a live context only out of nil; whoever ends the
-// context replaces nil or cancels what is there. So no context is left that
-// nobody ends, however late Done is asked for.
+// Done makes a live context only out of nil; the goroutine that ends the context
+// replaces nil or cancels what is there. So every context is ended by somebody, however
+// late Done is called.
 type Context struct {
 	caller   context.Context
 	task     *Task
 	std      atomic.Pointer[standard]
 	deadline time.Duration // on the scheduler's clock; 0: none but the caller's. Written before the handler runs
-	limit    time.Duration // that gave the deadline
+	limit    time.Duration // the limit that the deadline comes from
 }
 
-// slack is how long a limit waits for a caller's deadline that comes before it, or
-// at the same moment: it is the caller's context that is to end the job then. One
-// that does not end at its deadline puts the limit off by no more than that.
+// slack is how long a limit waits for a caller's deadline that comes before it or at
+// the same moment, since the caller's context should end the job then. A context that
+// does not end at its deadline delays the limit by no more than slack.
 const slack = time.Millisecond
 
-// due is when a limit is over that ends at ours, on the scheduler's clock.
+// due returns when a limit that ends at ours takes effect, on the scheduler's clock.
 func (s *Scheduler) due(caller context.Context, ours time.Duration) time.Duration {
 	deadline, ok := s.cfg.Guard.Deadline(caller)
 	if !ok {
@@ -50,12 +49,13 @@ func (s *Scheduler) due(caller context.Context, ours time.Duration) time.Duratio
 	return max(ours, saturate(theirs, slack))
 }
 
-// MayBeLate tells whether anything but its handler can have ended the job of t: if
-// not, Late need not look.
+// MayBeLate reports whether anything but its handler can have ended the job of t. If
+// not, Late need not be called.
 func (t *Task) MayBeLate() bool { return !t.endless || t.ctx.deadline != 0 || t.Resolved() }
 
-// Late tells whether the context of t is done, and how the job ends then, even if
-// those who watch the context and the clock get to it only after the worker.
+// Late reports whether the context of t is done, and returns the outcome with which the
+// job then ends. It finds this out even if the watch and the timers notice only after
+// the worker.
 func (t *Task) Late() (o Outcome, late bool) {
 	if t.Resolved() {
 		return t.Outcome(), true
@@ -71,8 +71,8 @@ func (t *Task) Late() (o Outcome, late bool) {
 	return Outcome{}, false
 }
 
-// Failure is the outcome of a handler that returned err. An error that only says
-// that the context was done gives way to the reason. It calls methods of err.
+// Failure returns the outcome of a handler that returned err. An err that only says
+// that the context was done is replaced by the reason. Failure calls methods of err.
 func (t *Task) Failure(err error) Outcome {
 	if o, late := t.Late(); late {
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, o.Err) {
@@ -82,22 +82,22 @@ func (t *Task) Failure(err error) Outcome {
 	return Outcome{Kind: Failed, Err: err}
 }
 
-// standard is what a context becomes once its Done has been called.
+// standard is the context that takes over once Done has been called.
 type standard struct {
 	context.Context
 	cancel   context.CancelCauseFunc
-	timeout  error       // the cause if it ends by itself, at the deadline; nil if it does not
+	timeout  error       // the cause if it ends by itself at the deadline; nil if it does not
 	returned atomic.Bool // the handler has returned
 }
 
-// finished marks a context whose handler has returned before anybody asked for
-// Done. One serves all: it is only compared with, and never handed out.
+// finished marks a context whose handler returned before anybody called Done. One value
+// serves all contexts: it is only compared with, and never handed out.
 var finished standard
 
-// insideKey is the key under which a job's context gives itself.
+// insideKey is the key under which a job's context returns itself as the value.
 type insideKey struct{}
 
-// shield returns the caller's context for the context package.
+// shield returns the caller's context in the form that the context package may call.
 func (c *Context) shield() context.Context {
 	guard := c.task.s.cfg.Guard
 	var done <-chan struct{}
@@ -105,7 +105,7 @@ func (c *Context) shield() context.Context {
 	return guard.Shielded(c.caller, done)
 }
 
-// live returns the standard context, which it makes at first.
+// live returns the standard context, and makes it if there is none yet.
 func (c *Context) live() *standard {
 	std := c.std.Load()
 	switch {
@@ -125,7 +125,8 @@ func (c *Context) live() *standard {
 	return std
 }
 
-// derive makes a standard context that ends with the caller's and at the deadline.
+// derive makes a standard context that ends when the caller's does, and at the
+// deadline.
 func (c *Context) derive() *standard {
 	ctx, cancel := context.WithCancelCause(c.shield())
 	std := &standard{Context: ctx, cancel: cancel}
@@ -141,7 +142,8 @@ func (c *Context) derive() *standard {
 	return std
 }
 
-// canceled makes a standard context that has ended for the reason, which may be nil.
+// canceled makes a standard context that has already ended for the reason, which may be
+// nil.
 func (c *Context) canceled(reason error, timedOut bool) *standard {
 	values := context.WithoutCancel(shield{user: c.caller, guard: c.task.s.cfg.Guard})
 	if timedOut {
@@ -153,8 +155,9 @@ func (c *Context) canceled(reason error, timedOut bool) *standard {
 	return &standard{Context: ctx, cancel: cancel}
 }
 
-// end ends the context with the outcome of its job, which others have decided. It
-// can be the user's code that this calls, by functions that wait for the end.
+// end ends the context with the outcome of its job, which was not decided by the
+// worker. end may run user code: functions that were registered to run when the context
+// ends.
 func (c *Context) end(o Outcome) {
 	std := c.std.Load()
 	if std == nil {
@@ -166,18 +169,18 @@ func (c *Context) end(o Outcome) {
 		std = c.std.Load()
 	}
 	switch {
-	case std == &finished || o.By == ByCaller: // it descends from the caller's, which ends it
+	case std == &finished || o.By == ByCaller: // it has ended, or ends with the caller's
 	case std.timeout != nil && o.Kind == TimedOut:
-		// Its own timer is due now, and ends it with DeadlineExceeded as its
-		// Err, as cancel could not.
+		// Its own timer is due now, and makes its Err DeadlineExceeded, which cancel
+		// cannot do.
 		<-std.Done()
 	default:
 		std.cancel(o.Err)
 	}
 }
 
-// finish ends the context because its handler has returned. o is the outcome, if
-// others had decided it.
+// finish ends the context because its handler has returned. o is the outcome of a job
+// that was canceled or has timed out, and nil for any other.
 func (c *Context) finish(o *Outcome) {
 	var reason error
 	if o != nil {
@@ -193,7 +196,7 @@ func (c *Context) finish(o *Outcome) {
 	}
 }
 
-// over tells whether the handler has returned.
+// over reports whether the handler has returned.
 func (c *Context) over() bool {
 	std := c.std.Load()
 	return std == &finished || std != nil && std.returned.Load()
@@ -226,9 +229,9 @@ func (c *Context) Err() error {
 	}
 }
 
-// callerErr returns the error of the caller's context. A context of the user's can be
-// done and have none: where nobody watches for the caller (an inline call), the
-// handler would never hear of it.
+// callerErr returns the error of the caller's context. A user's context can be done and
+// still have a nil Err. Where nobody watches the caller's context (an inline call), the
+// handler would never learn that it is done.
 func (c *Context) callerErr() error {
 	if err := c.caller.Err(); err != nil {
 		return err
@@ -238,7 +241,7 @@ func (c *Context) callerErr() error {
 	default:
 		return nil
 	}
-	if err := c.caller.Err(); err != nil { // it has come to its end just now
+	if err := c.caller.Err(); err != nil { // it has ended just now
 		return err
 	}
 	return errNoReason
@@ -250,7 +253,7 @@ func (c *Context) Value(key any) any {
 		return c
 	}
 	if _, ok := key.(*int); ok {
-		// It may be the context package's own key, by which it knows its contexts.
+		// This may be the key by which the context package recognizes its own contexts.
 		if std := c.std.Load(); std != nil && std != &finished {
 			return std.Value(key)
 		}

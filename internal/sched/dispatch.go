@@ -9,27 +9,27 @@ import (
 type Action int
 
 const (
-	Again Action = iota // nothing but to ask again
+	Again Action = iota // call Decide again
 	Start               // start a worker for Decision.Worker
 	Sleep               // until woken, or until Decision.Until
 	Exit                // the pool is open and holds no worker
 	End                 // the pool takes no more and holds nothing
 )
 
-// Decision is what the dispatcher does next.
+// Decision is an Action together with what it needs.
 type Decision struct {
 	Action Action
 	Worker *Worker
-	Until  time.Duration // on the scheduler's clock; 0: no worker is going to be idle too long
+	Until  time.Duration // on the scheduler's clock; 0: no worker is about to be idle for too long
 }
 
-// Decide tells the dispatcher what is next. newWorker makes a worker without a
+// Decide tells the dispatcher what to do next. newWorker makes a worker without a
 // goroutine. It is called with the mutex held, so it calls no user code.
 //
-// The dispatcher's goroutine calls it in a loop, until Exit or End. Each call does one
-// thing: between two of them submitters and workers get the mutex. The order is that
-// of need: what idle workers can do, then new workers, then workers that are to go,
-// and the end of the pool only when nothing else is left.
+// The dispatcher's goroutine calls Decide in a loop, until Exit or End. Each call does
+// one thing, so that submitters and workers get the mutex between two calls. The most
+// urgent comes first: work for idle workers, then new workers, then workers that must
+// leave, and the end of the pool only when nothing else is left.
 func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 	s.lock()
 	defer s.unlock()
@@ -37,7 +37,7 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 	if s.pair() || s.unfilled() {
 		return Decision{Action: Again}
 	}
-	// Prestart has taken a slot for each of them already.
+	// Prestart has already taken a slot for each of them.
 	if s.unmade > 0 {
 		s.unmade--
 		w := newWorker()
@@ -45,39 +45,40 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 		s.workforce++
 		return Decision{Action: Start, Worker: w}
 	}
-	// While there is an idle worker, pair gives it the work, or the worker that was
-	// called last calls it. One that is returning takes the work itself: its job
-	// has been settled, so it comes back at once.
+	// If a worker is idle, pair gives it the work, or the worker that was called last
+	// calls it. A returning worker takes the work itself: its job has been settled, so
+	// it comes back at once.
 	if len(s.idleSince) == 0 && s.returning == 0 && s.waits() {
-		// The worker has its work before its goroutine starts, so it needs no token.
+		// The worker gets its work before its goroutine starts, so it needs no token.
 		w := newWorker()
 		s.takeFirst(w)
 		s.workforce++
-		s.idleSince = slices.Grow(s.idleSince, s.workforce) // here, not on a worker's small stack
+		s.idleSince = slices.Grow(s.idleSince, s.workforce) // here rather than on a worker's small stack
 		return Decision{Action: Start, Worker: w}
 	}
 	now, later := s.surplus()
 	switch {
 	case now:
 		w := s.claimSurplus()
-		// From here to Quit the worker does not count, neither for the minimum nor as idle.
+		// From here until Quit the worker counts neither toward the minimum nor as
+		// idle.
 		s.leaving++
 		w.Work = Work{Leave: true}
 		s.after.wakeUp(w.inbox)
 		return Decision{Action: Again}
-	// Workers have closed what is theirs before they quit. background holds the
-	// pool open for calls that run apart; what is unfinished gets a worker first.
+	// Workers close what they own before they quit. background keeps the pool open for
+	// calls on other goroutines. Unfinished jobs get a worker first.
 	case s.state != Running && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended
 		return Decision{Action: End}
-	// An open pool that nobody uses keeps no goroutine: the next critical section
-	// that has something for the dispatcher starts it again (checkDispatcher).
+	// An open pool that nobody uses keeps no goroutine: checkDispatcher starts the
+	// dispatcher again in the next critical section that has something for it.
 	case s.state == Running && s.workforce == 0:
 		s.dispatching = false
 		return Decision{Action: Exit}
 	}
-	// It is asleep from here on, though it has not come to the channel yet: what
-	// changes meanwhile sends the token, for which there is room.
+	// The dispatcher counts as asleep from here on, though it does not receive from the
+	// channel yet: a change in between sends the token, for which there is room.
 	s.asleep, s.timed = true, later > 0
 	if s.wake == nil {
 		s.wake = make(chan struct{}, 1)
@@ -85,7 +86,7 @@ func (s *Scheduler) Decide(newWorker func() *Worker) (d Decision) {
 	return Decision{Action: Sleep, Until: later}
 }
 
-// Sleep waits to be woken, or until the time of d, if it is not 0.
+// Sleep waits to be woken, or until d.Until if that is not 0.
 func (s *Scheduler) Sleep(d Decision) {
 	if d.Until == 0 {
 		<-s.wake
@@ -106,23 +107,23 @@ func (s *Scheduler) Sleep(d Decision) {
 		s.asleep = false
 		s.unlock()
 		if woken {
-			// A token that stayed would take the room of the next one, and block
-			// whoever sends that.
-			<-s.wake // at this very moment: the token is on its way
+			// A token that stayed would take the room of the next one, and block its
+			// sender.
+			<-s.wake // does not wait long: the token is on its way
 		}
 	}
 }
 
-// checkDispatcher wakes the dispatcher, or starts it, where it has something to do.
+// checkDispatcher wakes the dispatcher, or starts it, if it has something to do.
 func (s *Scheduler) checkDispatcher() {
-	// A dispatcher that is awake asks Decide again before it sleeps. The question
-	// that costs most comes last, since each critical section comes here. After End
+	// A dispatcher that is awake calls Decide again before it sleeps. The most
+	// expensive check comes last, since every critical section comes here. After End
 	// there is no dispatcher any more, and dispatching stays true.
 	if s.dispatching && !s.asleep || s.state == Ended || !s.needsDispatcher() {
 		return
 	}
-	// asleep turns false here, and not when the dispatcher wakes: so there is one
-	// token for each sleep, however many critical sections follow before it runs.
+	// asleep turns false here, not when the dispatcher wakes: so there is one token for
+	// each sleep, however many critical sections follow before the dispatcher runs.
 	if s.dispatching {
 		s.asleep = false
 		s.after.wakeUp(s.wake)
@@ -132,53 +133,53 @@ func (s *Scheduler) checkDispatcher() {
 	s.after.dispatch = true
 }
 
-// needsDispatcher tells whether something waits for a worker, an idle worker is to
-// go, the dispatcher must set its timer for that, or the pool may have ended.
+// needsDispatcher reports whether something waits for a worker, an idle worker must
+// leave, the dispatcher must set its timer for that, or the pool may have ended.
 func (s *Scheduler) needsDispatcher() bool {
 	idle := len(s.idleSince)
 	switch {
 	case s.unfilled() || s.unmade > 0:
 		return true
 	case s.waits():
-		// A worker that is returning takes it. A worker that was called to a group
-		// calls the next idle one itself; where none is idle, one has to be started.
+		// A returning worker takes the work. A worker that was called to a group calls
+		// the next idle worker itself; if none is idle, one must be started.
 		return s.returning == 0 && (s.called == 0 || idle == 0)
 	case s.state != Running:
 		return idle > 0 || s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished()
 	case idle == 0:
 		return false
 	}
-	// A timer that is set rings before this worker has been idle too long: the first
-	// is the oldest. Decide sets it anew then.
+	// A timer that is set fires before any worker has been idle too long, because it
+	// was set for the oldest. Decide sets it again then.
 	return s.crowded() || !s.timed && s.aboveMinimum()
 }
 
-// crowded tells whether there are more workers than slots. Callers that run their
-// job themselves have a slot and no worker. What has been granted a slot is counted
-// although its worker has not come: an idle one is kept for it.
+// crowded reports whether there are more workers than slots. A caller that runs its own
+// job has a slot and no worker. Granted work counts although its worker has not come:
+// an idle worker is kept for it.
 func (s *Scheduler) crowded() bool { return len(s.idleSince)+s.inUse-s.callers > s.limit }
 
-// aboveMinimum tells whether a worker may go after the idle timeout. A limit below the
-// minimum, after a Resize, is what counts.
+// aboveMinimum reports whether a worker may leave after the idle timeout. If a Resize
+// has set the limit below the minimum, the limit counts.
 func (s *Scheduler) aboveMinimum() bool {
 	return s.workforce-s.leaving > min(s.cfg.MinWorkers, s.limit)
 }
 
-// surplus tells whether an idle worker should go now, or else when it should
-// (0: not as things are).
+// surplus reports whether an idle worker must leave now. If not, later is when one must
+// (0: never, as things are).
 func (s *Scheduler) surplus() (now bool, later time.Duration) {
 	switch {
 	case len(s.idleSince) == 0:
 		return false, 0
-	// A closed pool keeps no idle worker, whatever the minimum; an open one keeps no
-	// more workers than it has slots for.
+	// A closed pool keeps no idle worker, whatever the minimum is. An open pool keeps
+	// no more workers than it has slots for.
 	case s.state != Running || s.crowded():
 		return true, 0
 	case !s.aboveMinimum():
 		return false, 0
 	}
-	// The time belongs to the number of idle workers, and not to one of them: which of
-	// them goes is for claimSurplus to say.
+	// The time belongs to the number of idle workers, not to any one of them:
+	// claimSurplus chooses the worker that leaves.
 	expires := saturate(s.idleSince[0], s.cfg.IdleTimeout)
 	return expires <= s.Since(), expires
 }

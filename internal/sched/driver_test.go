@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// machine is a scheduler that a test drives by hand: the test is the submitters,
-// the dispatcher and the workers, one after another, and moves the clock. So what
-// happens depends on nothing but the order in which the test does it.
+// machine is a scheduler that a test drives by hand: the test plays the submitters, the
+// dispatcher and the workers, one after another, and moves the clock. So what happens
+// depends on nothing but the order of the test's calls.
 type machine struct {
 	*Scheduler
 	t    testing.TB
-	live []*Worker // the workers that live, strays included, in the order in which they were started
+	live []*Worker // workers that have not ended, strays included, in the order in which they were started
 }
 
 var errTimeout = errors.New("timeout")
@@ -26,7 +26,7 @@ func newMachine(t testing.TB, cfg Config) *machine {
 	cfg.Guard = func(value any, _ []byte) error { return fmt.Errorf("panic: %v", value) }
 	cfg.Timeout = func(time.Duration, bool) error { return errTimeout }
 	cfg.OnStop = func(error) {}
-	cfg.Dispatch = func() {} // the test asks Decide itself
+	cfg.Dispatch = func() {} // the test calls Decide itself
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = time.Hour
 	}
@@ -34,7 +34,7 @@ func newMachine(t testing.TB, cfg Config) *machine {
 		cfg.MaxBlocked = Unlimited
 	}
 	if cfg.Grace == 0 {
-		cfg.Grace = time.Hour // the test abandons itself
+		cfg.Grace = time.Hour // the test calls abandon itself
 	}
 	return &machine{Scheduler: New(cfg), t: t}
 }
@@ -48,7 +48,7 @@ type testJob struct {
 	ctx       Context
 	id        int
 	withdrawn int  // calls of Withdrawn
-	kept      bool // the last of them kept the input
+	kept      bool // whether the last of them kept the input
 	token     chan struct{}
 }
 
@@ -66,7 +66,7 @@ func (m *machine) newJob(id int, caller context.Context) *testJob {
 	return j
 }
 
-// admission is Accept that does not wait for room.
+// admission is Accept, except that it does not wait for room.
 func (m *machine) admission(j *testJob, a *Admission) (*blockedSubmitter, error) {
 	if !a.nested() && m.intake.offer(&j.Task) {
 		return nil, nil
@@ -77,7 +77,7 @@ func (m *machine) admission(j *testJob, a *Admission) (*blockedSubmitter, error)
 	return m.admit(&j.Task, a)
 }
 
-// submit has the pool accept a job.
+// submit makes the pool accept a job.
 func (m *machine) submit(id int) *testJob {
 	m.t.Helper()
 	j := m.newJob(id, context.Background())
@@ -87,7 +87,7 @@ func (m *machine) submit(id int) *testJob {
 	return j
 }
 
-// submits has the pool accept jobs with the numbers from 1 to n.
+// submits makes the pool accept jobs with the numbers from 1 to n.
 func (m *machine) submits(n int) (jobs []*testJob) {
 	m.t.Helper()
 	for id := range n {
@@ -96,7 +96,8 @@ func (m *machine) submits(n int) (jobs []*testJob) {
 	return jobs
 }
 
-// try has the pool accept a job, if its policy allows that at once.
+// try submits a job. It returns the blocked submitter if the job must wait for room,
+// and the error if it is refused.
 func (m *machine) try(id int, p Policy) (*testJob, *blockedSubmitter, error) {
 	j := m.newJob(id, context.Background())
 	b, err := m.admission(j, &Admission{Policy: p})
@@ -138,7 +139,7 @@ func (m *machine) inHand() (ids []int) {
 	return ids
 }
 
-// atGroup returns the workers that have g in hand.
+// atGroup returns the workers whose work is g.
 func (m *machine) atGroup(g *testGroup) (at []*Worker) {
 	for _, w := range m.live {
 		if w.Work.Group == &g.Group {
@@ -148,7 +149,7 @@ func (m *machine) atGroup(g *testGroup) (at []*Worker) {
 	return at
 }
 
-// awake tells whether the dispatcher's goroutine has something to do.
+// awake reports whether the dispatcher's goroutine has something to do.
 func (m *machine) awake() bool { return m.dispatching && !m.asleep && m.state != Ended }
 
 // decide is one step of the dispatcher.
@@ -165,15 +166,15 @@ func (m *machine) decide() Decision {
 	})
 }
 
-// timer has the dispatcher's timer fire.
+// timer makes the dispatcher's timer fire.
 func (m *machine) timer() {
 	m.lock()
 	m.asleep = false
 	m.unlock()
 }
 
-// dispatch lets the dispatcher work until it sleeps or is gone, and returns its last
-// decision. Workers look into their hands, and those that are told to leave do so.
+// dispatch lets the dispatcher work until it sleeps or exits, and returns its last
+// decision. Workers look at their work, and those that have been told to leave do so.
 func (m *machine) dispatch() (d Decision) {
 	m.t.Helper()
 	for {
@@ -190,7 +191,7 @@ func (m *machine) dispatch() (d Decision) {
 	}
 }
 
-// look has a worker look into its hand; false if it is idle.
+// look makes a worker look at its work. It returns false if the worker is idle.
 func (m *machine) look(w *Worker) bool {
 	if w.parked && len(w.inbox) == 0 {
 		return false
@@ -204,7 +205,7 @@ func (m *machine) quit(w *Worker) {
 	m.live = slices.DeleteFunc(m.live, func(x *Worker) bool { return x == w })
 }
 
-// worker returns the worker that has the job in hand.
+// worker returns the worker that has the job.
 func (m *machine) worker(j *testJob) *Worker {
 	m.t.Helper()
 	for _, w := range m.live {
@@ -217,7 +218,7 @@ func (m *machine) worker(j *testJob) *Worker {
 	return nil
 }
 
-// enter has the worker of a job enter the handler.
+// enter makes the worker of a job enter the handler.
 func (m *machine) enter(j *testJob) *Worker {
 	m.t.Helper()
 	w := m.worker(j)
@@ -226,8 +227,8 @@ func (m *machine) enter(j *testJob) *Worker {
 	return w
 }
 
-// finish has a worker give its job the outcome of the handler, as far as nobody has
-// settled it, and take what comes next.
+// finish makes a worker end its job with the outcome of the handler, unless the job has
+// been settled, and take its next work.
 func (m *machine) finish(w *Worker, o Outcome) (decided bool) {
 	t := w.Work.Task
 	w.End()
@@ -241,13 +242,14 @@ func (m *machine) finish(w *Worker, o Outcome) (decided bool) {
 	return decided
 }
 
-// run has the job handled, from beginning to end.
+// run has the job handled from beginning to end.
 func (m *machine) run(j *testJob) {
 	m.t.Helper()
 	require.True(m.t, m.finish(m.enter(j), Outcome{}))
 }
 
-// close ends the pool, with all that is left in it, and checks that nothing is held.
+// close ends the pool with everything that is left in it, and checks that nothing is
+// held.
 func (m *machine) close() {
 	m.t.Helper()
 	m.Drain()
@@ -266,7 +268,7 @@ func (m *machine) close() {
 	require.Fail(m.t, "the pool does not end")
 }
 
-// proceed has a worker end what it has in hand; false if it is idle.
+// proceed makes a worker end its work. It returns false if the worker is idle.
 func (m *machine) proceed(w *Worker, o Outcome) bool {
 	if !m.look(w) {
 		return false
@@ -290,11 +292,11 @@ func (m *machine) proceed(w *Worker, o Outcome) bool {
 	return true
 }
 
-// testGroup is a group whose items are numbers, from 0 on.
+// testGroup is a group whose items are the numbers from 0 on.
 type testGroup struct {
 	Group
 	next, total int
-	outcomes    []int // of each item, how many it has
+	outcomes    []int // how many outcomes each item has
 	rest        []int // the items that nobody had claimed when it was halted
 	halts       int   // calls of Halted
 	closings    int   // calls of PoolClosing
@@ -305,7 +307,7 @@ type testGroup struct {
 type itemRun struct {
 	Run
 	item int
-	done int // items that were handled well and not counted yet
+	done int // items that were handled successfully and have not been counted yet
 }
 
 func (m *machine) newGroup(most, items int) *testGroup {
@@ -372,10 +374,10 @@ func (g *testGroup) Abandoned(r *Run, _ Outcome) { g.outcomes[r.Typed.(*itemRun)
 // PoolClosing implements Source.
 func (g *testGroup) PoolClosing() { g.closings++ }
 
-// over tells whether every item has its outcome.
+// over reports whether every item has its outcome.
 func (g *testGroup) over() bool { return !slices.Contains(g.outcomes, 0) }
 
-// beginRun has a worker begin with the group in its hand; false if nothing was left.
+// beginRun makes a worker begin with its group. It returns false if nothing was left.
 func (m *machine) beginRun(w *Worker) bool {
 	m.t.Helper()
 	require.True(m.t, m.look(w))
@@ -392,8 +394,8 @@ func (m *machine) beginRun(w *Worker) bool {
 	return true
 }
 
-// nextItem has a worker end an item well and claim the next without the mutex; false
-// if it is to come back to it.
+// nextItem makes a worker end an item successfully and claim the next without the
+// mutex. It returns false if the worker must come back to the mutex.
 func (m *machine) nextItem(w *Worker) bool {
 	r := w.run.Typed.(*itemRun)
 	g := r.g.source.(*testGroup)
@@ -409,7 +411,8 @@ func (m *machine) nextItem(w *Worker) bool {
 	return true
 }
 
-// finishItem ends the item that the worker is at; true if it has the next.
+// finishItem ends the item that the worker is handling. It returns true if the worker
+// has the next one.
 func (m *machine) finishItem(w *Worker, o Outcome, more bool) bool {
 	m.t.Helper()
 	r := w.run.Typed.(*itemRun)

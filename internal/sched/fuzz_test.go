@@ -79,9 +79,9 @@ func runProgram(t testing.TB, data []byte) {
 	p.finish()
 }
 
-// FuzzMachine makes operations of bytes, and checks after each that the scheduler
-// counts what there is, that no slot is free while something waits, and that every
-// job has one outcome; and at the end that nothing is left.
+// FuzzMachine turns bytes into operations. After each it checks that the counts of the
+// scheduler are right, that no slot is free while something waits, and that every job
+// has one outcome; and at the end that nothing is left.
 func FuzzMachine(f *testing.F) {
 	for _, seed := range seeds() {
 		f.Add(seed)
@@ -95,7 +95,7 @@ func FuzzMachine(f *testing.F) {
 }
 
 // seeds are programs to begin with: each operation after some jobs and a group, in
-// pools of several shapes, and longer ones that come of a simple sequence.
+// pools of several shapes, and longer programs from a simple sequence of numbers.
 func seeds() (seeds [][]byte) {
 	for op := range operations {
 		for _, shape := range []byte{0, 5, 16} {

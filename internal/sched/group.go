@@ -6,60 +6,63 @@ import (
 	"time"
 )
 
-// Group is items that several workers take: a batch, a Map, a stream. The typed
-// half keeps the items, and workers claim them one after another without the
-// mutex; the scheduler knows how many there are.
+// Group is the items of a batch, a Map or a stream, which several workers take. The
+// typed half keeps the items, and workers claim them one after another without the
+// mutex. The scheduler knows how many there are.
 type Group struct {
 	s      *Scheduler
 	source Source
 	caller context.Context
-	most   int // workers that may be at it at once
+	most   int // most workers that handle it at once
 
-	link, busyLink, openLink link[Group] // in the lists of the scheduler; guarded by its mutex, as is what follows
-	closing                  bool        // it is in the list of those that know of the pool's end
+	link, busyLink, openLink link[Group] // in the scheduler's lists; guarded by its mutex, like the fields below
+	closing                  bool        // it is in Scheduler.closingGroups, not in Scheduler.open
 
 	total   int // items
-	counted int // of these, how many have an outcome that the scheduler has been told of
+	counted int // of these, how many have an outcome that the scheduler knows of
 	failed  int // of those, how many have failed
 	active  int // workers that have an item
 	coming  int // slots whose worker has not come yet
-	lent    int // ... on top of the limit
-	void    int // workers that are to come and have no slot any more: others have claimed what there was
+	lent    int // the same, for slots on top of the limit
+	void    int // workers on their way that have lost their slot: others have claimed the last items
 	runs    list[Run]
-	halted  *Outcome          // how all of it was stopped; nil if it was not
+	halted  *Outcome          // the outcome with which the group was halted; nil if it was not
 	lenders list[groupLender] // jobs of this pool that wait for it
 
-	watchIndex int32  // with watch
+	watchIndex int32  // the group's index in watch
 	watch      *watch // of the caller's context. Guarded by watches.mu
 }
 
-// Source is the typed half of a group. None of its methods blocks, but for Halted, which tells hooks. Those that are called
-// with the mutex held call no user code; the others are effects, or calls of who ends the
-// pool, and may.
+// Source is the typed half of a group. None of its methods blocks, except Halted, which
+// calls hooks. Methods that are called with the mutex held call no user code. The
+// others may: they are called as effects, or by the goroutine that ends the pool.
 type Source interface {
-	// Left returns how many items nobody has claimed, or atMost if they are more.
+	// Left returns the number of items that nobody has claimed, but no more than
+	// atMost.
 	Left(atMost int) int
-	// Claim claims an item for a run; false if none is left. The mutex is held.
+	// Claim claims an item for a run. It returns false if none is left. The mutex is
+	// held.
 	Claim(r *Run) bool
-	// ClaimRest claims all of them, for the outcome that the group is halted
-	// with, and returns how many there were. The mutex is held.
+	// ClaimRest claims all unclaimed items, for the outcome with which the group is
+	// halted, and returns their number. The mutex is held.
 	ClaimRest() int
-	// Halted tells those who wait that the group has been halted, and that so
-	// many items have their outcome.
+	// Halted tells the waiting goroutines that the group has been halted, and that the
+	// given number of items have their outcome.
 	Halted(o Outcome, items int)
-	// Oldest tells when that item was added that has waited longest, in a pool with
+	// Oldest returns when the item that has waited longest was added, in a pool with
 	// telemetry; 0 if none waits.
 	Oldest() time.Duration
-	// HaltAfter returns how the group is to be halted after the outcome of the item
-	// of a run; nil if it is not. The mutex is held.
+	// HaltAfter returns the outcome with which the group must be halted after the item
+	// of a run has ended with o; nil if it goes on. The mutex is held.
 	HaltAfter(r *Run, o *Outcome) *Outcome
-	// Abandoned gives the item of a run that was abandoned its outcome.
+	// Abandoned gives the item of an abandoned run its outcome.
 	Abandoned(r *Run, o Outcome)
-	// PoolClosing tells that the pool takes no more.
+	// PoolClosing tells the group that the pool takes no more.
 	PoolClosing()
 }
 
-// Init makes a group of zero memory. At most so many workers are at it at once.
+// Init initializes a zero group. most is the largest number of workers that handle it
+// at once.
 func (g *Group) Init(s *Scheduler, source Source, caller context.Context, most int) {
 	g.s, g.source, g.caller, g.most = s, source, caller, most
 }
@@ -67,9 +70,9 @@ func (g *Group) Init(s *Scheduler, source Source, caller context.Context, most i
 // Caller returns the caller's context.
 func (g *Group) Caller() context.Context { return g.caller }
 
-// wants tells how many slots more the group could use. The mutex is held, but
-// workers claim items all the time: so it can be below 0, when workers are on their way
-// to items that others have claimed since.
+// wants returns how many more slots the group could use. The mutex is held, but workers
+// claim items all the time: so the result can be negative, when workers are on their
+// way to items that others have claimed since.
 func (g *Group) wants() int {
 	coming := g.coming + g.lent
 	room := g.most - g.active - coming
@@ -79,13 +82,13 @@ func (g *Group) wants() int {
 	return g.source.Left(coming+room) - coming
 }
 
-// takeBack takes n workers of those that have not come, and their slots; it returns
-// n, or 0 if that is less. The mutex is held.
+// takeBack takes back n workers that have not come yet, and their slots. It returns n,
+// or 0 if n is negative. The mutex is held.
 func (g *Group) takeBack(n int) int {
 	if n <= 0 {
 		return 0
 	}
-	// Those without a slot go first: nothing is freed for them.
+	// Workers that have lost their slot go first: taking them back frees nothing.
 	void := min(n, g.void)
 	g.void -= void
 	g.coming -= n - void
@@ -96,7 +99,7 @@ func (g *Group) takeBack(n int) int {
 
 // exhaust frees the slots whose workers would find nothing, if all items have been
 // claimed. The mutex is held. The workers come all the same, and find that out in
-// BeginRun; without this a job would have to wait until they have woken for nothing.
+// BeginRun. Without exhaust a job would have to wait until they have woken for nothing.
 func (g *Group) exhaust() {
 	if g.coming > 0 && g.source.Left(1) == 0 {
 		g.s.inUse -= g.coming
@@ -106,17 +109,17 @@ func (g *Group) exhaust() {
 	}
 }
 
-// Exhausted tells that a worker has claimed the last item without the mutex: the
-// slots that the group was granted beyond are for others.
+// Exhausted notes that a worker has claimed the last item without the mutex: the
+// group's other slots are free for others.
 func (g *Group) Exhausted() {
 	g.s.lock()
 	g.exhaust()
 	g.s.unlock()
 }
 
-// Add accepts n items, which publish makes known to workers, with the mutex held.
-// It returns ErrClosed once the pool takes no more, and the outcome of a group that
-// was halted.
+// Add accepts n items. publish makes them known to workers, and is called with the
+// mutex held. Add returns ErrClosed once the pool takes no more, and the outcome of a
+// group that was halted.
 func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	s := g.s
 	s.lock()
@@ -127,10 +130,10 @@ func (g *Group) Add(n int, publish func()) (halted *Outcome, err error) {
 	case g.halted != nil:
 		return g.halted, nil
 	case n == 0:
-		return nil, nil // or else a group that is over would be kept
+		return nil, nil // otherwise a group that is over would be kept
 	}
-	// Within the critical section: a halt before it refuses the items, and one after it
-	// finds them.
+	// publish is called within the critical section: a halt before it refuses the
+	// items, and a halt after it finds them.
 	publish()
 	s.submitted += uint64(n)
 	s.openItems += n
@@ -149,8 +152,8 @@ func (g *Group) useLoans() {
 	}
 }
 
-// Refuse ends a group that has just been made with n items, none of which is
-// accepted: publish makes them known to readers, with the mutex held.
+// Refuse ends a new group of n items, none of which is accepted. publish makes the
+// items known to readers, and is called with the mutex held.
 func (g *Group) Refuse(n int, o Outcome, publish func()) {
 	g.s.lock()
 	defer g.s.unlock()
@@ -159,15 +162,17 @@ func (g *Group) Refuse(n int, o Outcome, publish func()) {
 	g.halted = &o
 }
 
-// list has the group ask for slots, if it can use some. The mutex is held.
+// list puts the group into the list of groups that want slots, if it can use some. The
+// mutex is held.
 func (g *Group) list() {
 	if g.halted == nil && g.wants() > 0 {
 		g.s.groups.push(&g.link, g)
 	}
 }
 
-// KeepOpen has the group told of the pool's end, until Forget, if it is not over,
-// which over tells with the mutex held. It returns false if the pool takes no more.
+// KeepOpen has the group told of the pool's end, until Forget, unless over reports that
+// the group is over. over is called with the mutex held. KeepOpen returns false if the
+// pool takes no more.
 func (g *Group) KeepOpen(over func() bool) bool {
 	g.s.lock()
 	defer g.s.unlock()
@@ -177,9 +182,9 @@ func (g *Group) KeepOpen(over func() bool) bool {
 	return g.s.state == Running
 }
 
-// keepOpen puts the group into the list of those that are to hear of the pool's end, or
-// of those that know of it: a batch that is read after Drain is still to be halted by
-// Stop. The mutex is held.
+// keepOpen puts the group into the list of groups that must learn of the pool's end, or
+// of those that know of it already: Stop must still halt a batch that is read after
+// Drain. The mutex is held.
 func (g *Group) keepOpen() {
 	if !g.openLink.listed() {
 		g.closing = g.s.state != Running
@@ -187,7 +192,7 @@ func (g *Group) keepOpen() {
 	}
 }
 
-// openList tells in which of the two lists the link of g is, which the link cannot say.
+// openList returns which of the two lists g is in, because the link of g does not know.
 func (s *Scheduler) openList(g *Group) *list[Group] {
 	if g.closing {
 		return &s.closingGroups
@@ -195,9 +200,9 @@ func (s *Scheduler) openList(g *Group) *list[Group] {
 	return &s.open
 }
 
-// Forget has neither the pool nor the caller's context know of the group any more,
-// if nothing is left to do, and nobody to tell: which idle tells, with the mutex
-// held, if it is not nil.
+// Forget makes the pool and the caller's context forget the group, if nothing is left
+// to do and nobody is left to tell. idle reports whether that is so, and is called with
+// the mutex held; a nil idle means that it is.
 func (g *Group) Forget(idle func() bool) {
 	s := g.s
 	s.lock()
@@ -210,8 +215,9 @@ func (g *Group) Forget(idle func() bool) {
 		g.lenders.remove(&l.link)
 		s.forgetLoan(l.waitFor)
 	}
-	// In the same critical section: a Watch that comes after it finds no watch. The pool
-	// does not end before its registration with the caller's context has.
+	// leave is called in the same critical section, so that a later Watch finds no
+	// watch. The pool does not end before the registration with the caller's context
+	// has ended.
 	unused := s.watches.leave(g)
 	if unused != nil {
 		s.background++
@@ -223,9 +229,9 @@ func (g *Group) Forget(idle func() bool) {
 	}
 }
 
-// Watch has the group halted when done is closed, which is the Done channel of the
-// caller's context, unless the group is watched, or has been forgotten. Many may call it
-// at once: whoever adds items, or reads them.
+// Watch has the group halted when done is closed, the Done channel of the caller's
+// context. It does nothing if the group is watched already, or has been forgotten.
+// Goroutines that add items or read them may call it at the same time.
 func (g *Group) Watch(done <-chan struct{}) {
 	s := g.s
 	s.lock()
@@ -238,15 +244,15 @@ func (g *Group) Watch(done <-chan struct{}) {
 	}
 	s.unlock()
 	if made != nil {
-		s.watches.register(made, g.caller) // which ends it again if the group is forgotten meanwhile
+		s.watches.register(made, g.caller) // register ends it again if the group is forgotten meanwhile
 		s.EndBackground()
 	}
 }
 
-// Halt ends all items that have no outcome with o, unless the group has been halted
-// before: those that nobody has claimed at once, the others when their handlers
-// return, which are told.
-// It returns false if all items have outcomes already.
+// Halt ends all items that have no outcome yet, with the outcome o, unless the group
+// has been halted before. Unclaimed items end at once. The others end when their
+// handlers return; the handlers are told through their contexts. Halt returns false if
+// all items have outcomes already.
 func (g *Group) Halt(o Outcome) (open bool) {
 	g.s.lock()
 	defer g.s.unlock()
@@ -263,7 +269,8 @@ func (g *Group) halt(o *Outcome) {
 	s := g.s
 	g.halted = o
 	s.groups.remove(&g.link)
-	// Before exhaust, which then frees the slots of workers that have not come.
+	// ClaimRest comes before exhaust, which then frees the slots of workers that have
+	// not come.
 	n := g.source.ClaimRest()
 	g.exhaust()
 	g.count(n, n, o.Kind)
@@ -272,8 +279,8 @@ func (g *Group) halt(o *Outcome) {
 			r.starting, r.refused = false, true
 			s.unstarted.Runs = append(s.unstarted.Runs, r)
 		}
-		// The outcome of a run's task is not counted, as those of its items are. This ends
-		// its context, and interrupts its handler.
+		// The outcome of a run's task is not counted, unlike those of its items.
+		// complete ends the run's context, and interrupts its handler.
 		s.complete(&r.Task, o)
 	}
 	if o.By == ByPool && n > 0 {
@@ -289,8 +296,8 @@ func (g *Group) Source() Source { return g.source }
 // Group returns the group of the run.
 func (r *Run) Group() *Group { return r.g }
 
-// First returns the lowest index of an item that is being handled by a run that
-// notes it; -1 if there is none.
+// First returns the lowest index of an item that is being handled, among the runs that
+// note it in At; -1 if there is none.
 func (g *Group) First() int {
 	g.s.lock()
 	defer g.s.unlock()
@@ -314,14 +321,14 @@ func (h *haltedGroup) Perform() {
 	h.g.s.EndBackground()
 }
 
-// HaltedWith returns what the group was halted with; nil if it was not.
+// HaltedWith returns the outcome with which the group was halted; nil if it was not.
 func (g *Group) HaltedWith() *Outcome {
 	g.s.lock()
 	defer g.s.unlock()
 	return g.halted
 }
 
-// count counts n outcomes of a kind. The mutex is held.
+// count counts n outcomes of a kind, failed of them as failures. The mutex is held.
 func (g *Group) count(n, failed int, kind Kind) {
 	g.counted += n
 	g.failed += failed
@@ -329,7 +336,8 @@ func (g *Group) count(n, failed int, kind Kind) {
 	g.s.ended[kind] += uint64(n)
 }
 
-// Progress counts the items, those that have an outcome, and those that failed.
+// Progress returns how many items there are, how many have an outcome, and how many
+// failed.
 func (g *Group) Progress() (total, done, failed int) {
 	g.s.lock()
 	defer g.s.unlock()
@@ -337,10 +345,10 @@ func (g *Group) Progress() (total, done, failed int) {
 	return g.total, g.counted + uncounted, g.failed
 }
 
-// live counts the items that are being handled, and those that have succeeded without
-// being counted yet. The mutex is held, but workers go on meanwhile: so it looks once
-// at what is claimed. An active worker has an item, or has just had its last one
-// counted: so what is claimed bounds what is being handled.
+// live returns how many items are being handled, and how many have succeeded without
+// being counted yet. The mutex is held, but workers go on meanwhile: so live looks only
+// once at what is claimed. An active worker has an item, or its last item has just been
+// counted: so the number of claimed items bounds the number being handled.
 func (g *Group) live() (handling, uncounted int) {
 	left := g.source.Left(g.total - g.counted)
 	claimed := g.total - left - g.counted
@@ -348,44 +356,44 @@ func (g *Group) live() (handling, uncounted int) {
 	return handling, claimed - handling
 }
 
-// Run is the stay of one worker with a group: the items that it handles in one go
-// share its context.
+// Run is the stay of one worker with a group. The items that the worker handles in one
+// go share the run's context.
 type Run struct {
 	Task
 	Context
 	Typed any          // the typed half
-	At    atomic.Int64 // the index of the item that is being handled, plus one, where somebody may ask
+	At    atomic.Int64 // the index of the item that is being handled, plus one, where somebody may ask for it
 
 	g        *Group
 	link     link[Run] // in g.runs
-	careful  bool      // each item may be long in coming to its handler
-	starting bool      // an item is on its way there. Guarded by the mutex, as is what follows
-	refused  bool      // Stop has met it there
+	careful  bool      // each item may take long to reach its handler
+	starting bool      // an item is on its way to its handler. Guarded by the mutex, like the fields below
+	refused  bool      // Stop has found the item on its way
 	stray    bool      // it was abandoned
 }
 
-// BeginRun begins a run with the group in the worker's hand, and claims its first
-// item. If there is none, the worker takes what comes next instead, and BeginRun
-// returns false.
+// BeginRun begins a run with the group in w.Work, and claims its first item. If there
+// is none, the worker takes its next work instead, and BeginRun returns false.
 func (w *Worker) BeginRun(r *Run, careful bool) bool {
 	s, g := w.s, w.Work.Group
 	s.lock()
 	defer s.unlock()
-	// Which slot it is does not matter: the first worker to come has one of those that are
-	// left, and the last finds none where others have claimed what there was.
+	// Slots are interchangeable: the first worker to come has one of those that are
+	// left, and the last worker may find none if others have claimed the last items.
 	switch {
 	case w.Work.overLimit:
 		g.lent--
 	case g.coming > 0:
 		s.coming--
 		g.coming--
-	default: // it has lost its slot on its way
+	default: // the worker has lost its slot on its way
 		g.void--
 		if w.Work.slotless = !s.free() || g.wants() <= 0; !w.Work.slotless {
 			s.inUse++
 		}
 	}
-	// It has come: the unlock of this critical section may call the next (pair).
+	// The worker has come: the unlock of this critical section may call the next
+	// (pair).
 	if w.called {
 		w.called = false
 		s.called--
@@ -409,18 +417,20 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 	return true
 }
 
-// claim claims an item for the run, unless the group is over. The mutex is held.
+// claim claims an item for the run, unless the group was halted or has none left. The
+// mutex is held.
 func (r *Run) claim() bool {
 	ok := r.g.halted == nil && r.g.source.Claim(r)
 	r.starting = ok && r.careful
 	return ok
 }
 
-// Careful tells whether each item of the run may be long in coming to its handler.
+// Careful reports whether each item of the run may take long to reach its handler.
 func (r *Run) Careful() bool { return r.careful }
 
-// Refused tells whether Stop has met the item of a careful run on its way to its
-// handler, and gives it back. One that Stop has not met has its outcome from now on.
+// Refused reports whether Stop has found the item of a careful run on its way to its
+// handler, and gives it back. If not, Stop cannot give it back any more: the item has
+// an outcome of its own.
 func (r *Run) Refused() bool {
 	r.g.s.lock()
 	defer r.g.s.unlock()
@@ -428,8 +438,8 @@ func (r *Run) Refused() bool {
 	return r.refused
 }
 
-// Start notes that the handler of the item of a careful run is about to be called;
-// false if the run has been settled, and it must not be.
+// Start notes that the handler of a careful run's item is about to be called. It
+// returns false if the run has been settled: then the handler must not be called.
 func (w *Worker) Start(r *Run) bool {
 	w.s.lock()
 	defer w.s.unlock()
@@ -443,10 +453,10 @@ func (w *Worker) Start(r *Run) bool {
 	return true
 }
 
-// Count counts the items that the run has handled well without the mutex, and the
-// last, which ended with the outcome last, and halts the group with halt if that is
-// not nil. If more, and nobody else waits for the worker, it claims the next item.
-// A run that was abandoned has no last item any more.
+// Count counts the done items that the run has handled successfully without the mutex,
+// and the last item, which ended with the outcome last. It halts the group with halt if
+// that is not nil. If more is true and nobody else waits for the worker, Count claims
+// the next item. A run that was abandoned no longer has a last item.
 func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned bool) {
 	g, s := r.g, r.g.s
 	s.lock()
@@ -464,16 +474,16 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 	if halt != nil {
 		g.halt(halt)
 	}
-	// Otherwise unlock would do it, too late for this worker: what has come since it was
-	// last worked out may want its slot.
+	// unlock would update preempt too late for this worker: work that has come since
+	// the last update may want its slot.
 	s.updatePreempt()
 	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
 	g.exhaust()
 	return next, false
 }
 
-// EndRun ends the worker's run, whose context has ended, and has the worker take
-// what comes next.
+// EndRun ends the worker's run, whose context has ended. The worker takes its next
+// work.
 func (w *Worker) EndRun() {
 	s, r := w.s, w.run
 	s.lock()
@@ -485,8 +495,8 @@ func (w *Worker) EndRun() {
 	s.next(w)
 }
 
-// leave takes the run out of its group. The mutex is held. A run that was abandoned has
-// left already, when its handler was written off.
+// leave takes the run out of its group. The mutex is held. An abandoned run has left
+// already, when it was abandoned.
 func (r *Run) leave() {
 	if r.stray {
 		return
@@ -497,13 +507,13 @@ func (r *Run) leave() {
 	if g.active--; g.active == 0 {
 		s.busy.remove(&g.busyLink)
 	}
-	g.useLoans() // which it could not use at its limit
+	g.useLoans() // loans that the group could not use at its limit
 
-	s.groups.remove(&g.link) // to the end: it is another's turn
+	s.groups.remove(&g.link) // to the end: it is another group's turn
 	g.list()
 }
 
-// abandon gives the run's item the outcome o while its handler still runs. The
+// abandon gives the run's item the outcome o while its handler is still running. The
 // mutex is held.
 func (r *Run) abandon(o Outcome) {
 	r.leave()
@@ -526,7 +536,7 @@ func (a *abandonedRun) Perform() {
 	a.r.g.s.EndBackground()
 }
 
-// The methods of a member of a watch.
+// The methods by which a Group is a member of a watch.
 
 func (g *Group) callerContext() context.Context { return g.caller }
 func (g *Group) callerEnded(o *Outcome)         { g.halt(o) }

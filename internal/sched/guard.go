@@ -10,25 +10,26 @@ import (
 	"time"
 )
 
-// A context is the user's code as much as a handler is: its methods may panic,
-// end the goroutine, block, or call the pool. Everything in this module that
-// calls one goes through a Guard or a shield, and holds no mutex.
+// A context is user code just as a handler is: its methods may panic, end the
+// goroutine, block, or call the pool. Everything in this module that calls one goes
+// through a Guard or a shield, and holds no mutex.
 
-// Guard makes an error of a panic of the user's code, from what panic was called
-// with and the stack of the goroutine that panicked.
+// Guard turns a panic of user code into an error. value is the argument of panic, and
+// stack is the stack of the goroutine that panicked.
 type Guard func(value any, stack []byte) error
 
 // Call calls f, and returns its panic as an error. If f calls runtime.Goexit, the
-// goroutine ends: who cannot bear that has a deferred function for it.
+// goroutine ends: a caller that must do something even then does it in a deferred
+// function.
 func (g Guard) Call(f func()) (err error) {
-	// It tells a return from a Goexit, where recover gives nil as well.
+	// returned tells a return from a Goexit: recover gives nil after both.
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
-		// A nil here is panic(nil) where GODEBUG allows that, or Goexit, which
-		// goes on whatever err is.
+		// A nil here means panic(nil), where GODEBUG allows that, or Goexit, which goes
+		// on whatever err is.
 		r := recover()
 		if r == nil {
 			r = new(runtime.PanicNilError)
@@ -43,11 +44,11 @@ func (g Guard) Call(f func()) (err error) {
 // errNoReason is the reason of a context that is done and does not say why.
 var errNoReason = fmt.Errorf("dispatch: the context is done, and its Err is nil: %w", context.Canceled)
 
-// EndedWithoutReason is how a job ends whose caller's context is done and cannot say
-// why.
+// EndedWithoutReason returns the outcome of a job whose caller's context is done and
+// cannot say why.
 func EndedWithoutReason() Outcome { return Outcome{Kind: Canceled, Err: errNoReason, By: ByCaller} }
 
-// Ended is how a job ends whose caller's context is done.
+// Ended returns the outcome of a job whose caller's context is done.
 func (g Guard) Ended(ctx context.Context) Outcome {
 	o := Outcome{Kind: Canceled, By: ByCaller}
 	err := g.Call(func() {
@@ -68,14 +69,14 @@ func (g Guard) Ended(ctx context.Context) Outcome {
 	return o
 }
 
-// Err returns the error of ctx; one that panics has not said that it is done. It is what
-// workers ask before and after a handler.
+// Err returns the error of ctx. If ctx panics, it has not said that it is done, and Err
+// returns nil. Workers call it before and after a handler.
 func (g Guard) Err(ctx context.Context) (err error) {
 	_ = g.Call(func() { err = ctx.Err() })
 	return err
 }
 
-// Deadline returns the deadline of ctx; a context that panics has none.
+// Deadline returns the deadline of ctx. A context that panics has none.
 func (g Guard) Deadline(ctx context.Context) (deadline time.Time, ok bool) {
 	if ctx == context.Background() {
 		return time.Time{}, false
@@ -86,9 +87,9 @@ func (g Guard) Deadline(ctx context.Context) (deadline time.Time, ok bool) {
 	return deadline, ok
 }
 
-// Apart calls f on a goroutine of its own, and waits for it: so runtime.Goexit ends
-// that, and not the caller's. It is for goroutines that are not the pool's to lose, such
-// as those of the context package, and of who cancels a job.
+// Apart calls f on a new goroutine and waits for it, so that a runtime.Goexit in f does
+// not end the calling goroutine. It is for goroutines that do not belong to the pool,
+// such as those of the context package or that of a caller that cancels a job.
 func (g Guard) Apart(f func()) {
 	over := make(chan struct{})
 	go func() {
@@ -98,8 +99,8 @@ func (g Guard) Apart(f func()) {
 	<-over
 }
 
-// Shielded returns the user's context ctx as the context package may see it. done
-// is its Done channel, which has been asked for before.
+// Shielded wraps the user's context ctx for the context package. done is the Done
+// channel of ctx, which the caller has already asked for.
 func (g Guard) Shielded(ctx context.Context, done <-chan struct{}) context.Context {
 	c := shield{user: ctx, done: done, guard: g}
 	if registrar, ok := ctx.(afterFuncer); ok {
@@ -108,23 +109,25 @@ func (g Guard) Shielded(ctx context.Context, done <-chan struct{}) context.Conte
 	return c
 }
 
-// shield is a user's context as the context package may see it, which calls it
-// on goroutines of its own, where a panic would end the process, and which
-// panics itself over a context that is done without an error.
+// shield wraps a user's context for the context package. That package calls contexts on
+// goroutines of its own, where a panic would end the process, and it panics itself if a
+// context is done and has no error.
 type shield struct {
 	user  context.Context
 	done  <-chan struct{}
 	guard Guard
 }
 
-// Deadline implements context.Context. It hides the user's, which need not be the
-// end: the package would set no timer for a limit that comes after it.
+// Deadline implements context.Context. It hides the user's deadline, at which the
+// context need not end: the context package would set no timer for a limit that comes
+// after it.
 func (c shield) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done implements context.Context.
 func (c shield) Done() <-chan struct{} { return c.done }
 
-// Err implements context.Context. The package calls it once the context is done.
+// Err implements context.Context. The context package calls it once the context is
+// done.
 func (c shield) Err() (err error) {
 	c.guard.Apart(func() { err = c.user.Err() })
 	if err == nil {
@@ -133,8 +136,8 @@ func (c shield) Err() (err error) {
 	return err
 }
 
-// Value implements context.Context. Only the package asks, for what it knows of its
-// own contexts: a Context asks the user's itself.
+// Value implements context.Context. Only the context package calls it, to recognize its
+// own contexts: a Context asks the user's context directly.
 func (c shield) Value(key any) (value any) {
 	if answersItself(c.user) {
 		return c.user.Value(key)
@@ -143,8 +146,8 @@ func (c shield) Value(key any) (value any) {
 	return value
 }
 
-// answersItself tells whether ctx is a context of the package's own that tells of
-// itself without asking the one that it is derived from.
+// answersItself reports whether ctx is of a type of the context package that answers
+// for itself, without asking its parent.
 func answersItself(ctx context.Context) bool {
 	t := reflect.TypeOf(ctx)
 	if t.Kind() != reflect.Pointer || t.Elem().PkgPath() != "context" {
@@ -153,8 +156,8 @@ func answersItself(ctx context.Context) bool {
 	return t.Elem().Name() != "valueCtx"
 }
 
-// afterFuncer is a context that registers functions itself, as the context package
-// asks for.
+// afterFuncer is a context that registers functions itself, with the method that
+// context.AfterFunc looks for.
 type afterFuncer interface {
 	AfterFunc(f func()) (stop func() bool)
 }
@@ -165,8 +168,8 @@ type registrarShield struct {
 	registrar afterFuncer
 }
 
-// AfterFunc has f called when the context is done. One that fails to register it is
-// watched as others are.
+// AfterFunc has f called when the context is done. A context that fails to register f
+// is watched like any other.
 func (c registrarShield) AfterFunc(f func()) func() bool {
 	var stop func() bool
 	c.guard.Apart(func() { stop = c.registrar.AfterFunc(f) })

@@ -2,69 +2,71 @@ package sched
 
 import "time"
 
-// Drain refuses everything from now on, and has the dispatcher end the pool when
-// what was accepted is done. The first call does it, also for the others, which return
-// at once.
+// Drain refuses everything from now on, and has the dispatcher end the pool when all
+// accepted work is done. The first call does it for all; the others return at once.
 func (s *Scheduler) Drain() {
 	if s.refuse(Draining) {
 		s.endRefusal()
 	}
 }
 
-// Halt is Drain that lets nothing start any more and ends what there is with o:
-// what runs is told. Stop, Shutdown and the end of the pool's context call it, on any
-// goroutine. The first call does it; it may be the one that overtakes a Drain.
+// Halt is Drain, but it also starts nothing more, and ends everything that is left with
+// the outcome o; running handlers are told. Stop, Shutdown and the end of the pool's
+// context call it, on any goroutine. Only the first call does it; it may overtake a
+// Drain.
 func (s *Scheduler) Halt(o Outcome) {
 	first := s.refuse(Stopping)
 	switch {
 	case first:
 		s.endRefusal()
 	case s.stop():
-		s.closeGroups() // those that Drain has not come to
+		s.closeGroups() // those that Drain has not reached
 	default:
 		return
 	}
-	// The marker stands in the queue so that workers may take jobs out before and behind
-	// it between two pieces. It has a stage that does not wait: nobody grants it a slot.
-	// Nothing comes in any more, so the walk ends.
+	// The marker stands in the queue so that workers may take out jobs before and
+	// behind it between two pieces. Its stage is not waiting, so nobody grants it a
+	// slot. No more jobs come in, so the walk ends.
 	marker := &Task{stage: released}
 	s.lock()
 	s.queue.insert(marker, nil)
 	s.unlock()
 	for s.haltJobs(marker, &o) {
 	}
-	// All groups stand in closingGroups by now, where haltGroups looks.
+	// All groups are in closingGroups by now, where haltGroups looks.
 	for s.haltGroups(&o) {
 	}
 	if s.cfg.OnStop != nil {
-		s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
+		s.cfg.OnStop(o.Err) // only now: a constructor that fails because of it no longer halts a group
 	}
 	s.EndBackground()
 }
 
-// refuse takes the pool from Running to the state; false if it is not Running. What
-// is left to be done counts as a background call: the pool does not end before. Of
-// several calls at once the mutex lets one through.
+// refuse takes the pool from Running to the given state. It returns false if the pool
+// is not Running: of several concurrent calls one gets through. The work that is left
+// counts as a background call, so that the pool does not end before it is done.
 func (s *Scheduler) refuse(to State) bool {
 	s.lock()
 	defer s.unlock()
 	if s.state != Running {
 		return false
 	}
-	// What the intake has taken was accepted before the refusal. A pool that stayed
-	// paused would never run what it is to drain.
+	// The jobs in the intake were accepted before the refusal. A pool that stayed
+	// paused would never run the jobs that it must drain.
 	s.closeIntake()
 	s.state, s.paused = to, false
 	s.background++
-	// Two units: endRefusal ends the first, and Halt, which goes on, the second.
+	// Two units of background: endRefusal ends the first, and Halt, which goes on, the
+	// second.
 	if to == Stopping {
 		s.background++
 	}
 	return true
 }
 
-// stop takes the pool from Draining to Stopping; false if it is not Draining: somebody
-// else has halted it, or it has ended. Halt ends the unit of background.
+// stop takes the pool from Draining to Stopping. It returns false if the pool is not
+// Draining: another call has halted it, or it has ended. Halt ends the unit of
+// background.
 func (s *Scheduler) stop() bool {
 	s.lock()
 	defer s.unlock()
@@ -76,9 +78,9 @@ func (s *Scheduler) stop() bool {
 	return true
 }
 
-// endRefusal tells those who wait for room, and the groups, that the pool takes no
-// more. It works in pieces, since both can be many. The state is set before, so
-// neither a submitter nor a group comes in behind its back.
+// endRefusal tells blocked submitters and groups that the pool takes no more. It works
+// in pieces, since there can be many of both. The state has been set before, so no
+// submitter or group can come in behind its back.
 func (s *Scheduler) endRefusal() {
 	for s.refuseBlocked() {
 	}
@@ -86,9 +88,10 @@ func (s *Scheduler) endRefusal() {
 	s.EndBackground()
 }
 
-// closeGroups tells the groups that the pool takes no more: a batch seals itself, for
-// which it locks a mutex that comes before the scheduler's, so none is held here. Drain
-// and a Halt that overtakes it may both be at it: each group goes to one of them.
+// closeGroups tells the groups that the pool takes no more. A batch then seals itself,
+// for which it locks a mutex that comes before the scheduler's, so closeGroups holds
+// none. Drain and a Halt that overtakes it may run closeGroups at the same time: each
+// group goes to one of them.
 func (s *Scheduler) closeGroups() {
 	for groups := s.nextOpen(); len(groups) > 0; groups = s.nextOpen() {
 		for _, g := range groups {
@@ -97,8 +100,8 @@ func (s *Scheduler) closeGroups() {
 	}
 }
 
-// refuseBlocked refuses the jobs of some blocked submitters; false if there are no
-// more.
+// refuseBlocked refuses the jobs of some blocked submitters. It returns false if there
+// are no more.
 func (s *Scheduler) refuseBlocked() bool {
 	s.lock()
 	defer s.unlock()
@@ -111,9 +114,9 @@ func (s *Scheduler) refuseBlocked() bool {
 	return true
 }
 
-// nextOpen returns some of the groups that do not know that the pool takes no more. They
-// go to the other list before they are told, where haltGroups finds them: a Halt on
-// another goroutine misses none.
+// nextOpen returns some of the groups that do not know yet that the pool takes no more.
+// It moves them to closingGroups before they are told. haltGroups looks there, so that
+// a Halt on another goroutine misses none.
 func (s *Scheduler) nextOpen() (groups []*Group) {
 	s.lock()
 	defer s.unlock()
@@ -127,23 +130,23 @@ func (s *Scheduler) nextOpen() (groups []*Group) {
 	return groups
 }
 
-// haltJobs ends some of the single jobs behind the marker, which it moves on; false
-// if there are no more.
+// haltJobs ends some of the single jobs behind the marker, and moves the marker on. It
+// returns false if there are no more.
 func (s *Scheduler) haltJobs(marker *Task, o *Outcome) bool {
 	s.lock()
 	defer s.unlock()
 	for range piece {
-		// The marker has stayed where it was, whatever has left since: what is behind it
-		// has not been looked at.
+		// The marker has stayed in its place, whatever has left the queue since: the
+		// jobs behind it have not been looked at.
 		t := marker.next
 		if t == nil {
 			s.queue.remove(marker)
 			return false
 		}
-		// A job that has not started leaves the queue here. One whose worker has just
-		// decided is the worker's: nothing happens to it.
+		// A job that has not started leaves the queue here. If a worker has just
+		// decided the outcome of its job, complete does nothing.
 		s.complete(t, o)
-		if marker.next == t { // it runs, and stays
+		if marker.next == t { // it is running, and stays
 			s.queue.remove(marker)
 			s.queue.insert(marker, t)
 		}
@@ -151,9 +154,9 @@ func (s *Scheduler) haltJobs(marker *Task, o *Outcome) bool {
 	return true
 }
 
-// haltGroups halts some of the groups; false if there are no more. A group that has been
-// halted before only leaves the list. Each one's outcomes are handed out as an effect,
-// without the mutex.
+// haltGroups halts some of the groups. It returns false if there are no more. A group
+// that has been halted before only leaves the list. The outcomes of each group are
+// handed out as an effect, without the mutex.
 func (s *Scheduler) haltGroups(o *Outcome) bool {
 	s.lock()
 	defer s.unlock()
@@ -168,20 +171,22 @@ func (s *Scheduler) haltGroups(o *Outcome) bool {
 	return true
 }
 
-// callersEnded ends the members of a watch whose context is done. The context
-// package calls it, on a goroutine of its own, once for all that share the context.
+// callersEnded ends the members of a watch whose context is done. The context package
+// calls it, on a goroutine of its own, once for all members that share the Done
+// channel.
 func (s *Scheduler) callersEnded(members []expired) {
-	// asked has the outcomes of the piece at hand. User code is asked without the mutex,
-	// and the piece is ended in one critical section.
+	// asked has the outcomes of the current piece. User code is called without the
+	// mutex, and the piece ends in one critical section.
 	var asked []Outcome
 	defer func() {
-		// It has returned from the loop: all have been ended.
+		// The loop has come to its end: all members have been ended.
 		if len(members) == 0 {
 			return
 		}
-		// A context has ended the goroutine when it was asked for its reason. Its member
-		// ends without one, with those that were asked before it; the rest, which may
-		// have other contexts with the same Done channel, go on on a new goroutine.
+		// A context has ended the goroutine when asked for its reason. Its member ends
+		// without a reason, together with those that were asked before it. The rest,
+		// which may have other contexts with the same Done channel, go on on a new
+		// goroutine.
 		asked = append(asked, EndedWithoutReason())
 		s.callerEnded(members[:len(asked)], asked)
 		go s.callersEnded(members[len(asked):])
@@ -196,7 +201,7 @@ func (s *Scheduler) callersEnded(members []expired) {
 	}
 }
 
-// callerEnded ends members with their outcomes.
+// callerEnded ends each member with its outcome.
 func (s *Scheduler) callerEnded(members []expired, outcomes []Outcome) {
 	s.lock()
 	defer s.unlock()
@@ -206,8 +211,8 @@ func (s *Scheduler) callerEnded(members []expired, outcomes []Outcome) {
 }
 
 // Wait blocks until nothing is queued or running, and returns true, or until the
-// caller's context is done. A job that called it would wait for itself: Pool.Wait
-// refuses those that it knows by their context.
+// caller's context is done, and returns false. A job that called it would wait for
+// itself: Pool.Wait refuses the jobs that it recognizes by their context.
 func (s *Scheduler) Wait(done <-chan struct{}) bool {
 	s.lock()
 	s.closeIntake()
@@ -215,8 +220,9 @@ func (s *Scheduler) Wait(done <-chan struct{}) bool {
 		s.unlock()
 		return true
 	}
-	// One channel serves all that wait at the same time. While there is one the intake
-	// stays closed (updateIntake): jobs that come meanwhile count, and are waited for.
+	// One channel serves all that wait at the same time. While it exists the intake
+	// stays closed (updateIntake): jobs that come meanwhile are counted, and waited
+	// for.
 	if s.quiescent == nil {
 		s.quiescent = make(chan struct{})
 	}
@@ -230,9 +236,10 @@ func (s *Scheduler) Wait(done <-chan struct{}) bool {
 	}
 }
 
-// Resize sets the most jobs that run at once; false if the pool has ended. What follows
-// is unlock's: more slots are granted, and workers at groups are called back where there
-// are fewer. What has a slot keeps it, so inUse may be above the limit for a while.
+// Resize sets the most jobs that run at once. It returns false if the pool has ended.
+// unlock does the rest: it grants more slots, or, if there are fewer, calls back
+// workers from groups. A job that has a slot keeps it, so inUse may exceed the limit
+// for a while.
 func (s *Scheduler) Resize(n int) bool {
 	s.lock()
 	defer s.unlock()
@@ -243,9 +250,9 @@ func (s *Scheduler) Resize(n int) bool {
 	return true
 }
 
-// Pause has no job start until Resume. It does nothing on a pool that takes no more. The
-// workers of what has been granted may not have come yet: without taking that back, a
-// pool of many slots would start jobs long after Pause has returned.
+// Pause lets no job start until Resume. It does nothing on a pool that takes no more.
+// The workers for granted work may not have come yet: unless those grants were taken
+// back, a pool of many slots would start jobs long after Pause has returned.
 func (s *Scheduler) Pause() {
 	s.lock()
 	defer s.unlock()
@@ -254,24 +261,25 @@ func (s *Scheduler) Pause() {
 	}
 	s.paused = true
 	s.takeGrantsBack()
-	// What a running job waits for goes on in a pause. While it had a slot of its own it
-	// needed no lent one; now it waits, and would keep that job waiting until Resume.
+	// Jobs that a running job waits for go on in a pause. While such a job had a slot
+	// of its own it needed no lent one. Now it waits again, and would keep the running
+	// job waiting until Resume.
 	for w := range s.lending.all {
-		s.useLoan(w.by) // for what had a slot until now
+		s.useLoan(w.by) // for a job or group that had a slot until now
 	}
 }
 
-// takeGrantsBack has all that was granted, and has no worker yet, wait again, in its old
-// order: a job has not moved in the queue. What runs on top of the limit stays granted:
-// a running job waits for it, or its submitter does.
+// takeGrantsBack makes all granted work that has no worker yet wait again, in its old
+// order: jobs have not moved in the queue. Work on top of the limit stays granted: a
+// running job waits for it, or its submitter does.
 func (s *Scheduler) takeGrantsBack() {
 	for ; !s.ready.empty(); s.ready.pop() {
 		switch w := s.ready.first(); {
 		case w.Group != nil:
-			// Without these slots the group wants some: it takes its turn again.
+			// Without these slots the group wants some again, and takes its turn.
 			w.Group.takeBack(w.count)
 			w.Group.list()
-		// Else it is withdrawn, and has given its slot back by itself.
+		// Otherwise the job is withdrawn, and withdraw has freed its slot.
 		case w.Task.stage == granted:
 			w.Task.stage = waiting
 			s.granted--
@@ -282,15 +290,15 @@ func (s *Scheduler) takeGrantsBack() {
 	s.queue.rewind()
 }
 
-// Resume ends a Pause. unlock grants what is free, as after any other change.
+// Resume ends a Pause. unlock grants the free slots, as after any other change.
 func (s *Scheduler) Resume() {
 	s.lock()
 	s.paused = false
 	s.unlock()
 }
 
-// Idle tells whether nothing is queued or running. Pool.Wait asks it first: on a pool with
-// nothing to do it returns nil also when its context is done.
+// Idle reports whether nothing is queued or running. Pool.Wait asks it first: on a pool
+// with nothing to do Pool.Wait returns nil even if its context is done.
 func (s *Scheduler) Idle() bool {
 	s.lock()
 	defer s.unlock()
@@ -298,15 +306,16 @@ func (s *Scheduler) Idle() bool {
 	return !s.unfinished()
 }
 
-// Closed tells whether the pool takes no more.
+// Closed reports whether the pool takes no more.
 func (s *Scheduler) Closed() bool {
 	s.lock()
 	defer s.unlock()
 	return s.state != Running
 }
 
-// BeginBackground has the end of the pool wait for a goroutine, until EndBackground. Its
-// caller starts the goroutine only then: the end could come between.
+// BeginBackground makes the end of the pool wait for a goroutine, until EndBackground.
+// Its caller starts the goroutine only afterwards: otherwise the pool could end in
+// between.
 func (s *Scheduler) BeginBackground() {
 	s.lock()
 	s.background++
@@ -320,7 +329,7 @@ func (s *Scheduler) Limit() int {
 	return s.limit
 }
 
-// TakeUnstarted returns what Stop kept from running, once. Pool.Stop calls it
+// TakeUnstarted returns the work that Stop kept from running, once. Pool.Stop calls it
 // after Halt, and reads the inputs without the mutex: no handler gets them any more.
 func (s *Scheduler) TakeUnstarted() Unstarted {
 	s.lock()
@@ -330,7 +339,7 @@ func (s *Scheduler) TakeUnstarted() Unstarted {
 	return unstarted
 }
 
-// Snapshot is what the scheduler counts, at one moment.
+// Snapshot holds the counts of the scheduler at one moment.
 type Snapshot struct {
 	State                       State
 	Paused                      bool
@@ -339,12 +348,13 @@ type Snapshot struct {
 	MaxRunning, MaxQueued       int
 	Submitted, Rejected, GaveUp uint64
 	Ended                       [Kinds]uint64
-	Oldest                      time.Duration // when what waits and came first was submitted; 0: nothing waits
+	Oldest                      time.Duration // when the waiting job or item that came first was submitted; 0: nothing waits
 }
 
-// oldest tells when that was submitted that waits and came first. It looks at the
-// first of the groups, where they are many: the mutex is held. It takes 0 for no time,
-// which is why the clock begins just before the first moment (Scheduler.epoch).
+// oldest returns when the waiting job or item that came first was submitted. If there
+// are many groups it looks only at the first of them, because the mutex is held. 0
+// means no time, which is why the clock begins just before the first moment
+// (Scheduler.epoch).
 func (s *Scheduler) oldest() (oldest time.Duration) {
 	note := func(added time.Duration) {
 		if added > 0 && (oldest == 0 || added < oldest) {
@@ -355,8 +365,8 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 		note(s.queue.first.Added())
 	}
 	for _, w := range s.ready.works[s.ready.head:] {
-		// Withdrawn jobs are still in the ring. The first that is not came before those
-		// behind it, so the others need not be looked at.
+		// Withdrawn jobs are still in the ring. The first job that is granted came
+		// before those behind it, so the others need not be looked at.
 		if w.Task != nil && w.Task.stage == granted {
 			note(w.Task.Added())
 			break
@@ -374,9 +384,9 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 	return oldest
 }
 
-// Snapshot counts, for Stats. It waits for no job. What workers at groups have done without
-// the mutex is reckoned from what they have claimed, so that a count is never behind what
-// a caller has seen.
+// Snapshot returns the counts for Stats. It waits for no job. What workers on groups
+// have done without the mutex is computed from what they have claimed, so that no count
+// is behind what a caller has seen.
 func (s *Scheduler) Snapshot() Snapshot {
 	s.lock()
 	defer s.unlock()
@@ -400,8 +410,9 @@ func (s *Scheduler) Snapshot() Snapshot {
 	if s.cfg.Timed {
 		now.Oldest = s.oldest()
 	}
-	// openItems has all items whose outcome has not been counted: those that are being
-	// handled, and those that have succeeded since, are moved to where they belong.
+	// openItems has all items whose outcome has not been counted. Those that are being
+	// handled, and those that have succeeded since, are moved to the counts where they
+	// belong.
 	for g := range s.busy.all {
 		handling, uncounted := g.live()
 		now.Running += handling

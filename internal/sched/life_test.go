@@ -63,7 +63,7 @@ func TestStopGivesBackWhatNeverRanInTheOrderOfSubmission(t *testing.T) {
 	m := newMachine(t, Config{Limit: 2, Queue: 9})
 	jobs := m.submits(6)
 	m.dispatch()
-	w := m.enter(jobs[1])               // it runs; the first is in a hand
+	w := m.enter(jobs[1])               // it runs; a worker has the first
 	m.lend(&jobs[1].ctx, &jobs[4].Task) // the fifth is brought forward
 	g := m.newGroup(9, 3)               // a group waits
 	require.True(t, jobs[3].Cancel())   // the fourth has ended
@@ -98,7 +98,7 @@ func TestStopGoesOnInPiecesWhileWorkersFinish(t *testing.T) {
 	for _, j := range jobs[:3] {
 		running = append(running, m.enter(j))
 	}
-	// The critical sections of Halt, with what workers do between them.
+	// These are the critical sections of Halt, with the steps of workers between them.
 	require.True(t, m.refuse(Stopping))
 	m.endRefusal()
 	require.True(t, m.finish(running[1], Outcome{}), "it is done before Stop comes to it")

@@ -215,7 +215,8 @@ func TestBlockedSubmittersComeInInTheirOrder(t *testing.T) {
 	m.close()
 }
 
-// One critical section lets in a piece of them, and the dispatcher the rest.
+// One critical section accepts a piece of the blocked submitters' jobs, and the
+// dispatcher the rest.
 func TestWhoComesWhileManyAreLetInComesLast(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
 	m.submit(1)

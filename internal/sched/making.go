@@ -1,23 +1,25 @@
 package sched
 
-// Making is workers that are made before there is a job for them: their goroutines
-// are started, and call newWorker. All that call Prestart meanwhile wait for the same.
+// Making is a set of workers that are made before there is a job for them: their
+// goroutines are started, and call newWorker. All calls of Prestart meanwhile wait for
+// the same Making.
 type Making struct {
-	left int           // guarded by the scheduler's mutex, as is err
-	err  error         // the first; written before done is closed, and not after
+	left int           // workers that are still to be made. Guarded by the scheduler's mutex, as is err
+	err  error         // the first error; written before done is closed, and not after
 	done chan struct{} // closed when all have been made, or have failed
 }
 
 // Done returns a channel that is closed when all have been made.
 func (m *Making) Done() <-chan struct{} { return m.done }
 
-// Err returns the first error of a making that is done.
+// Err returns the first error. It may be called once Done is closed.
 func (m *Making) Err() error { return m.err }
 
-// Prestart has workers made that the minimum is short of, all at once, and returns
-// what tells of their end: nil if it is short of none. Calls share one making. The
+// Prestart has the workers made that are missing from the minimum, and returns a Making
+// that says when they are made; nil if none is missing. Calls share one Making. The
 // dispatcher starts the workers. Each has a slot while it is made: otherwise jobs that
-// come meanwhile would be granted these slots, and more workers be started for them.
+// come meanwhile would be granted these slots, and more workers would be started for
+// them.
 func (s *Scheduler) Prestart() (*Making, error) {
 	s.lock()
 	defer s.unlock()
@@ -27,8 +29,8 @@ func (s *Scheduler) Prestart() (*Making, error) {
 	if s.making != nil {
 		return s.making, nil
 	}
-	// Workers that are busy count as there, since they are made already; those that
-	// have been told to leave do not.
+	// Busy workers count, since they are made already; workers that have been told to
+	// leave do not.
 	n := min(s.cfg.MinWorkers, s.limit) - (s.workforce - s.leaving)
 	if n <= 0 {
 		return nil, nil
@@ -39,9 +41,9 @@ func (s *Scheduler) Prestart() (*Making, error) {
 	return s.making, nil
 }
 
-// FinishMaking notes that the worker has been made, or has failed to be, and has it
-// take what comes next, or leave. The worker calls it, also after a Goexit or a panic
-// of newWorker: otherwise those in Prestart would wait for ever.
+// FinishMaking notes that the worker has been made, or that making it has failed. The
+// worker then takes its next work, or leaves. It calls FinishMaking even after a Goexit
+// or a panic of newWorker: otherwise callers of Prestart would wait forever.
 func (w *Worker) FinishMaking(err error) {
 	s, m := w.s, w.Work.Making
 	s.lock()

@@ -1,44 +1,43 @@
 package sched
 
-// A job that waits for its own pool lends its slot to what it waits for. That is
-// taken out of turn and run at once by one more worker, on top of the limit: a
-// job's own goroutine would do as well, were it not that runtime.Goexit in the
-// inner job would end the outer one. A job has one slot, so it has at most one such
-// run at a time; if it waits for several things, from goroutines of its own, they
-// take turns with the loan. What waits can therefore never depend on a slot that
-// it holds itself, at any depth, and the number of handlers that are running and
-// not waiting never exceeds the limit by a loan.
+// A job that waits for its own pool lends its slot to what it waits for. One more
+// worker, on top of the limit, takes that out of turn and runs it at once. The job's
+// own goroutine would do as well, except that runtime.Goexit in the inner job would end
+// the outer one. A job has one slot, so it has at most one such run at a time; if it
+// waits for several things, from goroutines of its own, they take turns with the loan.
+// So nothing that a job waits for can depend on a slot that the job itself holds, at
+// any depth, and no loan makes the number of handlers that are running and not waiting
+// exceed the limit.
 //
-// A loan belongs to the context of the job, by which the job is known to whoever
-// waits: the job itself may be another by then.
+// A loan belongs to the context of the job, by which the goroutines that wait know the
+// job: its Task may have been reused for another job by then.
 
-// loan is the lending of a job's slot. Guarded by the scheduler's mutex.
+// loan is the loan of a job's slot. Guarded by the scheduler's mutex.
 type loan struct {
 	used  bool          // something runs on the slot now
-	waits list[waitFor] // what the job waits for; what has used the loan comes last
+	waits list[waitFor] // what the job waits for; what has used the loan last comes last
 }
 
 // waitFor is one thing that a job waits for.
 type waitFor struct {
 	what awaitable
-	by   *Context      // of the job
+	by   *Context      // the context of the job that waits
 	link link[waitFor] // in loan.waits
 	all  link[waitFor] // in Scheduler.lending
 }
 
-// awaitable is something that a job can wait for: another job, a group, room in the
+// awaitable is something that a job can wait for: another job, a group, or room in the
 // queue.
 type awaitable interface {
-	// compensate has the pool run a piece of it that has not started, on the
-	// slot of the job that lends. It returns false if there is none. The mutex is
-	// held.
+	// compensate makes the pool run a part of it that has not started, on the slot of
+	// the job that lends. It returns false if there is none. The mutex is held.
 	compensate(lender *Context) bool
 }
 
-// loan returns the loan of the job with the context c; nil if its handler has
-// returned. The mutex is held.
+// loan returns the loan of the job whose context is c; nil if its handler has returned.
+// The mutex is held.
 func (s *Scheduler) loan(c *Context) *loan {
-	if c.over() { // its task may be that of another job by now
+	if c.over() { // its task may belong to another job by now
 		return nil
 	}
 	return &c.task.more().loan
@@ -62,8 +61,8 @@ func (s *Scheduler) addLoan(c *Context, x awaitable) *waitFor {
 	return w
 }
 
-// useLoan runs something on the slot of c's job, if that waits for something that
-// has not started and nothing runs there yet. The mutex is held.
+// useLoan runs something on the slot of c's job, if the job waits for something that
+// has not started, and nothing runs on the slot yet. The mutex is held.
 func (s *Scheduler) useLoan(c *Context) {
 	l := s.loan(c)
 	if l == nil || l.used {
@@ -73,14 +72,14 @@ func (s *Scheduler) useLoan(c *Context) {
 		if w.what.compensate(c) {
 			l.used = true
 			l.waits.remove(&w.link)
-			l.waits.push(&w.link, w) // the others come first the next time
+			l.waits.push(&w.link, w) // the others come first next time
 			return
 		}
 	}
 }
 
-// borrow takes the slot that c's job lends; false if something runs there already.
-// The mutex is held.
+// borrow takes the slot that c's job lends. It returns false if something runs on it
+// already. The mutex is held.
 func (s *Scheduler) borrow(c *Context) bool {
 	l := s.loan(c)
 	if l == nil || l.used {
@@ -90,8 +89,8 @@ func (s *Scheduler) borrow(c *Context) bool {
 	return true
 }
 
-// returnLoan notes that nothing runs on the slot of c's job any more. The mutex is
-// held.
+// returnLoan notes that nothing runs on the slot of c's job any more. It lends the slot
+// again if the job waits for something else that has not started. The mutex is held.
 func (s *Scheduler) returnLoan(c *Context) {
 	if l := s.loan(c); l != nil {
 		l.used = false
@@ -99,7 +98,7 @@ func (s *Scheduler) returnLoan(c *Context) {
 	}
 }
 
-// endLoan notes that a job waits for something no more.
+// endLoan notes that a job no longer waits for w.
 func (s *Scheduler) endLoan(w *waitFor) {
 	s.lock()
 	defer s.unlock()
@@ -114,8 +113,8 @@ func (s *Scheduler) forgetLoan(w *waitFor) {
 	}
 }
 
-// Lend has the job of c lend its slot to the group, until EndLoan or Forget. It
-// returns nil if the group is over.
+// Lend makes the job of c lend its slot to the group, until end is called or the group
+// is forgotten. If the group is over, nothing is lent.
 func (g *Group) Lend(c *Context) (end func()) {
 	g.s.lock()
 	defer g.s.unlock()
@@ -138,15 +137,16 @@ type groupLender struct {
 	link link[groupLender] // in Group.lenders
 }
 
-// runOverLimit has w run on top of the limit. The mutex is held.
+// runOverLimit has a worker run w on top of the limit, on a lent slot or on none
+// (CallerRuns). The mutex is held.
 func (s *Scheduler) runOverLimit(w Work) {
 	w.overLimit = true
 	s.over++
 	s.immediate.push(w)
 }
 
-// startOverLimit has t, which is accepted and waits or is new, run at once, on the
-// slot of lender's job if that is not nil. The mutex is held.
+// startOverLimit makes t run at once, on the slot of lender's job if lender is not nil.
+// t is new, or is accepted and waits. The mutex is held.
 func (s *Scheduler) startOverLimit(t *Task, lender *Context) {
 	t.stage = granted
 	t.overLimit = true
@@ -154,8 +154,8 @@ func (s *Scheduler) startOverLimit(t *Task, lender *Context) {
 	s.runOverLimit(Work{Task: t, lender: lender})
 }
 
-// acceptOverLimit accepts t, which runs at once as startOverLimit says: it stands in
-// the queue, and does not wait there. The mutex is held.
+// acceptOverLimit accepts t, and makes it run at once as startOverLimit does. t stands
+// in the queue, but does not wait there. The mutex is held.
 func (s *Scheduler) acceptOverLimit(t *Task, lender *Context) {
 	t.accept()
 	s.submitted++
@@ -163,7 +163,7 @@ func (s *Scheduler) acceptOverLimit(t *Task, lender *Context) {
 	s.queue.push(t)
 }
 
-// compensate runs a job that still waits.
+// compensate runs the job if it still waits.
 func (t *Task) compensate(lender *Context) bool {
 	s := t.s
 	if t.stage != waiting || t.phase.Load() != accepted {
@@ -176,7 +176,7 @@ func (t *Task) compensate(lender *Context) bool {
 	return true
 }
 
-// compensate runs an item.
+// compensate runs an item, if the group has one to run.
 func (g *Group) compensate(lender *Context) bool {
 	if g.halted != nil || g.wants() <= 0 {
 		return false

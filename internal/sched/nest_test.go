@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nestBlocked has a job that runs submit another, for which it waits.
+// nestBlocked makes a running job submit another job and wait for it.
 func (m *machine) nestBlocked(id int, outer *testJob) (*testJob, *blockedSubmitter) {
 	m.t.Helper()
 	j := m.newJob(id, context.Background())
@@ -26,7 +26,7 @@ func (m *machine) nest(id int, outer *testJob) *testJob {
 	return j
 }
 
-// startJob has a job accepted whose handler is entered, and returns it.
+// startJob submits a job, makes a worker enter its handler, and returns it.
 func (m *machine) startJob() *testJob {
 	m.t.Helper()
 	outer := m.submit(1)
@@ -248,7 +248,7 @@ func TestAnInlineJobTakesASlotOrTheOneThatIsLent(t *testing.T) {
 	require.EqualValues(t, 3, m.Snapshot().Ended[Succeeded])
 }
 
-// inline has a job begin on its caller's goroutine; false if it may not.
+// inline makes a job begin on its caller's goroutine. It returns false if it may not.
 func (m *machine) inline(id int) (end func(), ok bool) {
 	w := new(Worker)
 	w.InitInline(m.Scheduler)

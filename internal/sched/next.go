@@ -1,12 +1,13 @@
 package sched
 
-// How slots come to what waits, and workers to what has a slot.
+// This file grants slots to waiting jobs and groups, and brings workers to those that
+// have a slot.
 //
-// A slot is the right to run one job. What waits is granted one as soon as one is
-// free, by whoever frees it or comes with the job: so at the end of each critical
-// section either no slot is free or nothing waits, and what happens to a job does
-// not depend on whether the dispatcher or a worker has run yet. Then a worker
-// turns to what has been granted:
+// A slot is the right to run one job. A waiting job or group is granted one as soon as
+// one is free, by the goroutine that frees the slot or brings the job. So at the end of
+// each critical section either no slot is free or nothing waits, and what happens to a
+// job does not depend on whether the dispatcher or a worker has run yet. A worker then
+// comes to the granted work in one of three ways:
 //
 //	the submitter hands its job to an idle worker                    (handed over)
 //	a worker that has finished takes what has been granted first     (followed on)
@@ -15,18 +16,18 @@ package sched
 // Work is what a worker is given to do. The zero work is nothing.
 type Work struct {
 	Task   *Task   // a single job
-	Group  *Group  // or items of a group
-	Making *Making // or to be made before there is a job
+	Group  *Group  // items of a group
+	Making *Making // the worker is made before there is a job for it
 
-	lender    *Context // it runs on the slot of this job, if it is not nil
-	count     int      // of a group that has been granted several slots
+	lender    *Context // the job on whose slot it runs; nil if on none
+	count     int      // how many slots the group has been granted
 	overLimit bool     // it runs on top of the limit
-	slotless  bool     // its slot was given to others, before a worker turned to it
-	Leave     bool     // the end of the worker
+	slotless  bool     // its slot was given to others before a worker came to it
+	Leave     bool     // the worker must leave
 }
 
-// clear makes the work nothing. A single job within the limit, the usual case, has
-// one pointer.
+// clear makes the work nothing. A single job within the limit, the usual case, has one
+// pointer to clear.
 func (w *Work) clear() {
 	if w.Task != nil && w.lender == nil {
 		w.Task, w.overLimit = nil, false
@@ -35,19 +36,18 @@ func (w *Work) clear() {
 	}
 }
 
-// free tells whether a slot is free, and may be granted: not in a pause, and not once the
-// pool stops, which ends what waits.
+// free reports whether a slot is free and may be granted. None may be granted in a
+// pause, nor once the pool stops, which ends all waiting jobs.
 func (s *Scheduler) free() bool {
 	return s.inUse < s.limit && !s.paused && s.state <= Draining
 }
 
-// fill accepts jobs of blocked submitters where there is room, and grants what is
-// free to what waits: a piece of it where that is much; the dispatcher does the rest.
-// Jobs of submitters come into the queue first, so that they take their turn with what
-// is granted in the same critical section.
+// fill accepts jobs of blocked submitters where there is room, and grants free slots to
+// waiting jobs and groups. If there are many it does a piece, and the dispatcher does
+// the rest. The submitters' jobs enter the queue first, so that they take their turn
+// with what is granted in the same critical section.
 func (s *Scheduler) fill() {
-	// Nothing waits. While the intake is open, jobs may be in it that queued does not
-	// count.
+	// Nothing waits. An open intake may hold jobs that queued does not count.
 	if s.queued == 0 && !s.intake.isOpen && s.groups.empty() && s.blocked.empty() {
 		return
 	}
@@ -60,13 +60,13 @@ func (s *Scheduler) fill() {
 	}
 }
 
-// unfilled tells whether fill has left something to be done.
+// unfilled reports whether fill has left something to do.
 func (s *Scheduler) unfilled() bool {
 	return !s.blocked.empty() && s.hasCapacity() || s.free() && s.queued > 0
 }
 
-// grantNext grants a slot to what comes next; false if nothing waits. While there
-// are both single jobs and groups, they take turns, and so do the groups among
+// grantNext grants a slot to the next job or group. It returns false if nothing waits.
+// If there are both single jobs and groups they take turns, and so do the groups among
 // themselves.
 func (s *Scheduler) grantNext() bool {
 	s.dropExhausted()
@@ -84,8 +84,8 @@ func (s *Scheduler) grantNext() bool {
 	return true
 }
 
-// anyQueued tells whether a job waits for a slot, also in the intake, which may stay
-// open: the slot is taken again by what has come.
+// anyQueued reports whether a job waits for a slot, even in the intake. The intake may
+// stay open: a job that has come takes the slot again.
 func (s *Scheduler) anyQueued() bool {
 	if s.queued == 0 && s.intake.isOpen {
 		s.drainIntake(true)
@@ -93,7 +93,7 @@ func (s *Scheduler) anyQueued() bool {
 	return s.queued > 0
 }
 
-// dequeue takes the first job that waits, which is about to have a slot.
+// dequeue takes the first waiting job, which is about to get a slot.
 func (s *Scheduler) dequeue() *Task {
 	t := s.queue.first
 	s.queued--
@@ -101,7 +101,7 @@ func (s *Scheduler) dequeue() *Task {
 	return t
 }
 
-// grantJob gives a slot to t, which does not wait in the queue.
+// grantJob gives a slot to t, which is not waiting in the queue.
 func (s *Scheduler) grantJob(t *Task) {
 	t.stage = granted
 	s.inUse++
@@ -109,8 +109,9 @@ func (s *Scheduler) grantJob(t *Task) {
 	s.ready.push(Work{Task: t})
 }
 
-// giveJob gives a slot to t, which does not wait in the queue, and t to w: what
-// grantJob and takeFirst would do together, where nothing that was granted comes first.
+// giveJob gives a slot to t, which is not waiting in the queue, and gives t to w. It
+// does what grantJob and takeFirst would do together, if nothing granted comes before
+// t.
 func (s *Scheduler) giveJob(t *Task, w *Worker) {
 	t.stage = handed
 	s.inUse++
@@ -118,16 +119,16 @@ func (s *Scheduler) giveJob(t *Task, w *Worker) {
 	w.Work.Task = t
 }
 
-// nothingGranted tells whether nothing has been granted that waits for a worker.
+// nothingGranted reports whether no granted work waits for a worker.
 func (s *Scheduler) nothingGranted() bool { return s.ready.empty() && s.immediate.empty() }
 
-// grantGroup gives a slot to g; or all that g can use, where nothing else waits.
+// grantGroup grants g a slot, or all that g can use if nothing else waits.
 func (s *Scheduler) grantGroup(g *Group) {
 	n := 1
-	// Where something else waits, each grant is one turn. Else turns would only cost the
-	// group a critical section for each worker.
+	// If something else waits, each grant is one turn. Otherwise turns would only cost
+	// the group a critical section for each worker.
 	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
-		n = max(min(s.limit-s.inUse, g.wants()), 1) // workers have claimed items since it was asked
+		n = max(min(s.limit-s.inUse, g.wants()), 1) // workers may have claimed items since dropExhausted looked
 	}
 	s.inUse += n
 	s.coming += n
@@ -139,8 +140,8 @@ func (s *Scheduler) grantGroup(g *Group) {
 	}
 }
 
-// dropExhausted takes groups out of the front of the list that have nothing left
-// to claim, which workers claim without the mutex.
+// dropExhausted takes groups off the front of the list that have nothing left to claim,
+// because workers claim items without the mutex.
 func (s *Scheduler) dropExhausted() {
 	for !s.groups.empty() {
 		g := s.groups.head.elem
@@ -151,22 +152,22 @@ func (s *Scheduler) dropExhausted() {
 	}
 }
 
-// waits tells whether something has been granted that a worker is to turn to. Mostly
-// nothing has, and each critical section asks.
+// waits reports whether granted work waits for a worker. Usually none does, and each
+// critical section asks.
 func (s *Scheduler) waits() bool { return !s.nothingGranted() && s.findGranted() }
 
-// findGranted is waits where something has been granted. It
-// takes out what has been settled, and what other workers have claimed. A pool that
-// stops holds all of it back. The dispatcher and pair ask it before they find a worker
-// for what it has found; it takes out here what has left nothing behind but its place
-// in a ring, so that nobody else has to search the rings.
+// findGranted is waits for when something has been granted. It removes jobs that have
+// been settled, and items that other workers have claimed: only their places in a ring
+// are left, and nobody else has to search the rings. A pool that stops holds back all
+// granted work. The dispatcher and pair call it before they find a worker for the work
+// that it has found.
 func (s *Scheduler) findGranted() bool {
 	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
 		w := s.immediate.first()
 		switch {
-		// A loan that giveUp returns may put more work behind this one, which is still the
-		// first when it is popped.
+		// giveUp may return a loan, and so put more work behind this one, which is
+		// still the first when it is popped.
 		case w.Group != nil && w.Group.halted == nil, w.Group == nil && w.Task.stage != withdrawn:
 			return !stops
 		case w.Group != nil:
@@ -182,8 +183,8 @@ func (s *Scheduler) findGranted() bool {
 		case w.Group == nil:
 			continue
 		}
-		// The group had an item for each slot when it was granted them; other workers have
-		// claimed some since, and a worker would be woken for nothing.
+		// The group had an item for each slot when it was granted them. Other workers
+		// may have claimed some since, and a worker would be woken for nothing.
 		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
 			return !stops
 		}
@@ -191,10 +192,11 @@ func (s *Scheduler) findGranted() bool {
 	return false
 }
 
-// takeFirst puts into w what waits has just found. (It does not look again: workers
-// claim items meanwhile.)
+// takeFirst puts into w.Work what waits has just found. It does not look again, because
+// workers claim items meanwhile.
 func (s *Scheduler) takeFirst(w *Worker) {
-	// A running job waits for what is there, and holds its own slot meanwhile.
+	// immediate comes first: a running job waits for its work, and holds its own slot
+	// meanwhile.
 	from := &s.immediate
 	if from.empty() {
 		from = &s.ready
@@ -210,9 +212,10 @@ func (s *Scheduler) takeFirst(w *Worker) {
 	from.pop()
 }
 
-// giveUp frees the slot of what a worker has had in hand: what ran on top of the limit
-// has none and may owe a loan; the slot of a released job has been freed by withdraw; one
-// that was early has come back with the worker, and is freed as any other.
+// giveUp frees the slot of work that a worker has had. Work on top of the limit has no
+// slot, and may have to return a loan. The slot of a released job has been freed by
+// withdraw. The slot of an early job has come back with the worker, and is freed like
+// any other.
 func (s *Scheduler) giveUp(w *Work) {
 	switch {
 	case w.overLimit:
@@ -228,10 +231,10 @@ func (s *Scheduler) giveUp(w *Work) {
 	}
 }
 
-// next has w take what comes next, or go idle. From then on others count on it, so
-// it runs no user code before it looks into its hand.
+// next gives w its next work, or makes it idle. From then on others count on w, so it
+// runs no user code before it looks at w.Work.
 func (s *Scheduler) next(w *Worker) {
-	// abandon has given up the slot, and taken the worker off the count.
+	// abandon has given up the slot, and no longer counts the worker.
 	if w.abandoned() {
 		w.Work = Work{Leave: true}
 		return
@@ -239,7 +242,7 @@ func (s *Scheduler) next(w *Worker) {
 	s.giveUp(&w.Work)
 	w.Work.clear()
 	if w.broken {
-		// Closing what is left of it may take long: another worker goes on.
+		// Closing the broken Worker may take long: another worker goes on.
 		w.Work.Leave = true
 		s.leaving++
 		return
@@ -247,14 +250,15 @@ func (s *Scheduler) next(w *Worker) {
 	if s.follow(w) {
 		return
 	}
-	// follow has left it to fill whose turn the slot is, with this one among the free.
+	// follow has left it to fill to decide whose turn it is. This slot is now among the
+	// free ones.
 	s.fill()
 	if s.waits() {
 		s.takeFirst(w)
 		return
 	}
-	// Whoever finds w idle from here on fills its hand and sends a token: w must not look
-	// before that (Await).
+	// From here on whoever finds w idle fills w.Work and sends a token: w must not look
+	// at it before that (Await).
 	w.parked = true
 	s.idleSince = append(s.idleSince, s.Since())
 	if s.lastIdle == nil {
@@ -264,9 +268,9 @@ func (s *Scheduler) next(w *Worker) {
 	s.stand(w)
 }
 
-// follow has w follow on with the first job that waits, if nothing else does; false
-// if more is to be looked at: a group, whose turn it may be; a submitter that is to be
-// let in; or what was granted before, and comes first.
+// follow makes w follow on with the first waiting job. It returns false if there is
+// none, or if something else must be considered: a group, whose turn it may be; a
+// blocked submitter that must be let in; or earlier grants, which come first.
 func (s *Scheduler) follow(w *Worker) bool {
 	if !s.free() || !s.groups.empty() || !s.blocked.empty() || !s.nothingGranted() || !s.anyQueued() {
 		return false
@@ -276,8 +280,9 @@ func (s *Scheduler) follow(w *Worker) bool {
 	return true
 }
 
-// stand puts w into the worker channel, which is made, and made anew, with room for
-// all. The mutex is held, so nobody receives from the old one while it is emptied.
+// stand puts w into the worker channel. It makes the channel, and makes a larger one
+// when it is full, with room for all workers. The mutex is held, so nobody receives
+// from the old channel while stand empties it.
 func (s *Scheduler) stand(w *Worker) {
 	if len(s.workers) == cap(s.workers) {
 		more := make(chan *Worker, max(2*cap(s.workers), 8))
@@ -290,7 +295,7 @@ func (s *Scheduler) stand(w *Worker) {
 }
 
 // claimIdle takes an idle worker: the last that became idle, whose stack and cache are
-// warm, or one out of the worker channel. Who calls it has seen that there is one: an
+// warm, or one from the worker channel. The caller has checked that there is one: an
 // empty channel would block it with the mutex held.
 func (s *Scheduler) claimIdle() *Worker {
 	s.idleSince = s.idleSince[:len(s.idleSince)-1]
@@ -301,8 +306,9 @@ func (s *Scheduler) claimIdle() *Worker {
 	return <-s.workers
 }
 
-// claimSurplus takes an idle worker that is to leave: out of the worker channel,
-// or else the last. So the one that is warm stays for the next job.
+// claimSurplus takes an idle worker that must leave: one from the worker channel, or
+// the last that became idle if the channel is empty. So the warm worker stays for the
+// next job.
 func (s *Scheduler) claimSurplus() *Worker {
 	s.idleSince = s.idleSince[1:]
 	if len(s.workers) > 0 {
@@ -313,9 +319,9 @@ func (s *Scheduler) claimSurplus() *Worker {
 	return w
 }
 
-// pair hands what has been granted to an idle worker, once for each critical
-// section. A worker that is called to a group calls the next when it begins: so a
-// group of cheap items wakes few.
+// pair hands granted work to an idle worker, once in each critical section. A worker
+// that is called to a group calls the next when it begins: so a group of cheap items
+// wakes few workers.
 func (s *Scheduler) pair() bool {
 	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
 		return false
@@ -330,52 +336,53 @@ func (s *Scheduler) pair() bool {
 	return true
 }
 
-// updatePreempt asks the workers that go through a group to come back while
-// something else waits for them.
+// updatePreempt asks workers that go through a group to come back while something else
+// waits for them.
 func (s *Scheduler) updatePreempt() {
-	// A worker that goes on from item to item keeps its slot. It is asked back for: a job,
-	// or a submitter, that the slot is for; a slot that is not there any more; a pause;
-	// another group.
+	// A worker that goes on from item to item keeps its slot. It is called back if a
+	// job or a submitter needs the slot, if the slot no longer exists, in a pause, and
+	// for another group.
 	crowd := s.itemsIn > 0 &&
 		(s.queued > 0 || !s.blocked.empty() || s.inUse > s.limit || s.paused || s.othersWant())
-	// Workers read it after each item: it is written when it changes, and not each time.
+	// Workers read it after each item, so it is written only when it changes.
 	if crowd != s.preempt.Load() {
 		s.preempt.Store(crowd)
 	}
 }
 
-// othersWant tells whether a group wants a slot that is not the only one that
-// workers are at. If one alone wants slots, and workers are at it, they would mostly be
-// asked back to the same group.
+// othersWant reports whether a group wants a slot, unless it is the only one that does
+// and workers are on it: then they would mostly be called back to the same group.
 func (s *Scheduler) othersWant() bool {
 	return !s.groups.empty() && (!s.groups.single() || s.groups.head.elem.active == 0)
 }
 
-// drainIntake has the queue take what has come in. It stays open if it may.
+// drainIntake moves the jobs in the intake to the queue. The intake may stay
+// open if stay is true.
 func (s *Scheduler) drainIntake(stay bool) {
 	came := s.intake.drain(&s.queue, stay, s.room-s.queued)
 	s.queued += came
 	s.submitted += uint64(came)
 }
 
-// closeIntake has the queue take what has come in, and closes the intake.
+// closeIntake moves the jobs in the intake to the queue, and closes the intake.
 func (s *Scheduler) closeIntake() {
 	if s.intake.isOpen {
 		s.drainIntake(false)
 	}
 }
 
-// updateIntake opens the intake while jobs can only wait, and closes it else.
+// updateIntake opens the intake while a new job can only wait, and closes it otherwise.
 func (s *Scheduler) updateIntake() {
-	// A job can do nothing but wait while: every slot is taken; the pool takes jobs, and
-	// would run them; no group has a worker, is about to get one, or wants one, since the
-	// queue takes turns with it and the scheduler must see what is queued; nobody waits
-	// for the end of all jobs, which those in the intake would miss; and no submitter
-	// came first.
+	// A new job can only wait while all of this holds. Every slot is taken. The pool
+	// takes jobs, and would run them. No group has a worker, is about to get one, or
+	// wants one, since the queue takes turns with groups and the scheduler must see
+	// what is queued. Nobody waits for the end of all jobs, which would miss those in
+	// the intake. No blocked submitter came first.
 	wait := s.inUse >= s.limit && s.state == Running && !s.paused &&
 		s.itemsIn == 0 && s.coming == 0 && s.groups.empty() && s.quiescent == nil && s.blocked.empty()
 	switch {
-	// A queue that is full, or over-full after a Resize, leaves no room for it.
+	// A queue that is full, or more than full after a Resize, leaves no room for the
+	// intake.
 	case wait && !s.intake.isOpen && s.queued < s.room:
 		s.intake.start(s.room - s.queued)
 	case !wait && s.intake.isOpen:

@@ -9,7 +9,7 @@ import (
 // while it ran.
 var ErrStopped = errors.New("dispatch: pool stopped")
 
-// Kind is how a job ended, as it is counted.
+// Kind is how a job ended. Outcomes are counted by kind.
 type Kind uint8
 
 // The kinds of outcomes.
@@ -20,10 +20,10 @@ const (
 	Canceled
 	TimedOut
 	Dropped
-	Kinds // their number
+	Kinds // the number of kinds
 )
 
-// By tells who decided an outcome.
+// By says who decided an outcome.
 type By uint8
 
 const (
@@ -35,7 +35,7 @@ const (
 // Outcome is how a job ends.
 type Outcome struct {
 	Err   error
-	Limit time.Duration // of a job that timed out: the error is made when it is known whether the job ran
+	Limit time.Duration // of a job that timed out: its error is made once it is known whether the job ran
 	Kind  Kind
 	By    By
 }

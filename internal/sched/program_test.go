@@ -17,10 +17,10 @@ type program struct {
 	log  []string // the operations
 
 	jobs    []*testJob
-	blocked map[*testJob]*blockedSubmitter // those of jobs that had to wait for room
+	blocked map[*testJob]*blockedSubmitter // the submitters of jobs that had to wait for room
 	groups  []*testGroup
-	inline  []*Worker  // callers that run their job themselves
-	loans   []func()   // end the wait of a job for something
+	inline  []*Worker  // callers that run their own job
+	loans   []func()   // each ends the wait of a job for something
 	callers [2]*caller // their contexts
 
 	refused      map[*testJob]bool // by an error of Accept
@@ -28,11 +28,11 @@ type program struct {
 	ownGoroutine map[*testJob]bool // the caller has run it
 	outcomes     map[*testJob]Outcome
 
-	marker *Task // of Halt, while that is at the single jobs
+	marker *Task // of a Halt, while it is ending the single jobs
 	halts  int   // steps of Halt that have been made
 }
 
-// in tells whether the pool has accepted a job.
+// in reports whether the pool has accepted a job.
 func (p *program) in(j *testJob) bool {
 	if b := p.blocked[j]; b != nil {
 		return !b.link.listed() && b.err == nil && j.phase.Load() != offered && !p.refused[j]
@@ -49,7 +49,7 @@ func (p *program) next() int {
 	return int(b)
 }
 
-// pick returns one of xs; the zero value if there is none.
+// pick returns one of xs, or the zero value if there is none.
 func pick[T any](xs []T, arg int) (x T) {
 	if len(xs) > 0 {
 		x = xs[arg%len(xs)]
@@ -76,8 +76,8 @@ func newProgram(t testing.TB, data []byte) *program {
 	return p
 }
 
-// operations are what a program is made of. Each may find that it cannot be done as
-// things are, and does nothing then.
+// operations are the steps of a program. An operation that is impossible as things are
+// does nothing.
 var operations = []struct {
 	name string
 	do   func(p *program, arg int)
@@ -240,8 +240,8 @@ func (p *program) submitNested(arg int) {
 	}
 }
 
-// submitterLooks has a submitter that waits for room see that it has ended, or give
-// up.
+// submitterLooks makes a submitter that waits for room see that its wait has ended, or
+// give up.
 func (p *program) submitterLooks(arg int) {
 	for _, j := range p.jobs {
 		b := p.blocked[j]
@@ -279,7 +279,7 @@ func outcomeOf(arg int) Outcome {
 	return Outcome{}
 }
 
-// work has a worker do what comes next for it.
+// work makes a worker take its next step.
 func (p *program) work(arg int) {
 	w := pick(p.m.live, arg)
 	if w == nil || !p.m.look(w) {
@@ -320,7 +320,7 @@ func (p *program) group(arg int) {
 	}
 }
 
-// wait has a running job wait for another, or for a group.
+// wait makes a running job wait for another job, or for a group.
 func (p *program) wait(arg int) {
 	c := pick(p.handlers(), arg)
 	if c == nil {
@@ -396,7 +396,7 @@ func (p *program) halt() {
 	p.halts++
 }
 
-// abandon has the grace of a handler end: also of one that has returned.
+// abandon ends the grace of a handler, even of one that has returned.
 func (p *program) abandon(arg int) {
 	w := pick(p.m.live, arg)
 	if w == nil || w.exec == nil || p.m.cfg.MaxStrays <= p.m.strays || w.abandoned() {
@@ -404,12 +404,12 @@ func (p *program) abandon(arg int) {
 	}
 	generation := w.exec.generation
 	if w.exec.endGrace == nil {
-		generation-- // it is none of what runs
+		generation-- // not the generation of anything that runs
 	}
 	w.abandon(context.Background(), generation)
 }
 
-// look checks what the pool tells of itself.
+// look checks what the pool tells about itself.
 func (p *program) look(int) {
 	c := p.census()
 	now := p.m.Snapshot()
@@ -419,7 +419,7 @@ func (p *program) look(int) {
 	}
 	for _, w := range append(slices.Clone(p.m.live), p.inline...) {
 		if t := w.Work.Task; t != nil && t.Resolved() && (t.stage == handed || t.stage == begun) && !w.abandoned() {
-			late++ // it runs past its outcome
+			late++ // its handler runs past the job's outcome
 		}
 	}
 	require.EqualValues(p.m.t, now.Submitted, ended+now.Queued+now.Running-late)

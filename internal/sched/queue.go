@@ -5,16 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// queue is the single jobs of a pool in the order in which they were accepted:
-// those that have a slot and those that wait for one. A job is not moved when its
-// turn comes, and one that is brought forward stays where it is, so that Stop
-// gives back what never ran in this order. Guarded by the scheduler's mutex.
+// queue holds the single jobs of a pool in the order in which they were accepted: those
+// that have a slot and those that wait for one. A job is not moved when its turn comes,
+// and a job that is brought forward stays where it is, so that Stop returns the jobs
+// that never ran in this order. Guarded by the scheduler's mutex.
 type queue struct {
 	head, tail *Task
-	first      *Task // the first that waits; nil if none does
+	first      *Task // the first job that waits; nil if none does
 }
 
-// push puts t at the end. It waits, unless it has a slot already: then it stands here so
+// push puts t at the end. If t has a slot already, it does not wait, but stands here so
 // that a halt finds it.
 func (q *queue) push(t *Task) {
 	t.prev = q.tail
@@ -29,8 +29,8 @@ func (q *queue) push(t *Task) {
 	}
 }
 
-// claim notes that t, which has waited, is about to have a slot. It is the first, or one
-// from the middle that a running job waits for.
+// claim notes that t, which has waited, is about to get a slot. It is the first waiting
+// job, or one from the middle that a running job waits for.
 func (q *queue) claim(t *Task) {
 	t.stage = granted
 	if q.first == t {
@@ -45,15 +45,15 @@ func (q *queue) advance() {
 	}
 }
 
-// rewind looks for the first that waits from the head on: jobs that had a slot wait
-// again.
+// rewind looks for the first waiting job again, from the head on, because jobs that had
+// a slot wait again.
 func (q *queue) rewind() {
 	q.first = q.head
 	q.advance()
 }
 
-// remove takes t out; it does nothing if t is not in the queue: a job that is withdrawn
-// leaves at once, and its worker, if it has one, takes it out again later.
+// remove takes t out. It does nothing if t is not in the queue: a withdrawn job leaves
+// at once, and its worker, if it has one, removes it again later.
 func (q *queue) remove(t *Task) {
 	if t.prev == nil && q.head != t {
 		return
@@ -75,8 +75,8 @@ func (q *queue) remove(t *Task) {
 	t.prev, t.next = nil, nil
 }
 
-// insert puts t behind at, or first if at is nil. It does not wait. It is for the marker
-// of a halt.
+// insert puts t behind at, or first if at is nil. t does not wait: it is the marker of
+// a halt.
 func (q *queue) insert(t, at *Task) {
 	t.prev = at
 	if at != nil {
@@ -91,8 +91,9 @@ func (q *queue) insert(t, at *Task) {
 	}
 }
 
-// take moves all of the intake to the end. All of it waits: who settles a job closes the
-// intake first (withdraw), so the first of the intake is the first that waits.
+// take moves all jobs of the intake to the end. All of them wait, because withdraw
+// closes the intake before it takes a job out. So if no job waited here, the first of
+// the intake is the first that waits.
 func (q *queue) take(in *queue) {
 	switch {
 	case in.head == nil:
@@ -110,40 +111,41 @@ func (q *queue) take(in *queue) {
 }
 
 // intake is where submitters leave their jobs while every slot is taken, so that
-// they and the workers do not wait for each other. It has a mutex of its own, as
-// the tail of a queue with two locks has; a worker moves all that has come to the
-// queue when the queue is empty.
+// submitters and workers do not wait for each other. It has a mutex of its own, as the
+// tail of a queue with two locks has. A worker moves all its jobs to the queue when the
+// queue is empty.
 //
-// It is open only while nothing but that can be done with a job: the pool is
-// Running and not paused, every slot is taken, and nobody waits for room, for the
-// end of all jobs, or for a turn with a group. Whoever is to change that, or to
-// look at what is queued, holds the scheduler's mutex and closes the intake
-// first: then the scheduler has everything.
+// The intake is open only while a job can do nothing but wait: the pool is Running and
+// not paused, every slot is taken, and nobody waits for room, for the end of all jobs,
+// or for a turn with a group. A goroutine that changes any of this, or looks at the
+// queued jobs, holds the scheduler's mutex and closes the intake first: then the
+// scheduler has all jobs.
 type intake struct {
-	// Whether the intake is open, twice: for those who hold the scheduler's
-	// mutex, and, off the cache lines that workers look at for each job, for
-	// submitters. Both are written with both mutexes held.
+	// Whether the intake is open, twice: isOpen for goroutines that hold the
+	// scheduler's mutex, and open for submitters, off the cache lines that workers look
+	// at for each job. Both are written with both mutexes held.
 	isOpen bool
 	_      [56]byte
 	open   atomic.Bool
 
-	mu   sync.Mutex // guards what follows; locked after the scheduler's mutex, where both are
+	mu   sync.Mutex // guards the fields below; locked after the scheduler's mutex if both are held
 	jobs queue      // accepted, and not in the scheduler's queue yet; empty while the intake is closed
-	came int        // their number
-	room int        // the most that may come before somebody looks at the queue again
+	came int        // the number of jobs
+	room int        // most jobs that may come before somebody looks at the queue again
 	_    [40]byte
 }
 
-// offer accepts t without the scheduler, if the intake is open and there is room.
-// It is called without a mutex.
+// offer accepts t without the scheduler, if the intake is open and has room. It is
+// called without a mutex.
 func (i *intake) offer(t *Task) bool {
 	if !i.open.Load() {
 		return false
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	// It is looked at again, since it may have been closed before the mutex was free. A job
-	// whose caller's context ended meanwhile is not accepted, and Accept says why.
+	// open is checked again, since the intake may have been closed before the mutex was
+	// free. A job whose caller's context has ended meanwhile is not accepted, and
+	// Accept says why.
 	if !i.open.Load() || i.came == i.room || !t.accept() {
 		return false
 	}
@@ -152,9 +154,9 @@ func (i *intake) offer(t *Task) bool {
 	return true
 }
 
-// drain moves what has come to q, and returns how many that were, which its caller counts
-// as submitted and queued: a submitter counts nothing of the scheduler's. The intake
-// stays open, with room for so many more, if it is to and something has come.
+// drain moves all jobs of the intake to q, and returns their number. The caller counts
+// them as submitted and queued, because submitters do not touch the scheduler's counts.
+// If stay is true and jobs have come, the intake stays open, with what is left of room.
 // The scheduler's mutex is held.
 func (i *intake) drain(q *queue, stay bool, room int) (came int) {
 	i.mu.Lock()
@@ -167,7 +169,7 @@ func (i *intake) drain(q *queue, stay bool, room int) (came int) {
 	return came
 }
 
-// start opens the intake for so many jobs. The scheduler's mutex is held.
+// start opens the intake for room jobs. The scheduler's mutex is held.
 func (i *intake) start(room int) {
 	i.mu.Lock()
 	i.room = room
@@ -176,9 +178,9 @@ func (i *intake) start(room int) {
 	i.mu.Unlock()
 }
 
-// ring is a queue of what has been granted and waits for a worker. Works are values in
-// one array, so that a grant seldom allocates; what is settled stays in it until it is
-// the first (see waits).
+// ring is a queue of granted work that waits for a worker. The elements are values in
+// one array, so that a grant seldom allocates. Settled work stays in the ring until it
+// is the first (see waits).
 type ring struct {
 	works []Work
 	head  int
@@ -187,7 +189,7 @@ type ring struct {
 func (r *ring) empty() bool { return r.head == len(r.works) }
 
 func (r *ring) push(w Work) {
-	// Before it grows it moves up to where others have left.
+	// Before the array grows, the elements move up to where others have left.
 	if r.head > 0 && len(r.works) == cap(r.works) {
 		n := copy(r.works, r.works[r.head:])
 		clear(r.works[n:])
@@ -196,7 +198,7 @@ func (r *ring) push(w Work) {
 	r.works = append(r.works, w)
 }
 
-// first returns the work at the head, to be looked at or changed in place.
+// first returns the work at the head, which the caller may change in place.
 func (r *ring) first() *Work { return &r.works[r.head] }
 
 func (r *ring) pop() {
@@ -205,7 +207,7 @@ func (r *ring) pop() {
 		return
 	}
 	r.works, r.head = r.works[:0], 0
-	// A burst is over: its array, which can be large, is not kept for the next.
+	// A burst is over. Its array, which can be large, is not kept for the next.
 	if cap(r.works) > 1024 {
 		r.works = nil
 	}

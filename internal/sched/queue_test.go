@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// indexes returns which of tasks are in the queue, in order, and checks that the
-// links that point back say the same.
+// indexes returns which of tasks are in the queue, in order, and checks that the links
+// that point back agree.
 func indexes(t *testing.T, q *queue, tasks []*Task) (there []int) {
 	t.Helper()
 	for x := q.head; x != nil; x = x.next {
@@ -23,7 +23,7 @@ func indexes(t *testing.T, q *queue, tasks []*Task) (there []int) {
 	return there
 }
 
-// first returns the index of the first task that waits; -1 if none does.
+// first returns the index of the first task that waits, or -1 if none does.
 func first(q *queue, tasks []*Task) int { return slices.Index(tasks, q.first) }
 
 func queueOf(n int) (*queue, []*Task) {

@@ -2,14 +2,14 @@ package sched
 
 import "fmt"
 
-// Rest returns an error if the scheduler holds anything, of a pool that has nothing
-// to do: slots, jobs, groups, or workers that it does not count as idle. Tests ask it
-// after each storm: a count that is off by one harms nothing at first, and costs a
-// slot for the rest of the pool's life.
+// Rest returns an error if the scheduler of a pool that has nothing to do still holds
+// something: slots, jobs, groups, or workers that it does not count as idle. Tests call
+// it after each stress run: a count that is off by one does no harm at first, and costs
+// a slot for the rest of the pool's life.
 func (s *Scheduler) Rest() error {
 	s.lock()
 	defer s.unlock()
-	// What is in the intake is in none of the counts yet.
+	// Jobs in the intake are in none of the counts yet.
 	s.closeIntake()
 	held := []int{s.inUse, s.over, s.queued, s.granted, s.running, s.itemsIn, s.coming, s.called, s.returning, s.nblocked, s.openItems}
 	for _, n := range held {
@@ -20,17 +20,18 @@ func (s *Scheduler) Rest() error {
 	switch {
 	case s.queue.head != nil || s.queue.first != nil || s.intake.jobs.head != nil:
 		return fmt.Errorf("the queue holds jobs")
-	// waits first: it takes out what has been settled, which holds nothing.
+	// waits comes first: it removes settled jobs, which hold nothing.
 	case s.waits() || !s.groups.empty() || !s.busy.empty() || !s.blocked.empty():
 		return fmt.Errorf("something is granted, or groups or submitters are listed")
-	// A worker that is neither idle nor about to leave would have something in hand,
-	// or be lost to the pool.
+	// A worker that is neither idle nor about to leave would have work, or be lost to
+	// the pool.
 	case len(s.idleSince) != s.workforce-s.leaving:
 		return fmt.Errorf("%d workers, %d leaving, %d idle", s.workforce, s.leaving, len(s.idleSince))
 	}
 	return nil
 }
 
-// Watched tells whether the caller's context of the group is watched: a batch that is
-// over and still watched would stay in its caller's context for as long as that lives.
+// Watched reports whether the caller's context of the group is watched. A batch that is
+// over and still watched would be held by its caller's context for as long as that
+// lives.
 func (g *Group) Watched() bool { return g.s.watches.has(g) }

@@ -13,11 +13,11 @@ import (
 //	   └────────────┴───────────┴──► completing ──► settled ──► returned
 //	                                     └────────────────────────┘
 //
-// A job is offered while its caller's context is watched and the pool has not
-// accepted it. It is running once its handler is entered. Whoever takes it to
+// A job is offered while its caller's context is watched and the pool has not accepted
+// it. It is running once its handler is entered. The goroutine that takes it to
 // completing, by compare-and-swap, decides its outcome: the worker, without the
-// scheduler's mutex, or somebody else, with it. A job that others decide while it
-// runs is settled, and keeps its slot until its handler has returned.
+// scheduler's mutex, or another goroutine, with it. A running job whose outcome another
+// goroutine has decided is settled, and keeps its slot until its handler has returned.
 const (
 	accepted uint32 = iota
 	offered
@@ -33,27 +33,27 @@ const (
 //	               ▼           ▼         ▼
 //	           withdrawn    released   early
 //
-// Most jobs come to granted and handed in one step. The steps down are those of a
-// job that is settled before its handler is entered.
+// Most jobs become granted and handed in one step. The steps down are those of a job
+// that is settled before its handler is entered.
 type stage uint8
 
 const (
-	waiting   stage = iota // it has none
-	granted                // it has one, and no worker yet
-	handed                 // a worker has the job in hand, and may be about to wake
-	begun                  // the worker has turned to it: a constructor, or Ready, may take long
+	waiting   stage = iota // it has no slot
+	granted                // it has a slot, and no worker yet
+	handed                 // a worker has it, but may not have woken yet
+	begun                  // the worker has started on it: a constructor, or Ready, may take long
 	withdrawn              // its slot is free for others, and no worker has it
 	released               // its slot is free for others, and a worker has it
-	early                  // its slot is with the worker until that is back; the job does not count as running
+	early                  // its slot stays with the worker until that is back; the job does not count as running
 )
 
 // Task is the part of a job that does not depend on its types.
 type Task struct {
 	s   *Scheduler
-	ctx *Context // of the handler; written by who makes the job and by who is the last to need it
+	ctx *Context // of the handler; written by the goroutine that makes the job, and by the last that needs it
 
 	phase      atomic.Uint32
-	watchIndex int32  // with watch
+	watchIndex int32  // the task's index in watch
 	watch      *watch // of the caller's context. Guarded by watches.mu
 
 	// The outcome, written while the phase is completing.
@@ -61,9 +61,9 @@ type Task struct {
 	kind Kind
 	by   By
 
-	endless   bool  // the caller's context has no end. Written before the job is accepted, as is watching
+	endless   bool  // the caller's context never ends. Written before the job is accepted, as is watching
 	watching  bool  // the caller's context is watched
-	byOthers  bool  // not the worker has decided. This and what follows is guarded by the scheduler's mutex
+	byOthers  bool  // a goroutine other than the worker has decided. Guarded by the scheduler's mutex, like the fields below
 	overLimit bool  // it runs on top of the limit
 	stage     stage // of its slot
 
@@ -74,30 +74,30 @@ type Task struct {
 	prev, next *Task      // in the queue
 }
 
-// Extra is what few tasks have, or those of a pool with telemetry.
+// Extra holds what only few tasks need, or those of a pool with telemetry.
 type Extra struct {
 	Added time.Duration // when the job was submitted, on the scheduler's clock; with telemetry
-	done  chan struct{} // closed when the outcome is decided; Future.Done has asked
+	done  chan struct{} // closed when the outcome is decided; nil until Future.Done asks for it
 	loan  loan          // of its slot, while it waits for its own pool
 }
 
 // Job is the typed part of a job, as the scheduler sees it.
 type Job interface {
-	// Withdrawn tells that no handler will get the input, which the job drops
-	// unless keep. The mutex is held. The effect that it returns, if any, counts
-	// as a background call, and ends it.
+	// Withdrawn tells the job that no handler will get its input. The job drops the
+	// input unless keep is true. The mutex is held. The effect that Withdrawn returns,
+	// if any, counts as a background call, and ends that call itself.
 	Withdrawn(keep bool) Effect
 }
 
-// Init makes a job of zero memory; ctx is new, and becomes its context.
+// Init initializes a zero task. ctx is new, and becomes its context.
 func (t *Task) Init(s *Scheduler, job Job, ctx *Context, caller context.Context) {
 	t.s, t.job, t.ctx = s, job, ctx
 	t.endless = caller == context.Background()
 	ctx.caller, ctx.task = caller, t
 }
 
-// Reuse makes the task of a job that has been waited for, and is Reusable, that of
-// another.
+// Reuse makes the task ready for another job. Its last job has been waited for, and the
+// task is Reusable.
 func (t *Task) Reuse(ctx *Context, caller context.Context) {
 	t.ctx = ctx
 	t.phase.Store(accepted)
@@ -106,8 +106,8 @@ func (t *Task) Reuse(ctx *Context, caller context.Context) {
 	ctx.caller, ctx.task = caller, t
 }
 
-// Reusable tells whether nobody but the caller knows of the task: its worker has
-// decided the outcome, which the caller has waited for, and nobody else has asked.
+// Reusable reports whether only the caller knows of the task: the worker has decided
+// the outcome, the caller has waited for it, and nobody else has asked for it.
 func (t *Task) Reusable() bool {
 	return t.phase.Load() == returned && !t.byOthers && !t.watching &&
 		(t.extra == nil || t.extra.done == nil && !t.extra.loan.used && t.extra.loan.waits.empty())
@@ -125,11 +125,11 @@ func (t *Task) Context() *Context { return t.ctx }
 // Err returns the error of the outcome of a task that is resolved.
 func (t *Task) Err() error { return t.err }
 
-// Await makes ch the channel on which the caller waits, before the job is accepted.
+// Await sets the channel on which the caller waits, before the job is accepted.
 func (t *Task) Await(ch chan struct{}) { t.waiter = ch }
 
-// Limit sets the limit of a call, before the job is accepted, and returns how long
-// its timer is to wait.
+// Limit sets the time limit of a call, before the job is accepted, and returns how long
+// the call's timer must wait.
 func (t *Task) Limit(limit time.Duration) time.Duration {
 	now := t.s.Since()
 	t.ctx.limit = limit
@@ -137,8 +137,8 @@ func (t *Task) Limit(limit time.Duration) time.Duration {
 	return t.ctx.deadline - now
 }
 
-// AwaitOutcome waits for the outcome, which it decides when the caller's context is
-// done or the limit has passed. ch is what Await was given.
+// AwaitOutcome waits for the outcome, and decides it when the caller's context is done
+// or the limit has passed. ch is the channel that was given to Await.
 func (t *Task) AwaitOutcome(ch chan struct{}, a *Admission) {
 	s := t.s
 	if a.Outer != nil {
@@ -156,28 +156,29 @@ func (t *Task) AwaitOutcome(ch chan struct{}, a *Admission) {
 	case <-a.Expired:
 		s.completeByLimit(t, a)
 	}
-	<-ch // whoever settled the job has sent the token or is about to
+	<-ch // the goroutine that settled the job has sent the token, or is about to
 }
 
-// completeByCaller ends a job whose caller's context is done: also if that ends the
-// goroutine when it is asked for its reason.
+// completeByCaller ends a job whose caller's context is done, even if that context ends
+// the goroutine when asked for its reason.
 func (s *Scheduler) completeByCaller(t *Task, ctx context.Context) {
 	gone := EndedWithoutReason()
 	defer func() { s.Complete(t, &gone) }()
 	gone = s.cfg.Guard.Ended(ctx)
 }
 
-// completeByLimit ends a job whose limit has passed, and which runs or waits.
+// completeByLimit ends a job whose limit has passed while it runs or waits.
 func (s *Scheduler) completeByLimit(t *Task, a *Admission) {
 	gone := Outcome{Kind: TimedOut, Limit: a.Limit}
 	defer func() { s.Complete(t, &gone) }()
 	gone = s.Expired(a)
 }
 
-// Resolved tells whether the outcome has been decided.
+// Resolved reports whether the outcome has been decided.
 func (t *Task) Resolved() bool { return t.phase.Load() >= settled }
 
-// Overran tells whether others have decided the outcome, and the limit has passed.
+// Overran reports whether a goroutine other than the worker has decided the outcome,
+// and the limit has passed.
 func (t *Task) Overran() bool {
 	return t.Resolved() && t.ctx.deadline != 0 && t.s.Since() >= t.ctx.deadline
 }
@@ -185,25 +186,27 @@ func (t *Task) Overran() bool {
 // Outcome returns the outcome of a task that is resolved.
 func (t *Task) Outcome() Outcome { return Outcome{Kind: t.kind, Err: t.err, By: t.by} }
 
-// accept makes an offered task accepted; false if it has been settled instead.
+// accept makes an offered task accepted. It returns false if the task has been settled
+// instead.
 func (t *Task) accept() bool {
 	return t.phase.Load() == accepted || t.phase.CompareAndSwap(offered, accepted)
 }
 
-// Enter notes that the handler is about to be called; false if the job has been
-// settled, and it must not be.
+// Enter notes that the handler is about to be called. It returns false if the job has
+// been settled: then the handler must not be called.
 func (t *Task) Enter() bool { return t.phase.CompareAndSwap(accepted, running) }
 
-// Decide has the worker of the task decide its outcome; false if others have. Only
-// after it may the worker write the output.
+// Decide makes the worker of the task the one that decides its outcome. It returns
+// false if another goroutine has decided. Only after it returns true may the worker
+// write the output.
 func (t *Task) Decide() bool {
 	return t.phase.CompareAndSwap(running, completing) || t.phase.CompareAndSwap(accepted, completing)
 }
 
-// write writes the outcome, before the phase says so.
+// write writes the outcome, before the phase says that there is one.
 func (t *Task) write(o *Outcome, ran bool) {
 	t.kind, t.by = o.Kind, o.By
-	if o.Err != nil { // it is nil before
+	if o.Err != nil { // t.err is nil before
 		t.err = o.Err
 	}
 	if o.Limit != 0 {
@@ -211,7 +214,7 @@ func (t *Task) write(o *Outcome, ran bool) {
 	}
 }
 
-// tell wakes those who wait for the outcome. The mutex is held.
+// tell wakes the goroutines that wait for the outcome. The mutex is held.
 func (t *Task) tell() {
 	if t.extra != nil && t.extra.done != nil {
 		t.s.after.add(closing(t.extra.done))
@@ -222,15 +225,15 @@ func (t *Task) tell() {
 	}
 }
 
-// complete ends t from outside its handler, unless it has ended before. What runs
-// is told through its context, and keeps its slot until it returns. The mutex is
-// held.
+// complete ends t from outside its handler, unless it has ended before. A running
+// handler is told through its context, and the job keeps its slot until the handler
+// returns. The mutex is held.
 func (s *Scheduler) complete(t *Task, o *Outcome) bool {
 	ran := false
 	switch {
 	case t.phase.CompareAndSwap(offered, completing):
-		// Its caller's context was done before it was accepted, and now it
-		// will not be: there is no outcome to count, and nobody to tell.
+		// The caller's context was done before the job was accepted, and now the job
+		// will not be accepted: there is no outcome to count, and nobody to tell.
 		t.write(o, false)
 		t.phase.Store(settled)
 		return false
@@ -265,7 +268,7 @@ func (s *Scheduler) complete(t *Task, o *Outcome) bool {
 	return true
 }
 
-// withdraw takes a job out whose handler will not be entered. The mutex is held.
+// withdraw takes out a job whose handler will not be called. The mutex is held.
 func (s *Scheduler) withdraw(t *Task) {
 	s.closeIntake()
 	switch t.stage {
@@ -289,7 +292,7 @@ func (s *Scheduler) withdraw(t *Task) {
 		s.inUse--
 	}
 	s.queue.remove(t)
-	keep := t.by == ByPool // one that was canceled meanwhile has another outcome
+	keep := t.by == ByPool // a job that was canceled meanwhile has another outcome
 	if keep {
 		s.unstarted.Tasks = append(s.unstarted.Tasks, t)
 	}
@@ -311,29 +314,30 @@ func (t *endOfWatch) Perform() {
 	s.unlock()
 }
 
-// dropContext gives up the context of a settled job that no worker has: its future
-// may be kept for long. The mutex is held.
+// dropContext gives up the context of a settled job that has no worker, because the
+// job's future may be kept for long. The mutex is held.
 func (t *Task) dropContext() {
 	if t.job != nil && (t.stage == waiting || t.stage == withdrawn) {
 		t.ctx = nil
 	}
 }
 
-// Perform ends the context of a task that others have settled.
+// Perform ends the context of a task that a goroutine other than the worker has
+// settled.
 func (c *Context) Perform() { c.end(c.task.Outcome()) }
 
-// The methods of a member of a watch.
+// The methods by which a Task is a member of a watch.
 
 func (t *Task) callerContext() context.Context { return t.ctx.caller }
 func (t *Task) callerEnded(o *Outcome)         { t.s.complete(t, o) }
 func (t *Task) watched() (*watch, int32)       { return t.watch, t.watchIndex }
 func (t *Task) setWatch(e *watch, index int32) { t.watch, t.watchIndex = e, index }
 
-// Leave ends the context of the job, and its watch: the handler has returned. o is
-// the outcome if the worker has decided it, and nil if others have.
+// Leave ends the context of the job, and its watch, once the handler has returned. o is
+// the outcome if the worker has decided it, and nil if another goroutine has.
 func (t *Task) Leave(o *Outcome) {
 	if o == nil {
-		if !t.Resolved() { // they are about to write it, with the mutex held
+		if !t.Resolved() { // another goroutine is about to write the outcome, with the mutex held
 			t.s.lock()
 			t.s.unlock() // a barrier
 		}
@@ -350,8 +354,8 @@ func (t *Task) Leave(o *Outcome) {
 	}
 }
 
-// Watch has the job canceled when done is closed, which is the Done channel of its
-// caller's context. It is called before the job is accepted.
+// Watch has the job canceled when done is closed, the Done channel of its caller's
+// context. It is called before the job is accepted.
 func (t *Task) Watch(done <-chan struct{}) {
 	t.watching = true
 	t.phase.Store(offered)
@@ -365,7 +369,8 @@ func (t *Task) Unwatch() {
 	}
 }
 
-// Cancel ends the job with context.Canceled; false if its outcome had been decided.
+// Cancel ends the job with context.Canceled. It returns false if the outcome had been
+// decided.
 func (t *Task) Cancel() bool { return t.s.Complete(t, &Outcome{Kind: Canceled, Err: context.Canceled}) }
 
 // Done returns a channel that is closed when the outcome is decided.
@@ -387,7 +392,7 @@ func (t *Task) done() chan struct{} {
 	return r.done
 }
 
-// more returns what the task has beside itself.
+// more returns the Extra of the task, and makes it if there is none.
 func (t *Task) more() *Extra {
 	if t.extra == nil {
 		t.extra = new(Extra)
@@ -395,21 +400,21 @@ func (t *Task) more() *Extra {
 	return t.extra
 }
 
-// Timed has the task keep when it was submitted, in extra, which is new or was the
-// task's before.
+// Timed notes when the job was submitted, in extra, which is new or belongs to the task
+// already.
 func (t *Task) Timed(extra *Extra) {
 	t.extra = extra
 	extra.Added = t.s.Since()
 }
 
-// Added tells when the job was submitted, in a pool with telemetry.
+// Added returns when the job was submitted, in a pool with telemetry.
 func (t *Task) Added() time.Duration { return t.extra.Added }
 
 // Caller returns the caller's context.
 func (c *Context) Caller() context.Context { return c.caller }
 
-// Wait blocks until t is resolved, and returns nil, or until ctx is done, and
-// returns its cause. A job of the pool lends its slot to what it waits for.
+// Wait blocks until t is resolved, and returns nil, or until ctx is done, and returns
+// its cause. A job of the pool that calls it lends its slot meanwhile.
 func (t *Task) Wait(ctx context.Context) error {
 	if t.Resolved() {
 		return nil
@@ -423,8 +428,8 @@ func (t *Task) Wait(ctx context.Context) error {
 		defer s.endLoan(s.lend(caller.Outer, t))
 	}
 
-	// The first that waits gets a token on a channel of the pool; only if
-	// several wait at once do they share a channel made for this task.
+	// The first goroutine that waits gets a token on a channel of the pool. Only if
+	// several wait at once do the others share a channel made for this task.
 	w := s.GetWaiter()
 	defer s.PutWaiter(w)
 	signal, mine := t.wait(w.Ch)
@@ -434,7 +439,7 @@ func (t *Task) Wait(ctx context.Context) error {
 	case <-caller.Done:
 	}
 	if mine && !t.waitNoMore(w.Ch) {
-		<-w.Ch // on its way
+		<-w.Ch // the token is on its way
 	}
 	if t.Resolved() {
 		return nil
@@ -442,8 +447,8 @@ func (t *Task) Wait(ctx context.Context) error {
 	return s.cfg.Guard.Ended(ctx).Err
 }
 
-// wait returns the channel that tells of the outcome: ch, which gets a token, if
-// nobody waits yet.
+// wait returns the channel that announces the outcome: ch, which gets a token, if
+// nobody waits yet; otherwise the task's Done channel.
 func (t *Task) wait(ch chan struct{}) (signal <-chan struct{}, mine bool) {
 	t.s.lock()
 	defer t.s.unlock()
@@ -454,7 +459,7 @@ func (t *Task) wait(ch chan struct{}) (signal <-chan struct{}, mine bool) {
 	return ch, true
 }
 
-// waitNoMore takes ch back; false if it gets its token all the same.
+// waitNoMore takes ch back. It returns false if ch gets its token all the same.
 func (t *Task) waitNoMore(ch chan struct{}) bool {
 	t.s.lock()
 	defer t.s.unlock()

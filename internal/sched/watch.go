@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// watches tells jobs and groups that their callers' contexts are done. All that
-// share a Done channel share one registration with the context package, which
-// starts one goroutine for all of them when the channel is closed.
+// watches tells jobs and groups that their callers' contexts are done. Those that share
+// a Done channel share one registration with the context package, which starts one
+// goroutine for all of them when the channel is closed.
 //
-// Its mutex is a leaf: nothing else is locked, and no user code is called, while
-// it is held. It may be locked after the scheduler's. A submitter that leaves its job in the intake takes this mutex and
-// the intake's, and not the scheduler's.
+// Its mutex is a leaf: while it is held, nothing else is locked and no user code is
+// called. It may be locked after the scheduler's. A submitter that leaves its job in
+// the intake locks this mutex and the intake's, but not the scheduler's.
 type watches struct {
 	guard Guard
 	owner watcher
@@ -20,42 +20,43 @@ type watches struct {
 	byDone map[<-chan struct{}]*watch
 }
 
-// watcher is told, once for each Done channel, of all whose context is done.
+// watcher is given, once for each Done channel, all members whose context is done.
 type watcher interface{ callersEnded([]expired) }
 
 // member is a job or a group that is watched.
 type member interface {
-	callerContext() context.Context // watches.mu is held, but for add
+	callerContext() context.Context // watches.mu is held, except in add
 	callerEnded(o *Outcome)         // ends it; the scheduler's mutex is held
-	watched() (*watch, int32)       // its registration, and its index there; watches.mu is held, here and below
+	watched() (*watch, int32)       // its watch, and its index there; watches.mu is held, here and below
 	setWatch(e *watch, index int32)
 }
 
 // expired is a member whose context is done.
 type expired struct {
 	member
-	ctx context.Context // the member itself may have ended meanwhile, and given it up
+	ctx context.Context // kept here, since the member itself may have ended and dropped it
 }
 
-// watch is one registration.
+// watch is one registration with the context package, and its members.
 type watch struct {
 	of      *watches
 	done    <-chan struct{}
 	members []member
 	stop    func() bool // ends the registration; nil until it is made
-	fired   bool        // the channel is closed: the members are on their way to the owner
+	fired   bool        // the channel is closed: the members have been passed to the owner
 }
 
-// add has m told when done is closed, which is the Done channel of its context.
+// add has m ended when done is closed, the Done channel of its context.
 func (w *watches) add(m member, done <-chan struct{}) {
 	if e := w.join(m, done); e != nil {
-		// The context of m is there: a task that has not been accepted keeps its own.
+		// The context of m is still there: a task that has not been accepted keeps its
+		// own.
 		w.register(e, m.callerContext())
 	}
 }
 
-// join makes m a member of the watch of done. If that is new, join returns it, and the
-// caller registers it, for all that join meanwhile.
+// join makes m a member of the watch of done. If the watch is new, join returns it, and
+// the caller must register it, for all members that join meanwhile.
 func (w *watches) join(m member, done <-chan struct{}) (made *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,8 +74,8 @@ func (w *watches) join(m member, done <-chan struct{}) (made *watch) {
 	return made
 }
 
-// register registers e with ctx, which is a context of the user's: no mutex is held. The
-// function may run before stop is kept, and the members may all have left.
+// register registers e with ctx, which is a user's context, so no mutex is held. fire
+// may run before stop is set, and all members may have left by then.
 func (w *watches) register(e *watch, ctx context.Context) {
 	stop := context.AfterFunc(w.guard.Shielded(ctx, e.done), e.fire)
 	w.mu.Lock()
@@ -86,26 +87,26 @@ func (w *watches) register(e *watch, ctx context.Context) {
 	}
 }
 
-// remove takes m out. When it returns, nothing is left of m with its context. It can call
-// that, to end the registration: no mutex is held by who calls it.
+// remove takes m out. When it returns, m's context holds nothing of m any more. It may
+// call that context, to end the registration, so its caller holds no mutex.
 func (w *watches) remove(m member) {
 	if e := w.leave(m); e != nil {
 		e.stop()
 	}
 }
 
-// leave takes m out. If nobody needs the watch any more, leave returns it, and the caller
-// ends the registration.
+// leave takes m out. If nobody needs the watch any more, leave returns it, and the
+// caller must end the registration.
 func (w *watches) leave(m member) (unused *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, index := m.watched()
-	if e == nil { // or it has fired
+	if e == nil { // m is not watched, or its watch has fired
 		return nil
 	}
 	last := len(e.members) - 1
-	// The last member takes the place of m, so that a member leaves at once. m may be the
-	// last itself: its own mark is cleared after that.
+	// The last member takes the place of m, so that leaving takes constant time. m may
+	// be the last member itself, so its own entry is cleared afterwards.
 	e.members[index] = e.members[last]
 	e.members[index].setWatch(e, index)
 	m.setWatch(nil, 0)
@@ -117,7 +118,7 @@ func (w *watches) leave(m member) (unused *watch) {
 	return nil
 }
 
-// has tells whether m is watched.
+// has reports whether m is watched.
 func (w *watches) has(m member) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,9 +126,9 @@ func (w *watches) has(m member) bool {
 	return e != nil
 }
 
-// forgetIfEmpty takes the watch out of the table if nobody needs it any more; its
-// registration is to be ended then. While stop is nil that is for who registers it: the
-// watch may be empty before it has been registered.
+// forgetIfEmpty takes the watch out of the table if nobody needs it any more, and
+// returns true: its registration must be ended then. While stop is nil, this is left to
+// register: the watch may be empty before it has been registered.
 func (e *watch) forgetIfEmpty() bool {
 	if e.fired || e.stop == nil || len(e.members) > 0 {
 		return false
@@ -141,8 +142,8 @@ func (e *watch) forgetIfEmpty() bool {
 // fire is called by the context package, on a goroutine of its own.
 func (e *watch) fire() {
 	e.of.mu.Lock()
-	// From here on a member does not leave the watch by itself. One that ends before the
-	// owner comes to it is ended already then, and stays as it is.
+	// From here on a member cannot leave the watch by itself. A member that ends before
+	// the owner comes to it has ended already then, and stays as it is.
 	e.fired = true
 	members := make([]expired, len(e.members))
 	for i, m := range e.members {
@@ -150,8 +151,8 @@ func (e *watch) fire() {
 		m.setWatch(nil, 0)
 	}
 	e.members = nil
-	// There can be another for this channel by now, if this one was forgotten as it
-	// fired.
+	// The table may hold another watch for this channel by now, if this one was
+	// forgotten as it fired.
 	if e.of.byDone[e.done] == e {
 		delete(e.of.byDone, e.done)
 	}

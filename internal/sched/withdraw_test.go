@@ -10,8 +10,8 @@ import (
 
 var canceled = Outcome{Kind: Canceled, Err: context.Canceled}
 
-// requireCounts checks how many jobs the pool counts as queued and running, and the
-// slots that it has given.
+// requireCounts checks how many jobs the pool counts as queued and running, and how
+// many slots are taken.
 func (m *machine) requireCounts(queued, running, inUse int) {
 	m.t.Helper()
 	now := m.Snapshot()
@@ -161,7 +161,7 @@ func TestAJobInTheIntakeCanBeCanceled(t *testing.T) {
 	m.close()
 }
 
-// The grace of an execution belongs to it alone, however late its timer is.
+// The grace of an execution belongs to it alone, however late its timer fires.
 func TestTheGraceOfAnExecutionThatIsOverDoesNotAbandonTheNext(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1, Queue: 1, MaxStrays: 1})
 	jobs := m.submits(2)
@@ -175,7 +175,7 @@ func TestTheGraceOfAnExecutionThatIsOverDoesNotAbandonTheNext(t *testing.T) {
 	require.Same(t, w, m.enter(jobs[1]), "the same worker has the next")
 	require.True(t, jobs[1].Cancel())
 
-	w.abandon(t.Context(), generation) // as a timer does that was late
+	w.abandon(t.Context(), generation) // as a late timer does
 	require.Zero(t, m.Snapshot().Strays)
 	m.requireCounts(0, 1, 1)
 	require.False(t, w.IsStray())

@@ -5,31 +5,30 @@ import (
 	"time"
 )
 
-// Worker is what the scheduler knows of a goroutine that runs one thing after
-// another.
+// Worker is what the scheduler knows of a goroutine that runs one thing after another.
 type Worker struct {
 	s     *Scheduler
-	inbox chan struct{} // a token says that an idle worker has been given something
+	inbox chan struct{} // gets a token when the idle worker has been given something
 
-	// Work is what the worker has in hand. Others fill it, with the mutex held,
-	// while the worker is idle; it is the worker's own otherwise, and others look
+	// Work is what the worker has been given to do. Others fill it, with the mutex
+	// held, while the worker is idle. Otherwise it is the worker's own, and others look
 	// at it only with the mutex held, and only while exec has a task.
 	Work Work
 
-	run    *Run       // with a group
+	run    *Run       // with a group; nil if there is none
 	exec   *Execution // nil in pools that do not interrupt
-	parked bool       // it is idle: the hand is not to be looked at before there is a token. The worker's own
-	called bool       // it was called to a group, and is to call the next
+	parked bool       // the worker is idle, and must not look at Work before there is a token. The worker's own
+	called bool       // it was called to a group, and must call the next worker
 	broken bool       // it can do no more, and leaves
 }
 
-// InitInline makes a worker of zero memory that runs jobs on their callers'
-// goroutines. It is never idle, so it needs no inbox, and nobody interrupts it: the
-// options that would are refused with WithInline.
+// InitInline initializes a zero worker that runs jobs on their callers' goroutines. It
+// is never idle, so it needs no inbox. Nobody interrupts it: the options that would do
+// so are refused together with WithInline.
 func (w *Worker) InitInline(s *Scheduler) { w.s = s }
 
-// Init makes a worker of zero memory. The dispatcher calls it within Decide, with the
-// mutex held.
+// Init initializes a zero worker. The dispatcher calls it within Decide, with the mutex
+// held.
 func (w *Worker) Init(s *Scheduler) {
 	w.s, w.inbox = s, make(chan struct{}, 1)
 	if s.cfg.JobTimeout > 0 || s.cfg.MaxStrays > 0 {
@@ -37,8 +36,8 @@ func (w *Worker) Init(s *Scheduler) {
 	}
 }
 
-// Await waits until the worker has something in its hand. The token also passes the hand
-// back: what others have written there is the worker's to read after it.
+// Await waits until the worker has something to do. The token also passes Work back:
+// from then on the worker may read what others have written there.
 func (w *Worker) Await() {
 	if w.parked {
 		<-w.inbox
@@ -46,20 +45,20 @@ func (w *Worker) Await() {
 	}
 }
 
-// Run returns the run of the worker with a group, while it is at one; else nil.
+// Run returns the worker's run with a group, while it has one; otherwise nil.
 func (w *Worker) Run() *Run { return w.run }
 
-// OverLimit tells whether what the worker has in hand runs on top of the limit.
+// OverLimit reports whether the worker's work runs on top of the limit.
 func (w *Worker) OverLimit() bool { return w.Work.overLimit }
 
-// IsBroken tells whether the worker can do no more.
+// IsBroken reports whether the worker can do no more.
 func (w *Worker) IsBroken() bool { return w.broken }
 
-// Broken notes that the worker can do no more after what it has in hand.
+// Broken notes that the worker can do no more after its present work.
 func (w *Worker) Broken() { w.broken = true }
 
-// Quit notes that the worker is about to end. It comes after the worker's Close: with the
-// last Quit the pool may end, and then nothing of the user's runs any more.
+// Quit notes that the worker is about to end. It is called after the worker's Close:
+// the pool may end with the last Quit, and then no user code runs any more.
 func (w *Worker) Quit() {
 	s := w.s
 	s.lock()
@@ -73,10 +72,10 @@ func (w *Worker) Quit() {
 	}
 }
 
-// Turn notes that the worker has turned to the job in its hand and may be long in
-// coming to its handler: it is about to call newWorker. A job that is settled from then
-// on keeps its slot until the worker is back. Before, the worker may not even have woken,
-// and others get the slot at once.
+// Turn notes that the worker has started on its job, and may take long to reach its
+// handler, because it is about to call newWorker. A job that is settled from then on
+// keeps its slot until the worker is back. Before that the worker may not even have
+// woken, and the slot is free for others at once.
 func (w *Worker) Turn() {
 	w.s.lock()
 	if t := w.Work.Task; t != nil && t.stage == handed {
@@ -85,9 +84,9 @@ func (w *Worker) Turn() {
 	w.s.unlock()
 }
 
-// FinishJob ends the job in the worker's hand, and has it take what comes next.
-// If the worker has decided the outcome (see Task.Decide), that is o. The job is
-// not to be touched after it.
+// FinishJob ends the worker's job, and gives the worker its next work. o is the outcome
+// if the worker has decided it (see Task.Decide). The job must not be touched
+// afterwards.
 func (w *Worker) FinishJob(o *Outcome, decided bool) {
 	s := w.s
 	s.lock()
@@ -96,29 +95,30 @@ func (w *Worker) FinishJob(o *Outcome, decided bool) {
 	s.unlock()
 }
 
-// endTask ends the job in the worker's hand. The mutex is held.
+// endTask ends the worker's job. The mutex is held.
 func (w *Worker) endTask(o *Outcome, decided bool) {
 	s, t := w.s, w.Work.Task
 	if decided {
-		if o.Kind != Succeeded { // or else all of it is zero, as it was
+		if o.Kind != Succeeded { // a success leaves all of it zero, as it was
 			t.write(o, true)
 		}
 		s.ended[o.Kind]++
 		t.tell()
 	}
-	// Else withdraw or abandon has counted it off.
+	// Otherwise withdraw or abandon has counted it off.
 	if t.stage == handed || t.stage == begun {
 		s.running--
 	}
 	s.queue.remove(t)
 	t.ctx = nil
-	// Last: a caller of Process that finds the job returned may use it again (Reusable).
+	// Last, because a caller of Process that finds the job returned may reuse it
+	// (Reusable).
 	t.phase.Store(returned)
 }
 
-// Inline has the caller of a job run it on its own goroutine, with the worker w, if
-// it need not wait: the slot of the job that calls is free, or one of the pool's is
-// and nothing else waits. Else it returns false.
+// Inline lets the caller of a job run it on its own goroutine, with the worker w, if
+// the job need not wait: the slot of the calling job can be borrowed, or a slot of the
+// pool is free and nothing else waits. Otherwise Inline returns false.
 func (w *Worker) Inline(t *Task, a *Admission) bool {
 	s := w.s
 	s.lock()
@@ -141,20 +141,20 @@ func (w *Worker) Inline(t *Task, a *Admission) bool {
 	}
 	t.stage = handed
 	t.overLimit = w.Work.overLimit
-	// It counts as any other job, and stands in the queue, where a halt finds it.
+	// It counts like any other job, and stands in the queue, where a halt finds it.
 	s.submitted++
 	s.running++
 	s.queue.push(t)
 	return true
 }
 
-// FinishInline is FinishJob for a caller that runs its job itself.
+// FinishInline is FinishJob for a caller that runs its own job.
 func (w *Worker) FinishInline(o *Outcome, decided bool) {
 	s, t := w.s, w.Work.Task
 	s.lock()
 	defer s.unlock()
-	// A token would stay in the channel, and answer the next call that uses the job.
-	t.waiter = nil // it is the caller
+	// A token would stay in the channel, and answer the next call that reuses the job.
+	t.waiter = nil // the one that waits is the caller
 	w.endTask(o, decided)
 	if !w.Work.overLimit {
 		s.callers--
@@ -163,48 +163,48 @@ func (w *Worker) FinishInline(o *Outcome, decided bool) {
 	w.Work = Work{}
 }
 
-// Execution is what others may do to a worker while it runs something, in pools
-// that interrupt: those with a job timeout or with grace, and Workers that have a
-// Ready or an Interrupt method. All of it is guarded by the scheduler's mutex, but for
+// Execution is what others use to interrupt what a worker runs, in pools that
+// interrupt: those with a job timeout or with grace, and those whose Workers have a
+// Ready or an Interrupt method. All of it is guarded by the scheduler's mutex, except
 // the timer, which is the worker's own, and interruptHook, which the worker sets while
-// nothing runs: others read that only while something does.
+// nothing runs and others read only while something runs.
 //
-// An execution begins before Ready, and ends after Process and an Interrupt that
-// has begun. Whatever is aimed at one (its timeout, an interrupt, the end of its
-// grace) carries its generation or the time it is due, and is checked with the
-// mutex held: it cannot reach the one that follows.
+// An execution begins before Ready, and ends after Process and after an Interrupt that
+// has begun. Whatever is aimed at an execution (its timeout, an interrupt, the end of
+// its grace) carries its generation or the time it is due, and is checked with the
+// mutex held: so it cannot reach the next execution.
 type Execution struct {
 	s          *Scheduler
 	worker     *Worker
 	task       *Task         // what runs; nil between executions
-	generation uint64        // of the last
+	generation uint64        // the number of the last execution
 	due        time.Duration // when the job timeout ends it, on the scheduler's clock; 0: never
 
 	entered     bool          // Process has been entered and has not returned
-	interrupted bool          // its Interrupt has been asked for
-	interrupts  chan struct{} // of the Interrupt that has begun: closed when it is over
+	interrupted bool          // the call of its Interrupt has been requested
+	interrupts  chan struct{} // closed when the Interrupt that has begun is over; nil if none has
 	stray       bool          // it was abandoned; the worker ends with it
 
 	interruptHook func()      // the worker's Interrupt; nil if it has none
 	timer         *time.Timer // calls expire
-	endGrace      func()      // ends the grace: the handler has returned
+	endGrace      func()      // ends the grace, because the handler has returned
 }
 
-// Interruptible has others interrupt what the worker runs from now on.
+// Interruptible lets others interrupt what the worker runs from now on.
 func (w *Worker) Interruptible() {
 	if w.exec == nil {
 		w.exec = &Execution{s: w.s, worker: w}
 	}
 }
 
-// OnInterrupt sets what interrupts the worker's handler; nil for nothing.
+// OnInterrupt sets the function that interrupts the worker's handler; nil for none.
 func (w *Worker) OnInterrupt(hook func()) {
 	if w.exec != nil {
 		w.exec.interruptHook = hook
 	}
 }
 
-// Interrupts tells whether others may interrupt what the worker runs.
+// Interrupts reports whether others may interrupt what the worker runs.
 func (w *Worker) Interrupts() bool { return w.exec != nil }
 
 // Begin notes that t runs from now on. It does nothing in pools that do not
@@ -214,7 +214,7 @@ func (w *Worker) Begin(t *Task) {
 	if e == nil {
 		return
 	}
-	// The caller's deadline is asked for without the mutex: that is user code.
+	// The caller's deadline is read without the mutex, because that calls user code.
 	limit := s.cfg.JobTimeout
 	var now, due time.Duration
 	if limit > 0 {
@@ -226,7 +226,7 @@ func (w *Worker) Begin(t *Task) {
 	}
 
 	s.lock()
-	if due != 0 && !t.Resolved() { // else whoever has settled it reads them
+	if due != 0 && !t.Resolved() { // otherwise the goroutine that has settled the job reads them
 		t.ctx.deadline, t.ctx.limit = due, limit
 	}
 	e.generation++
@@ -237,8 +237,8 @@ func (w *Worker) Begin(t *Task) {
 	}
 	s.unlock()
 
-	// The timer is the worker's, and serves one execution after another. A call of expire
-	// that is late for the last one goes by e.due, which is this one's.
+	// The timer is the worker's, and serves one execution after another. A late call of
+	// expire for the last execution looks at e.due, which is that of the present one.
 	switch {
 	case due == 0:
 	case e.timer == nil:
@@ -248,8 +248,9 @@ func (w *Worker) Begin(t *Task) {
 	}
 }
 
-// Enter notes that the handler is about to be called for t: others may interrupt it
-// from then on. It returns false if t has been settled, and it must not be.
+// Enter notes that the handler is about to be called for t: from then on others may
+// interrupt it. It returns false if t has been settled: then the handler must not be
+// called.
 func (w *Worker) Enter(t *Task) bool {
 	e := w.exec
 	if e == nil {
@@ -257,13 +258,14 @@ func (w *Worker) Enter(t *Task) bool {
 	}
 	w.s.lock()
 	defer w.s.unlock()
-	// Both in one critical section: who settles the job next knows whether to interrupt.
+	// Both happen in one critical section, so that a goroutine that settles the job
+	// later knows whether to interrupt.
 	e.entered = t.Enter()
 	return e.entered
 }
 
-// End notes that the handler of what ran has returned, and waits for an Interrupt
-// that has begun. The grace goes on for that long.
+// End notes that the handler has returned, and waits for an Interrupt that has begun.
+// The grace goes on meanwhile.
 func (w *Worker) End() {
 	e, s := w.exec, w.s
 	if e == nil {
@@ -279,9 +281,9 @@ func (w *Worker) End() {
 		<-interrupts
 		s.lock()
 	}
-	// Until here the job is still the execution's: if the Interrupt hangs, the grace runs
-	// out, and abandon makes the worker a stray. After it, neither expire nor abandon
-	// finds anything.
+	// Until here the job still belongs to the execution: if the Interrupt hangs, the
+	// grace runs out, and abandon makes the worker a stray. From here on neither expire
+	// nor abandon finds anything.
 	t, endGrace := e.task, e.endGrace
 	e.task, e.endGrace = nil, nil
 	if t != nil {
@@ -289,7 +291,7 @@ func (w *Worker) End() {
 	}
 	s.unlock()
 	if t == nil {
-		return // it has not begun
+		return // no execution has begun
 	}
 	if e.due != 0 {
 		e.timer.Stop()
@@ -315,8 +317,9 @@ func (e *Execution) interrupt(t *Task) {
 	if e.task != t {
 		return
 	}
-	// Before the handler is entered there is nothing to interrupt: it will not be entered
-	// any more. The goroutine of the call counts as background until it is over.
+	// Before the handler is entered there is nothing to interrupt: it will not be
+	// entered any more. The goroutine that calls Interrupt counts as background until
+	// the call is over.
 	if e.interruptHook != nil && e.entered && !e.interrupted {
 		e.interrupted = true
 		e.s.background++
@@ -333,8 +336,8 @@ func (e *Execution) interrupt(t *Task) {
 	}
 }
 
-// interruption is the call of an Interrupt, on a goroutine of its own because it
-// may block, unless the handler has returned before that goroutine got to it.
+// interruption is the call of an Interrupt. It has a goroutine of its own because it
+// may block. It does nothing if the handler has returned before that goroutine runs.
 type interruption struct {
 	e          *Execution
 	generation uint64
@@ -360,12 +363,13 @@ func (i *interruption) call() {
 	hook()
 }
 
-// abandoned tells whether what the worker runs has been abandoned. The mutex is
+// abandoned reports whether what the worker runs has been abandoned. The mutex is
 // held.
 func (w *Worker) abandoned() bool { return w.exec != nil && w.exec.stray }
 
-// IsStray tells whether what the worker runs has been abandoned. Anybody may call it:
-// a worker may get its exec at any moment, but for pools that abandon.
+// IsStray reports whether what the worker runs has been abandoned. Anybody may call it,
+// so it does not look at exec in a pool that never abandons: there a worker may get its
+// exec at any moment.
 func (w *Worker) IsStray() bool {
 	if !w.s.Abandons() {
 		return false
@@ -376,12 +380,12 @@ func (w *Worker) IsStray() bool {
 }
 
 // abandon makes a stray of what the worker runs, which was interrupted and has not
-// returned within its grace: the slot goes to others, and the worker ends when its
-// handler does. While there are as many strays as allowed, it waits for one of
+// returned within its grace: the slot is free for others, and the worker ends when its
+// handler does. While there are as many strays as allowed, abandon waits for one of
 // them to end; over ends that wait when the handler returns after all.
 func (w *Worker) abandon(over context.Context, generation uint64) {
 	s := w.s
-	// Without the mutex: strays need it to end.
+	// Acquire is called without the mutex, which strays need in order to end.
 	if s.strayRoom.Acquire(over, 1) != nil {
 		return
 	}
@@ -392,8 +396,9 @@ func (w *Worker) abandon(over context.Context, generation uint64) {
 		s.strayRoom.Release(1)
 		return
 	}
-	// After this critical section the worker has no slot, and is none of the workforce:
-	// next has it leave when the handler returns, and Quit pays the unit back.
+	// After this critical section the worker has no slot and is not part of the
+	// workforce: next makes it leave when the handler returns, and Quit releases the
+	// unit of strayRoom.
 	e.stray = true
 	s.strays++
 	s.workforce--

@@ -157,7 +157,7 @@ var room = []mutation{
 	}
 `, ``, "G4: a job whose context is done does not run"},
 	{"the newest is dropped", admission, `		oldest := s.queue.first
-		s.enqueue(t) // first, so that nobody else takes the room that is made
+		s.enqueue(t) // before the drop, so that nobody else takes the room it makes
 `, `		s.enqueue(t)
 		oldest := t
 `, "DropOldest drops the oldest"},
@@ -202,7 +202,7 @@ var ending = []mutation{
 		if o.Kind != Succeeded {`, "G2: exactly one outcome"},
 	{"a settled job is entered", task, `func (t *Task) Enter() bool { return t.phase.CompareAndSwap(accepted, running) }`, `func (t *Task) Enter() bool { t.phase.CompareAndSwap(accepted, running); return true }`, "G4: done before the start, never runs"},
 	{"a token is left in a waiter", task, `	if mine && !t.waitNoMore(w.Ch) {
-		<-w.Ch // on its way
+		<-w.Ch // the token is on its way
 	}
 `, `	if mine {
 		t.waitNoMore(w.Ch)

@@ -270,7 +270,7 @@ var lifecycle = []mutation{
 	{"the end does not wait for hooks", "internal/sched/dispatch.go", ` && s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished():
 		s.state = Ended`, ` && s.workforce == 0 && s.strays == 0 && !s.unfinished():
 		s.state = Ended`, "G12: no goroutine after Done"},
-	{"Wait is not woken", scheduler, `	s.checkQuiescent() // last: the others take out what has been withdrawn
+	{"Wait is not woken", scheduler, `	s.checkQuiescent() // last: the others remove withdrawn jobs
 `, ``, "Wait returns when nothing is queued or running"},
 	{"Wait forgets what runs", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.granted+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},
 	{"Wait forgets what has a slot", scheduler, `	if s.queued+s.granted+s.running+s.itemsIn+s.coming > 0`, `	if s.queued+s.running+s.itemsIn+s.coming > 0`, "Wait returns when nothing is queued or running"},

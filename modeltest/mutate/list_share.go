@@ -13,7 +13,7 @@ var sharing = []mutation{
 	{"a sealed batch with one item left is forgotten", "batch.go", `	return left == 0 || left == 1 && !b.sealed.Load() && b.results`, `	return left == 0 || left == 1 && b.results`, "G4, G11: its context and Stop reach the last item"},
 	{"a batch whose results are awaited is forgotten", "batch.go", ` && !b.sealed.Load() && b.results.Load() == nil && `, ` && !b.sealed.Load() && `, "the end of a pool closes Results"},
 	{"an Add to a sealed batch is watched", group, `	case n == 0:
-		return nil, nil // or else a group that is over would be kept
+		return nil, nil // otherwise a group that is over would be kept
 `, ``, "G12: nothing stays registered with the caller's context"},
 	{"a forgotten group keeps its watch", group, `		unused.stop()
 		s.EndBackground()
@@ -162,16 +162,16 @@ var reading = []mutation{
 		return true
 	}
 `, "All: each as soon as it can be given"},
-	{"Results does not keep the batch", "results.go", `	if !b.KeepOpen(func() bool { return b.left.Load() == 0 }) {
+	{"Results does not keep the batch", "results.go", `	if !b.items.KeepOpen(func() bool { return b.items.left.Load() == 0 }) {
 		b.Close()
 	}
 `, ``, "the end of a pool closes Results"},
-	{"Results does not watch the context", "results.go", `	b.Watch(b.done)
+	{"Results does not watch the context", "results.go", `	b.items.Watch(b.done)
 	return o.ch
 `, `	return o.ch
 `, "the end of the context closes Results"},
 	{"Results lends no slot", "results.go", `	if b.outer != nil {
-		b.Lend(b.outer)
+		b.items.Lend(b.outer)
 	}
 `, ``, "G9: Results inside a job"},
 }

@@ -8,17 +8,17 @@ var bounding = []mutation{
 	{"MaxRunning forgets the workers that come", group, `	room := g.most - g.active - coming
 `, `	room := g.most - g.active
 `, "MaxRunning: never more than n items at once"},
-	{"a batch at its bound lends no slot when an item ends", group, `	g.useLoans() // which it could not use at its limit
+	{"a batch at its bound lends no slot when an item ends", group, `	g.useLoans() // loans that the group could not use at its limit
 
 `, ``, "G9: a bounded batch inside a job"},
-	{"a batch at its bound does not ask again", group, `	s.groups.remove(&g.link) // to the end: it is another's turn
+	{"a batch at its bound does not ask again", group, `	s.groups.remove(&g.link) // to the end: it is another group's turn
 	g.list()
-`, `	s.groups.remove(&g.link) // to the end: it is another's turn
+`, `	s.groups.remove(&g.link) // to the end: it is another group's turn
 `, "MaxRunning: the next item starts when one ends"},
 	{"one item more than MaxPending", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-(total-done)+1, len(ins))`, "MaxPending: Total - Done is n at most"},
 	{"MaxPending counts what is done", "batch.go", `b.cfg.maxPending-(total-done), len(ins))`, `b.cfg.maxPending-total+0*done, len(ins))`, "MaxPending: an outcome makes room"},
 	{"an Add that waits lends no slot", "batch.go", `	if b.outer != nil {
-		defer b.Lend(b.outer)()
+		defer b.items.Lend(b.outer)()
 	}
 	<-b.room
 `, `	<-b.room
@@ -26,10 +26,10 @@ var bounding = []mutation{
 	{"two calls of Add wait at once", "batch.go", `	b.adder <- struct{}{}
 	defer func() { <-b.adder }()
 `, ``, "MaxPending: Total - Done is n at most, whoever adds"},
-	{"BatchOf stays open", "batch.go", `			b.Watch(b.done)
+	{"BatchOf stays open", "batch.go", `			b.items.Watch(b.done)
 			b.Close()
 			return b
-`, `			b.Watch(b.done)
+`, `			b.items.Watch(b.done)
 			return b
 `, "BatchOf: the batch is sealed"},
 	{"what BatchOf did not accept counts as submitted", group, `	g.total, g.counted, g.failed = n, n, n
@@ -47,7 +47,7 @@ var pausing = []mutation{
 	{"a pause grants slots", next, `	return s.inUse < s.limit && !s.paused && s.state`, `	return s.inUse < s.limit && s.state`, "a paused pool starts nothing"},
 	{"a pause does not reach what has a slot", life, `	s.takeGrantsBack()
 `, ``, "a paused pool starts nothing"},
-	{"a pause holds back what running jobs wait for", life, `		s.useLoan(w.by) // for what had a slot until now
+	{"a pause holds back what running jobs wait for", life, `		s.useLoan(w.by) // for a job or group that had a slot until now
 `, `		_ = w
 `, "Pause: what runs goes on, and what it waits for"},
 	{"a pause turns the order of jobs", queue, `	q.first = q.head
@@ -79,11 +79,11 @@ var draining = []mutation{
 	{"Drain waits", "life.go", `	p.sched.Drain()
 }
 
-// Pause has`, `	p.sched.Drain()
+// Pause keeps`, `	p.sched.Drain()
 	<-p.done
 }
 
-// Pause has`, "Drain does not wait"},
+// Pause keeps`, "Drain does not wait"},
 	{"Drain does not tell the groups", life, `	if s.refuse(Draining) {
 		s.endRefusal()
 `, `	if s.refuse(Draining) {

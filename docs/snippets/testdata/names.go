@@ -3,6 +3,7 @@ package snippet
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // What docs/MIGRATING.md says that its snippets have.
@@ -21,7 +22,9 @@ func count(word string) (int, error)
 func work(n int)
 func show(page string, err error)
 
-// What README.md takes for granted.
+// What README.md takes for granted, besides fetch.
+const limit = time.Second
+
 type Mail struct{ To string }
 
 func send(ctx context.Context, m Mail) (int, error)

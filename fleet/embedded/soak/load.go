@@ -15,7 +15,7 @@ import (
 	"example.com/dispatch/fleet"
 )
 
-// load makes jobs and checks what comes of them.
+// load submits jobs and checks their outcomes.
 type load struct {
 	client *fleet.Client[soakJob, int]
 	work   sync.WaitGroup
@@ -28,7 +28,7 @@ type load struct {
 
 func newLoad(c *fleet.Client[soakJob, int]) *load { return &load{client: c} }
 
-// patience is how long a job may take through all trouble.
+// patience is how long a job may take in spite of all trouble.
 const patience = 5 * time.Minute
 
 func (l *load) fault(format string, args ...any) {
@@ -44,7 +44,7 @@ func (l *load) tally() string {
 		l.called.Load(), l.failed.Load(), l.expired.Load(), l.canceled.Load(), l.sent.Load(), l.ended.Load())
 }
 
-// newJob makes a job of one kind or another.
+// newJob makes a job that succeeds, fails, or asks for another attempt, at random.
 func (l *load) newJob() soakJob {
 	j := soakJob{N: int(l.next.Add(1)), Nap: time.Duration(rand.ExpFloat64() * float64(20*time.Millisecond))}
 	switch rand.N(50) {
@@ -57,7 +57,7 @@ func (l *load) newJob() soakJob {
 	return j
 }
 
-// start has jobs made until ctx ends.
+// start starts goroutines that submit jobs until ctx ends.
 func (l *load) start(ctx context.Context, p plan) {
 	pool := dispatch.Must(dispatch.New(l.client.Call, dispatch.WithWorkers(p.callers)))
 	var callers sync.WaitGroup
@@ -85,7 +85,7 @@ func (l *load) start(ctx context.Context, p plan) {
 
 func (l *load) wait() { l.work.Wait() }
 
-// call makes one call, and now and then ends it early.
+// call makes one call, and sometimes ends it early.
 func (l *load) call(pool *dispatch.Pool[soakJob, int]) {
 	j := l.newJob()
 	l.called.Add(1)
@@ -115,7 +115,7 @@ func (l *load) call(pool *dispatch.Pool[soakJob, int]) {
 	}
 }
 
-// send sends a few jobs, one of them twice, and looks for what comes of them.
+// send sends a few jobs, some of them twice, and checks their outcomes.
 func (l *load) send() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -1,15 +1,15 @@
 //go:build unix
 
-// Command soak keeps a fleet under load for as long as it is told, and makes
-// trouble meanwhile: it kills, stops and freezes workers, and kills the server, at
-// a bounded rate. It checks that every job has its outcome, that none is left, and
-// that no more runs are repeated than were in flight when there was trouble.
+// Command soak keeps a fleet under load for a given time. Meanwhile it kills, stops and
+// freezes workers, and kills the server, at a bounded rate. It checks that every job
+// gets its outcome, that no job is left, and that no more runs are repeated than were
+// in flight at a kill or a freeze.
 //
 //	go run ./soak -for 20m
 //	go run -race ./soak -for 5m
 //
-// Everything runs on this machine: the server and the workers are this program
-// again, in processes of their own, on loopback.
+// Everything runs on this machine: the server and the workers are more processes of
+// this program, connected over loopback.
 package main
 
 import (
@@ -26,29 +26,29 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// soakJob is an input: what its handler is to do.
+// soakJob is an input: it says what the handler does.
 type soakJob struct {
 	N     int
 	Nap   time.Duration
-	Fails bool // for good
-	Again bool // at its first attempt
+	Fails bool // without a retry
+	Again bool // asks for a retry at the first attempt
 }
 
 var kind = fleet.Kind[soakJob, int]{Name: "soak", Errors: []error{errFails}}
 
 var errFails = fmt.Errorf("the job fails")
 
-// result is what a job gives that does not fail.
+// result is the output of a job that does not fail.
 func (j soakJob) result() int { return 3*j.N + 1 }
 
 func main() {
 	length := flag.Duration("for", 20*time.Minute, "how long the load lasts")
-	every := flag.Duration("trouble", 4*time.Second, "mean time between troubles")
+	every := flag.Duration("trouble", 4*time.Second, "mean time between kills, stops and freezes")
 	crew := flag.Int("workers", 4, "worker processes")
 	places := flag.Int("places", 8, "places of each worker")
-	callers := flag.Int("callers", 32, "calls under way at most")
-	senders := flag.Int("senders", 4, "goroutines that send")
-	lazy := flag.Bool("lazy", false, "do not wait for the disk")
+	callers := flag.Int("callers", 32, "goroutines that make calls")
+	senders := flag.Int("senders", 4, "goroutines that send jobs")
+	lazy := flag.Bool("lazy", false, "run the server with LazySync")
 	flag.Parse()
 	if role := os.Getenv(roleVar); role != "" {
 		if err := play(role); err != nil {
@@ -153,7 +153,7 @@ func checkRest(nc *nats.Conn) (faults int) {
 	return 1
 }
 
-// checkGoroutines checks that as many goroutines are left as there were before.
+// checkGoroutines checks that no more goroutines are left than there were before.
 func checkGoroutines(before int) (faults int) {
 	for range 3000 {
 		if runtime.NumGoroutine() <= before+1 { // os/signal keeps one

@@ -34,7 +34,7 @@ const (
 	lazyVar   = "FLEET_SOAK_LAZY"
 )
 
-// play is what this program does as a server or a worker.
+// play runs this process as a server or a worker.
 func play(role string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -87,7 +87,7 @@ func play(role string) error {
 	return fleet.Serve(ctx, nc, kind, pool)
 }
 
-// actor is this program again, in a role.
+// actor is another process of this program, in a role.
 type actor struct {
 	cmd  *exec.Cmd
 	over chan struct{}
@@ -129,7 +129,7 @@ func (a *actor) kill() {
 	<-a.over
 }
 
-// stage is the server and the workers.
+// stage holds the server and the workers.
 type stage struct {
 	dir, addr, url string
 	places         int
@@ -139,7 +139,7 @@ type stage struct {
 	closed         sync.Once
 
 	kills, terms, freezes, crashes atomic.Int64
-	broken                         atomic.Int64 // what did not go on as it should
+	broken                         atomic.Int64 // faults of processes
 }
 
 func newStage(dir string, p plan) (*stage, error) {
@@ -196,7 +196,8 @@ func (s *stage) tally() string {
 	return fmt.Sprintf("workers killed %d, drained %d, frozen %d; server killed %d", s.kills.Load(), s.terms.Load(), s.freezes.Load(), s.crashes.Load())
 }
 
-// trouble makes trouble, one at a time, until ctx ends.
+// trouble kills, stops and freezes workers and kills the server, one at a time, until
+// ctx ends.
 func (s *stage) trouble(ctx context.Context, every time.Duration) {
 	for {
 		select {
@@ -242,8 +243,8 @@ func (s *stage) trouble(ctx context.Context, every time.Duration) {
 	}
 }
 
-// checkRuns checks that no more runs were repeated than there may be: those in
-// flight at each trouble, and the attempts that jobs themselves asked for.
+// checkRuns checks the number of repeated runs: only runs in flight at a kill or a
+// freeze may be repeated, and those whose jobs asked for another attempt.
 func (s *stage) checkRuns(l *load) (faults int) {
 	data, err := os.ReadFile(filepath.Join(s.dir, "runs"))
 	if err != nil {
@@ -260,7 +261,8 @@ func (s *stage) checkRuns(l *load) (faults int) {
 	repeats := all - len(runs)
 	asked := int(l.again.Load())
 	flight := s.places*int(s.kills.Load()+s.freezes.Load()) + s.places*len(s.workers)*int(s.crashes.Load())
-	// A server that is killed forgets what it was told last: some more come again.
+	// A server that is killed forgets its last acknowledgments, so it delivers some more
+	// jobs again.
 	allowed := asked + 2*flight
 	fmt.Printf("%d runs of %d jobs: %d repeated, %d of these as the jobs asked; at most %d were in flight at a trouble\n",
 		all, len(runs), repeats, asked, flight)

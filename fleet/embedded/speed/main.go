@@ -1,11 +1,12 @@
-// Command speed measures calls and sends of a fleet beside a bare request and a
-// bare publish of nats.go, in one run, so that the ratios hold whatever the machine
-// does besides:
+// Command speed measures calls and sends of a fleet, and for comparison a bare request
+// and a bare publish of nats.go. It measures all of them in one run, so that the ratios
+// hold whatever else the machine does:
 //
 //	go run ./speed
 //
-// One server, two workers of 64 places and one caller, each a process of its own, on
-// loopback. A job echoes some 150 bytes of JSON. It prints Markdown.
+// One server, two workers with 64 places and one caller, each in its own process,
+// communicate over loopback. A job echoes about 150 bytes of JSON. The output is
+// Markdown.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// note is input and output of the jobs.
+// note is the input and the output of the jobs.
 type note struct {
 	Name string `json:"name"`
 	Size int    `json:"size"`
@@ -36,7 +37,7 @@ var kind = fleet.Kind[note, note]{Name: "speed"}
 
 var sample = note{Name: "a.png", Size: 17, Text: "Some text that is as long as what such a job has to carry, which is not much, but more than a number and its name."}
 
-// bareStream is where bare publishes go.
+// bareStream is the stream that stores bare publishes.
 const bareStream, bareSubject, bareRequest = "BARE", "bare.publish", "bare.request"
 
 func main() {
@@ -59,11 +60,11 @@ func main() {
 	}
 }
 
-// cell is what one measurement gives.
+// cell is the result of one measurement.
 type cell struct {
-	rate     float64 // a second
+	rate     float64 // jobs per second
 	p50, p99 time.Duration
-	cpu      [3]time.Duration // a job: caller, server, workers
+	cpu      [3]time.Duration // per job: of the caller, the server, the workers
 }
 
 func (c cell) String() string {
@@ -77,7 +78,7 @@ func (c cell) String() string {
 	return s
 }
 
-// run has n goroutines call f for some time.
+// run has n goroutines call f again and again for some time.
 func run(n int, length time.Duration, f func() error) (cell, error) {
 	var work sync.WaitGroup
 	all := make([][]time.Duration, n)
@@ -105,7 +106,7 @@ func run(n int, length time.Duration, f func() error) (cell, error) {
 	return c, nil
 }
 
-// median returns the round in the middle, by its rate.
+// median returns the round with the median rate.
 func median(all []cell) cell {
 	slices.SortFunc(all, func(a, b cell) int { return int(a.rate - b.rate) })
 	return all[len(all)/2]
@@ -238,7 +239,7 @@ func rest(nc *nats.Conn) error {
 	}
 }
 
-// fsyncTime returns how long the disk takes to have 512 bytes.
+// fsyncTime returns the median time of a write of 512 bytes and its fsync.
 func fsyncTime() time.Duration {
 	f, err := os.CreateTemp("", "fsync")
 	if err != nil {

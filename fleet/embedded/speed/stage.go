@@ -25,7 +25,7 @@ const (
 	lazyVar = "FLEET_SPEED_LAZY"
 )
 
-// play is what this program does as a server or a worker.
+// play runs this process as a server or a worker.
 func play(role string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -54,7 +54,7 @@ func play(role string) error {
 	return fleet.Serve(ctx, nc, kind, pool)
 }
 
-// stage is the server and the workers, each this program again.
+// stage holds the server and the workers, each another process of this program.
 type stage struct {
 	dir, url string
 	lazy     bool
@@ -114,7 +114,7 @@ func (s *stage) close() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// cpu returns the processor time so far of caller, server and workers.
+// cpu returns the processor time that caller, server and workers have used so far.
 func (s *stage) cpu() [3]time.Duration {
 	var workers time.Duration
 	for _, w := range s.workers {
@@ -123,7 +123,7 @@ func (s *stage) cpu() [3]time.Duration {
 	return [3]time.Duration{cpuOf(os.Getpid()), cpuOf(s.server.Process.Pid), workers}
 }
 
-// cpuOf reads the processor time of a process as Linux tells it; elsewhere it is 0.
+// cpuOf reads the processor time of a process on Linux. On other systems it returns 0.
 func cpuOf(pid int) time.Duration {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -146,7 +146,7 @@ func perJob(before, after [3]time.Duration, jobs float64) (all [3]time.Duration)
 	return all
 }
 
-// idle returns how much of a core the workers take that have nothing to do.
+// idle returns the fraction of a core that the workers use while they have no jobs.
 func (s *stage) idle() float64 {
 	const length = 10 * time.Second
 	before := s.cpu()
