@@ -8,8 +8,8 @@ import (
 
 const antsModule = "github.com/panjf2000/ants/v2"
 
-// antsRelease bounds ReleaseTimeout, the way to stop an ants pool that waits
-// for its workers.
+// antsRelease is the timeout for ReleaseTimeout, which stops an ants pool and waits for
+// its workers.
 const antsRelease = time.Minute
 
 var antsPeer = withStarter(peer{name: "ants", module: antsModule}, func(c config) (starter, func()) {
@@ -18,8 +18,8 @@ var antsPeer = withStarter(peer{name: "ants", module: antsModule}, func(c config
 	return closures(submit, c.job), func() { check(p.ReleaseTimeout(antsRelease)) }
 })
 
-// The generic pool of ants takes a value instead of a closure. It has no
-// results either: what the value carries brings them back.
+// The generic pool of ants takes a value instead of a closure. It returns no results
+// either: the value carries a channel for them.
 var antsGenericPeer = withStarter(peer{name: "ants-generic", module: antsModule}, func(c config) (starter, func()) {
 	run := c.job
 	p := must(ants.NewPoolWithFuncGeneric(c.workers, func(t task) { t.run(run) }))

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkPool is every work on every peer that can do it. With -short the longest are
-// left out.
+// BenchmarkPool runs every work on every peer that can do it. With -short it leaves the
+// longest out.
 func BenchmarkPool(b *testing.B) {
 	for _, w := range allWorks() {
 		if testing.Short() && w.unit > 100_000 {
@@ -50,8 +50,8 @@ func benchmark(b *testing.B, w work, p peer) {
 	})
 }
 
-// weighDispatch reports what things of dispatch hold or allocate; its ns/op means
-// nothing.
+// weighDispatch reports the bytes that workers and queued jobs of dispatch hold, and
+// the allocations of New and Close. Its ns/op means nothing.
 func weighDispatch(b *testing.B) {
 	workers, queued := 10_000, 100_000
 	if testing.Short() {
@@ -67,9 +67,9 @@ func weighDispatch(b *testing.B) {
 	})
 }
 
-// inTime leaves a measurement that hangs behind, with its goroutines. A peer may
-// hang, and the others are measured all the same; for dispatch it is a fault. The
-// report looks for these words.
+// inTime abandons a measurement that hangs, with its goroutines. If a peer hangs, the
+// others are still measured; if dispatch hangs, that is a failure. The report looks
+// for the words of the message.
 func inTime(b *testing.B, p peer, f func() error) {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -90,13 +90,12 @@ func inTime(b *testing.B, p peer, f func() error) {
 // measure times b.N jobs, rounded up to whole units, and reports per job.
 //
 // It does not use b.Loop, which stops the clock when it has handed out the last
-// iteration: what has been enqueued must still be drained, and that is to be
-// timed too.
+// iteration: the queued jobs must still be drained, and that must be timed too.
 func measure(b *testing.B, run runner, unit int) error {
 	n := (b.N + unit - 1) / unit * unit
 
-	// Workers that are started on demand exist after this, and the reply
-	// channels of callers.
+	// After this, workers that are started on demand and the reply channels of
+	// callers exist.
 	if err := run((4*workerLimit + unit - 1) / unit * unit); err != nil {
 		return err
 	}

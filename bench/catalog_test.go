@@ -8,10 +8,10 @@ import (
 
 // A catalog tells the report what can be measured.
 type catalog struct {
-	Works   []catalogWork `json:"works"` // those of the report first, then the other points of the axes
+	Works   []catalogWork `json:"works"` // the works of the report first, then the other points of the axes
 	Axes    []catalogAxis `json:"axes"`
-	Floors  []string      `json:"floors"`  // the pools that are none
-	Modules []string      `json:"modules"` // where the peers come from
+	Floors  []string      `json:"floors"`  // the peers that are not pools
+	Modules []string      `json:"modules"` // of the peers
 	Spin    int           `json:"spin"`    // turns of the spin loop that make a microsecond
 }
 
@@ -55,7 +55,7 @@ func newCatalog() catalog {
 
 func (c catalog) print() error { return json.NewEncoder(os.Stdout).Encode(c) }
 
-// pools are the names of those who have a row in the work.
+// pools returns the names of the peers that have a row in the work.
 func (w work) pools() (names []string) {
 	for _, p := range peers {
 		if w.can(p) {

@@ -46,8 +46,8 @@ func checkSum(sum, n int) error {
 	return nil
 }
 
-// A tally adds up results. Jobs that run at once add to different cache lines,
-// or the tally would cost as much as a pool does.
+// A tally adds up results. Concurrent jobs add to different cache lines, because
+// otherwise the tally would cost as much as a pool.
 type tally struct {
 	cells [16]struct {
 		sum atomic.Int64

@@ -6,14 +6,14 @@ import (
 	"github.com/sourcegraph/conc/stream"
 )
 
-// A conc pool ends with its Wait. Where a work waits again and again there is a
-// new pool each time, which is how conc is meant to be used.
+// A conc pool ends with its Wait. A work that waits again and again makes a new pool
+// each time, which is how conc is meant to be used.
 //
-// Its Go either takes a place under the limit, starts a goroutine and waits for
-// one that is free, or gives the job to one that is free. A goroutine that one call
-// has started can so be had by another, which took no place, and the first call
-// waits until some job ends: jobs that wait for one another then wait for ever. That
-// is rare; a startstop in which it happens is given up after its time limit.
+// Its Go either takes a place under the limit, starts a goroutine and waits for an idle
+// one, or it gives the job to an idle goroutine. So a second call, which takes no place,
+// can get the goroutine that the first call has started, and the first call waits until
+// some job ends. Jobs that wait for one another then wait forever. That is rare; a
+// startstop in which it happens is abandoned after its time limit.
 var concPeer = func() peer {
 	p := withStarter(peer{name: "conc", module: "github.com/sourcegraph/conc", oneRun: true}, func(c config) (starter, func()) {
 		p := pool.New().WithMaxGoroutines(c.workers)

@@ -4,6 +4,7 @@ package bench
 
 import "example.com/dispatch"
 
-// What older versions of dispatch lack stands in a file of its own, dispatch_NAME_test.go,
-// and is left out by the tag without_NAME: the gate then compares all the rest.
+// Each feature that older versions of dispatch lack has a file of its own,
+// dispatch_NAME_test.go. The build tag without_NAME leaves the file out, so that the
+// gate can compare all the rest.
 var dispatchInline = dispatchCalls(dispatch.WithInline())

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Group is not reused after its Wait: each run has one of its own.
+// A Group is not reused after its Wait: each run makes a new one.
 var errgroupPeer = func() peer {
 	p := withStarter(peer{name: "errgroup", module: "golang.org/x/sync", oneRun: true}, openErrgroup)
 	p.submit = func(c config) (submitter, func()) {

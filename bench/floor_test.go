@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// errTimedOut is the floors' answer to a timeout; none comes in these works.
+// errTimedOut is the error of a floor after a timeout, which does not happen in these
+// works.
 var errTimedOut = errors.New("bench: timed out")
 
-// goFloor is a go statement a job. It keeps no limit on what runs at once.
+// goFloor runs a go statement per job. It does not limit how many run at once.
 var goFloor = withWaits(peer{name: "go", floor: true}, func(c config) (starter, func()) {
 	return closures(func(task func()) { go task() }, c.job), func() {}
 })
@@ -32,8 +33,8 @@ var chanFloor = withWaits(peer{name: "chan", floor: true, queues: true}, func(c 
 	}
 })
 
-// withWaits is withStarter with what one builds by hand from channels: calls that
-// end early, and futures.
+// withWaits is like withStarter, and adds what users build from channels by hand: calls
+// that end early, and futures.
 func withWaits(p peer, open opener[starter]) peer {
 	p = withStarter(p, open)
 	p.processCtx = func(c config) (func() caller, func()) {
@@ -60,8 +61,8 @@ func withWaits(p peer, open opener[starter]) peer {
 	return p
 }
 
-// ctxCaller uses its reply channel again as long as no reply is abandoned: one
-// that comes late must not answer the next call.
+// ctxCaller reuses its reply channel until a reply is abandoned: a late reply must not
+// answer the next call.
 func ctxCaller(ctx context.Context, s starter) caller {
 	reply := make(chan int, 1)
 	return func(in int) (int, error) {
@@ -76,7 +77,7 @@ func ctxCaller(ctx context.Context, s starter) caller {
 	}
 }
 
-// timedCaller is ctxCaller with a timer, which it also uses again.
+// timedCaller is like ctxCaller, with a timer that it also reuses.
 func timedCaller(s starter) caller {
 	reply := make(chan int, 1)
 	timer := time.NewTimer(time.Hour)

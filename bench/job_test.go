@@ -17,9 +17,8 @@ func sleep() job {
 	}
 }
 
-// burnFor makes a job that computes for so many microseconds. It is a fixed
-// number of turns and not a deadline, as a job that is preempted has not
-// computed meanwhile.
+// burnFor makes a job that computes for the given number of microseconds. The job does
+// a fixed number of turns. With a deadline, a job that is preempted would compute less.
 func burnFor(microseconds int) func() job {
 	return func() job {
 		turns := microseconds * turnsPerMicrosecond()
@@ -32,15 +31,15 @@ func burnFor(microseconds int) func() job {
 
 var spinFlag = flag.Int("spin", 0, "turns of the spin loop that make a microsecond; 0: measure it")
 
-// turnsPerMicrosecond is measured once: a run that starts one process per benchmark
-// gives the same number to all of them, as its error, made anew each time, would be
+// turnsPerMicrosecond is measured once. A run that starts one process per benchmark
+// gives the same number to all of them: if each process measured it, the error would be
 // larger than the differences between pools.
 var turnsPerMicrosecond = sync.OnceValue(func() int {
 	if *spinFlag > 0 {
 		return *spinFlag
 	}
 	const tries, turns = 50, 200_000
-	best := time.Duration(1<<63 - 1) // of the try that nothing else disturbed
+	best := time.Duration(1<<63 - 1) // of the try that was disturbed least
 	for range tries {
 		start := time.Now()
 		spin(turns)
@@ -49,7 +48,7 @@ var turnsPerMicrosecond = sync.OnceValue(func() int {
 	return max(1, int(turns*time.Microsecond/max(best, 1)))
 })
 
-// spin does arithmetic in registers, each turn on the result of the last.
+// spin does arithmetic in registers. Each turn uses the result of the one before.
 //
 //go:noinline
 func spin(turns int) uint64 {

@@ -22,8 +22,8 @@ func idleWorkerBytes(n int) (float64, error) {
 		return in + 1
 	}})
 	submit(n, func() {})
-	// Nobody tells when a worker has gone from done to idle. It needs no time for it
-	// but its turn on a processor.
+	// There is no signal when a worker goes from done to idle. It only needs its turn
+	// on a processor to do so.
 	time.Sleep(50 * time.Millisecond)
 	bytes := float64(inUse()-before) / float64(n)
 	stop()
@@ -46,7 +46,7 @@ func queuedJobBytes(n int) (float64, error) {
 		return in + 1
 	}})
 	first := must(p.Submit(ctx, 0))
-	<-running // it has left the queue
+	<-running // the job has left the queue
 	for i := range futures {
 		futures[i] = must(p.Submit(ctx, i))
 	}
@@ -64,8 +64,8 @@ func queuedJobBytes(n int) (float64, error) {
 	return bytes, nil
 }
 
-// newCloseAllocs returns how many objects a dispatch is that is made and closed, all
-// options at their defaults.
+// newCloseAllocs returns how many objects it takes to make and close a dispatch pool
+// with the default options.
 func newCloseAllocs() float64 {
 	handler := func(_ context.Context, in int) (int, error) { return in + 1, nil }
 	return testing.AllocsPerRun(100, func() { check(must(dispatch.New(handler)).Close()) })
@@ -73,7 +73,7 @@ func newCloseAllocs() float64 {
 
 // inUse returns the bytes of live objects and of stacks.
 func inUse() int64 {
-	// The second collection frees what finalizers and sync.Pools kept in the first.
+	// The second collection frees what finalizers and sync.Pools kept alive in the first.
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -41,8 +41,8 @@ var pondPeer = peer{
 }
 
 // pondPlain is the plain pool of pond with a channel for the results, as pools of
-// closures have to be used. It gives up the errors and panics that the result pool
-// brings back, and is several times as fast.
+// closures have to be used. It does not return errors and panics as the result pool
+// does, and is several times as fast.
 var pondPlain = withStarter(peer{name: "pond-go", module: "github.com/alitto/pond/v2"}, func(c config) (starter, func()) {
 	p := pond.NewPool(c.workers)
 	return closures(func(task func()) { check(p.Go(task)) }, c.job), p.StopAndWait
@@ -50,12 +50,12 @@ var pondPlain = withStarter(peer{name: "pond-go", module: "github.com/alitto/pon
 
 var pondGoPeer = func() peer {
 	p := pondPlain
-	p.submit = nil // pondPeer does just this
+	p.submit = nil // pondPeer does the same
 	return p
 }()
 
-// openPondGroup runs a result group, which is both pond's way to collect a batch
-// and, as its results are in the order of the tasks, its Map.
+// openPondGroup runs a result group. It is pond's way to collect a batch and, since its
+// results are in the order of the tasks, its Map.
 func openPondGroup(c config) (mapper, func()) {
 	p, run := pond.NewResultPool[int](c.workers), c.job
 	return func(ins []int) []int {

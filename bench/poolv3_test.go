@@ -6,8 +6,8 @@ import (
 	"gopkg.in/go-playground/pool.v3"
 )
 
-// Every Queue of pool.v3 starts a goroutine that waits for room, so it never
-// blocks, but what waits is not in a queue: queues stays false.
+// Every Queue of pool.v3 starts a goroutine that waits for room, so it never blocks. But
+// the waiting jobs are not in a queue, so queues stays false.
 var poolV3Peer = peer{
 	name:   "pool.v3",
 	module: "gopkg.in/go-playground/pool.v3",

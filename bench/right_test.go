@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The jobs here add one, whatever the work's own job: what a job does is no
-// matter of the peer.
+// The jobs here add one, whatever the work's own job: the job makes no difference to
+// the peer.
 
 func TestEveryPeerDoesEveryWorkRight(t *testing.T) {
 	for _, w := range allWorks() {
 		if w.unit > 100_000 {
-			continue // the smaller ones tell
+			continue // the smaller works cover the same code
 		}
 		t.Run(w.name, func(t *testing.T) {
 			for _, p := range peers {
@@ -32,7 +32,7 @@ func TestEveryPeerDoesEveryWorkRight(t *testing.T) {
 	}
 }
 
-// skipKnownFaults keeps the tests away from what is not ours to mend.
+// skipKnownFaults skips tests that fail because of faults in other libraries.
 func skipKnownFaults(t *testing.T, w work, p peer) {
 	if raceEnabled && p.name == mortarPeer.name {
 		t.Skip("mortar v1.5.2 looks at its number of workers without synchronization")

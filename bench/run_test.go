@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// submitWindow is after how many jobs a submitting caller waits for all of them.
-// It is large enough for the wait not to count, and small enough for the pools
-// that never say no to stay within a few megabytes.
+// submitWindow is the number of jobs after which a submitting caller waits for all of
+// them. It is so large that the wait does not matter, and so small that the pools with
+// unbounded queues stay within a few megabytes.
 const submitWindow = 10_000
 
 // neverPasses is the time limit of process-timed.
@@ -25,7 +25,7 @@ func openCalls(open opener[func() caller], callers int, j job) (runner, func()) 
 	return func(n int) error { return callAtOnce(n, callers, newCaller) }, stop
 }
 
-// cancellable gives callers a context that can end.
+// cancellable gives callers a context that can be canceled.
 func cancellable(open opener[func() caller]) opener[func() caller] {
 	if open == nil {
 		return nil
@@ -51,7 +51,7 @@ func callEach(n int, call caller) error {
 	return nil
 }
 
-// callAtOnce deals the jobs one by one, so that all callers are busy until the end,
+// callAtOnce deals out the jobs one by one, so that all callers are busy until the end,
 // however unevenly the pool serves them.
 func callAtOnce(n, callers int, newCaller func() caller) error {
 	var (
@@ -65,7 +65,7 @@ func callAtOnce(n, callers int, newCaller func() caller) error {
 			for in := int(next.Add(1)) - 1; in < n; in = int(next.Add(1)) - 1 {
 				out, err := call(in)
 				if err := checkResult(in, out, err); err != nil {
-					failure := err // err itself would be on the heap for each job
+					failure := err // storing &err would allocate for each job
 					wrong.Store(&failure)
 				}
 			}
@@ -78,9 +78,9 @@ func callAtOnce(n, callers int, newCaller func() caller) error {
 	return nil
 }
 
-// openSubmit opens p with so many workers, and waits for the jobs of a window at a
-// time. As nobody receives the results, the jobs themselves add them up, for
-// everyone alike.
+// openSubmit opens p with the given number of workers, and waits for the jobs of one
+// window at a time. Nobody receives the results, so the jobs themselves add them up,
+// for every peer alike.
 func openSubmit(workers, window int) func(p peer, j job) (runner, func()) {
 	return func(p peer, j job) (runner, func()) {
 		sum := new(tally)
@@ -106,7 +106,7 @@ func openFutures(p peer, j job) (runner, func()) {
 		ins := inputs(thousand)
 		outs := make([]int, len(ins))
 		for range n / len(ins) {
-			clear(outs) // a result of the last time is no result
+			clear(outs) // so that old results do not pass for new ones
 			read(ins, outs)
 			if err := checkEach(ins, outs); err != nil {
 				return err
@@ -142,9 +142,8 @@ func openMap(open opener[mapper], j job) (runner, func()) {
 	}, stop
 }
 
-// openStartStop does not open p: each job is a pool's whole life. The jobs in it
-// wait for one another, so that no pool can do with fewer workers than it was
-// given.
+// openStartStop does not open p: each job is the whole life of a pool. The jobs in that
+// pool wait for one another, so it must start all the workers that it is allowed.
 func openStartStop(p peer, j job) (runner, func()) {
 	return func(n int) error {
 		for range n {

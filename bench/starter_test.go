@@ -2,11 +2,11 @@ package bench
 
 import "sync"
 
-// A starter hands jobs to a pool, and does not wait for them. The two ways to
-// learn of their end are what pools without results leave to their users.
+// A starter submits jobs to a pool, and does not wait for them. Its two ways to learn
+// that a job has ended are those that users of pools without results have to build.
 type starter struct {
 	send  func(in int, to chan<- int)
-	count func(in int, wg *sync.WaitGroup) // the result is dropped
+	count func(in int, wg *sync.WaitGroup) // discards the result
 }
 
 // closures is the starter of a pool that runs any func().
@@ -24,11 +24,11 @@ func closures(submit func(task func()), job job) starter {
 	}
 }
 
-// A task is what a pool of values is given instead of a closure.
+// A task is the value that a pool of values takes instead of a closure.
 type task struct {
 	in int
 	to chan<- int
-	wg *sync.WaitGroup // where to is nil
+	wg *sync.WaitGroup // used if to is nil
 }
 
 func (t task) run(job job) {
@@ -48,8 +48,8 @@ func values(put func(t task)) starter {
 	}
 }
 
-// withStarter gives p the operations that every pool can do in which jobs can be
-// started: to wait for a result, for all jobs, and to gather the results.
+// withStarter gives p the operations that need only a starter: to wait for a result, to
+// wait for all jobs, and to gather the results.
 func withStarter(p peer, open opener[starter]) peer {
 	p.process = func(c config) (func() caller, func()) {
 		s, stop := open(c)
@@ -74,8 +74,8 @@ func withStarter(p peer, open opener[starter]) peer {
 	return p
 }
 
-// replyCaller waits on a reply channel that it makes once: the fastest way to get
-// a result, and only right because no call is abandoned.
+// replyCaller waits on a reply channel that it makes once. That is the fastest way to
+// get a result, and correct only because no call is abandoned.
 func replyCaller(s starter) caller {
 	reply := make(chan int, 1)
 	return func(in int) (int, error) {

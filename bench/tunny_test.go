@@ -6,7 +6,7 @@ import (
 	"github.com/Jeffail/tunny"
 )
 
-// tunny has only calls that wait.
+// All calls of tunny wait for the result.
 var tunnyPeer = peer{
 	name:   "tunny",
 	module: "github.com/Jeffail/tunny",

@@ -13,17 +13,17 @@ import (
 
 // How do I stop calling a service that is down?
 //
-// Problem: each call to a dead service takes its whole time limit on a worker.
+// Problem: each call to a dead service keeps a worker busy until the time limit.
 // The queue fills up with jobs that will fail as well.
 //
-// Solution: a circuit breaker in the handler. After some failures in a row it
-// refuses calls at once, and lets one through after a while to see. In the
-// handler it sees real calls only: around Process, the time that a job waits in
-// the queue would count against the service.
+// Solution: a circuit breaker in the handler. After a few failures in a row it
+// refuses calls at once, and after a while it lets one call through as a test.
+// Inside the handler the breaker sees only real calls. Around Process it would
+// also blame the service for the time that a job waits in the queue.
 //
-// Trap: a caller that goes away ends its job with context.Canceled, which says
+// Trap: when a caller goes away, its job ends with context.Canceled, which says
 // nothing about the service. Without IsExcluded, impatient callers open the
-// breaker for all. A timeout does say something, and counts.
+// breaker for everyone. A timeout does say something about the service, and counts.
 func Example_circuitBreaker() {
 	called, busy := 0, make(chan struct{}) // there is one worker
 	dial := func(ctx context.Context, host string) (string, error) {
@@ -60,7 +60,7 @@ func Example_circuitBreaker() {
 		_, err := p.Process(caller, "slow.example")
 		fmt.Println(err)
 	}
-	_ = p.Wait(ctx) // until the handlers have returned as well
+	_ = p.Wait(ctx) // waits for the handlers, which may return after their callers
 	fmt.Println("breaker:", breaker.State())
 
 	for range 5 {

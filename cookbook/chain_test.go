@@ -19,15 +19,15 @@ type fetched = dispatch.Result[string, string]
 // pages, and an error of either stage should name the URL.
 //
 // Solution: the second pool takes the Result of the first as its input. A Stream
-// yields Results, so that one is the sequence of the other, and memory is
-// bounded in both. What failed before is passed on: In is the outcome of the
-// first stage, In.In the URL.
+// yields Results, so the first stream is the input sequence of the second, and both
+// use bounded memory. The second handler passes failures of the first stage on: in
+// its Results, In is the outcome of the first stage and In.In the URL.
 //
-// Trap: a first stream that is cut short says so by a Result with the Index -1. It
-// comes out of the second as a job that failed, and no URL is to blame: look at
-// In.Index. And while the second stage waits for the first one's next page, it
-// yields nothing; where that matters, send the first stream into a channel, and
-// read it with StreamChan.
+// Trap: if the first stream is cut short, its last Result has the Index -1. The
+// second stream yields it as a failed job although no URL is to blame, so check
+// In.Index. And while the second stage waits for the next page of the first, it
+// yields nothing. If that matters, send the first stream into a channel, and read
+// the channel with StreamChan.
 func Example_chain() {
 	fetch := func(_ context.Context, url string) (string, error) {
 		if strings.HasPrefix(url, "gopher:") {
@@ -67,7 +67,7 @@ func Example_chain() {
 	// https://pkg.go.dev: "pkg.go.dev"
 }
 
-// What does a chain say when its first stage is cut short?
+// What does a chain yield when its first stage is cut short?
 func Example_chainThatIsCutShort() {
 	double := func(_ context.Context, n int) (int, error) { return 2 * n, nil }
 	first := dispatch.Must(dispatch.New(double))
@@ -76,7 +76,7 @@ func Example_chainThatIsCutShort() {
 	}))
 	defer second.Close()
 
-	first.Close() // somebody has closed it
+	first.Close() // the pool of the first stage is closed before its stream starts
 	ctx := context.Background()
 	for r := range second.Stream(ctx, first.Stream(ctx, slices.Values([]int{1, 2, 3}))) {
 		switch {

@@ -11,22 +11,22 @@ import (
 	"example.com/dispatch"
 )
 
-// pages has each page rendered once at a time, however many ask for it.
+// pages renders a page only once at a time, however many callers ask for it.
 type pages struct {
 	pool    *dispatch.Pool[string, string]
 	flights singleflight.Group
 }
 
-// start joins the flight for the page, or begins it. The flight outlives the call
-// that began it: it has the values of ctx, and a limit of its own instead of its
-// cancel.
+// start joins the flight for the page, or begins it. The flight can outlive the call
+// that began it: its context has the values of ctx, but a time limit of its own in
+// place of the cancellation of ctx.
 func (p *pages) start(ctx context.Context, url string) <-chan singleflight.Result {
 	return p.flights.DoChan(url, func() (any, error) {
 		return p.pool.ProcessTimed(context.WithoutCancel(ctx), url, 10*time.Second)
 	})
 }
 
-// land waits for the page as long as ctx allows.
+// land waits for the page until ctx is done.
 func land(ctx context.Context, flight <-chan singleflight.Result) (string, error) {
 	select {
 	case r := <-flight:
@@ -45,10 +45,10 @@ func land(ctx context.Context, flight <-chan singleflight.Result) (string, error
 // Solution: singleflight in front of the pool. The first call for a key submits
 // the job; the others wait for the same outcome and take no place in the queue.
 //
-// Trap: with the first caller's context all of them fail when that caller goes
-// away. Give the job context.WithoutCancel and a limit of its own, and have each
-// caller wait by DoChan with a context of its own. And do not ask from within a
-// job of the same pool, which cannot see that the job waits for another one.
+// Trap: if the job has the first caller's context, all callers fail when the first
+// one goes away. Give the job context.WithoutCancel and a time limit of its own, and
+// let each caller wait on DoChan with its own context. And do not call this from a
+// job of the same pool: the pool cannot see that the job waits for another one.
 func Example_deduplication() {
 	var rendered atomic.Int32
 	release := make(chan struct{})

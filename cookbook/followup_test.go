@@ -10,10 +10,10 @@ import (
 	"example.com/dispatch"
 )
 
-// crawler visits each page once, and has its pages visit those that they link to.
+// crawler visits each page once. Each visit submits the pages that its page links to.
 type crawler struct {
 	pool  *dispatch.Pool[string, struct{}]
-	links map[string][]string // in place of the web
+	links map[string][]string // stands in for the web
 
 	mu   sync.Mutex
 	seen map[string]bool
@@ -43,14 +43,14 @@ func (c *crawler) add(ctx context.Context, page string) error {
 
 // How does a job start other jobs without waiting for them?
 //
-// Problem: a crawler's job finds links, and each of them is another job. It should
+// Problem: a crawler's job finds links, and each link is another job. The job should
 // not wait for them.
 //
-// Solution: the job submits them with context.WithoutCancel(ctx): its own context
-// is done when it returns, and would cancel them. The values stay, so that the
-// pool knows who submits, and a full queue cannot deadlock: with
-// context.Background() the only worker below would wait for itself. Pool.Wait
-// returns when the last follow-up job is done.
+// Solution: the job submits the links with context.WithoutCancel(ctx), because its
+// own context ends when it returns and would cancel them. The new context keeps the
+// values of ctx, by which the pool recognises that one of its own jobs submits, and
+// so a full queue cannot deadlock. With context.Background() the only worker below
+// would wait for itself. Pool.Wait returns when the last follow-up job is done.
 //
 // Trap: call Wait before Close. A pool that is closing refuses follow-up jobs with
 // ErrClosed. WithoutCancel also takes away the deadline: give the pool
@@ -62,7 +62,7 @@ func Example_followUpJobs() {
 		"/pkg":  {"/doc", "/io", "/net"},
 		"/spec": {"/doc"},
 	}}
-	// A queue of one: submits from within jobs block, and do not deadlock.
+	// The queue has room for one job: submits from within jobs block, but do not deadlock.
 	c.pool = dispatch.Must(dispatch.New(dispatch.Do(c.visit), dispatch.WithWorkers(1), dispatch.WithQueue(1),
 		dispatch.WithJobTimeout(time.Minute)))
 

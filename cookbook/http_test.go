@@ -14,7 +14,7 @@ import (
 	"example.com/dispatch"
 )
 
-// hashHandler answers with the hash of the body, within the limit.
+// hashHandler answers with the hash of the body, or with 504 after the time limit.
 func hashHandler(p *dispatch.Pool[[]byte, string], limit time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20)) // before the submit
@@ -36,7 +36,7 @@ func hashHandler(p *dispatch.Pool[[]byte, string], limit time.Duration) http.Han
 		case errors.Is(err, dispatch.ErrTimeout):
 			http.Error(w, "took too long", http.StatusGatewayTimeout)
 		case r.Context().Err() != nil:
-			// The client has gone: nobody reads an answer.
+			// The client has gone: nobody would read an answer.
 		default:
 			http.Error(w, "failed", http.StatusInternalServerError)
 		}
@@ -45,17 +45,17 @@ func hashHandler(p *dispatch.Pool[[]byte, string], limit time.Duration) http.Han
 
 // How do I run HTTP requests on a pool?
 //
-// Problem: net/http runs any number of handlers at once. Work that is heavy should
-// be bounded, and a request beyond that should be refused at once instead of waiting.
+// Problem: net/http runs any number of handlers at once. Heavy work should be
+// bounded, and excess requests should be refused at once instead of waiting.
 //
 // Solution: read the request, call ProcessTimed with its context, and turn the
-// error into a status. With Reject a full queue is a 503; Example_queueLength says
-// how long it should be.
+// error into a status. With the policy Reject a full queue becomes a 503.
+// Example_queueLength says how long the queue should be.
 //
-// Trap: when the client goes, or the time is over, ProcessTimed returns and the
-// job may still run. So the job must not hold the request, its body or the
-// ResponseWriter, which net/http uses again: read the body before you submit, and
-// do not put the buffer back into a sync.Pool afterwards.
+// Trap: when the client goes away or the time is up, ProcessTimed returns, and the
+// job may still be running. So the job must not hold the request, its body or the
+// ResponseWriter, which net/http reuses. Read the body before you submit, and do not
+// put its buffer back into a sync.Pool afterwards.
 func Example_httpHandler() {
 	hash := func(ctx context.Context, data []byte) (string, error) {
 		switch string(data) {

@@ -6,7 +6,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// No recipe leaves a goroutine behind.
+// TestMain fails if a recipe leaves a goroutine behind.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }

@@ -19,14 +19,14 @@ import (
 
 // How do I get metrics and logs?
 //
-// Problem: is the pool saturated, does it refuse work, which jobs fail and why?
+// Problem: is the pool saturated? Does it refuse work? Which jobs fail, and why?
 //
-// Solution: promdispatch exports what Stats tells, and Hooks.Done logs what
-// failed. The lines between the two comments are all there is to it.
+// Solution: promdispatch exports the numbers of Stats, and Hooks.Done logs failed
+// jobs. The code between the two comments below is all you need.
 //
-// Trap: no input is ever shown unless WithLabel says how. A label is for logs and
-// for the page and must not hold secrets; it is no label of Prometheus, which
-// would make a series for each input.
+// Trap: no input is ever shown unless WithLabel says how to describe it. That text
+// goes to logs and to the page, so it must not contain secrets. It does not become
+// a Prometheus label, which would make a series for each input.
 func Example_metricsAndLogs() {
 	send := func(_ context.Context, to string) (int, error) {
 		if to == "eve" {
@@ -67,7 +67,7 @@ func Example_metricsAndLogs() {
 	// dispatch_jobs_ended_total{outcome="success",pool="mails"} 2
 }
 
-// withoutTimes leaves out what differs from run to run.
+// withoutTimes removes the attributes that differ from run to run.
 func withoutTimes(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
 	case slog.TimeKey, "wait", "run":

@@ -9,7 +9,7 @@ import (
 	"example.com/dispatch"
 )
 
-// gauge counts how many handlers run, and how many did at most.
+// gauge counts the running handlers, and the most that ran at once.
 type gauge struct{ now, most atomic.Int64 }
 
 func (g *gauge) enter() {
@@ -23,22 +23,22 @@ func (g *gauge) enter() {
 
 func (g *gauge) leave() { g.now.Add(-1) }
 
-// A pool for each request, or one for the program?
+// One pool per request, or one for the program?
 //
-// Problem: each request has twenty pictures to be fetched. A pool of eight that
-// the request makes and closes is easy to write. With a hundred requests at once it
-// is eight hundred fetches.
+// Problem: each request needs twenty pictures fetched. A pool of eight workers that
+// the request makes and closes is easy to write. But a hundred requests at once then
+// run eight hundred fetches.
 //
-// Solution: one pool for the program, since the limit is the machine's or the
-// service's, not the request's. Each request brings its inputs by Map or a batch,
-// with its own context: a request that is canceled ends its own jobs and no
-// others, and groups take turns, so that a long request does not hold up a short
-// one. A share for each is MaxRunning.
+// Solution: one pool for the program, since it is the machine or the service that
+// sets the limit, not the request. Each request submits its inputs with Map or a
+// batch, with its own context. When a request is canceled, only its own jobs end.
+// Batches and Maps take turns, so a long request does not hold up a short one. To
+// limit how many workers each request gets, use MaxRunning.
 //
-// Trap: Pool.Wait and Close are about everybody's jobs. A request waits for its
-// own, by Map, Batch.Wait or Future.Wait. A pool of its own is right where the
-// workers' state belongs to the request (NewWorkers), or where a program does one
-// thing.
+// Trap: Pool.Wait and Close wait for the jobs of all requests. To wait for its own
+// jobs, a request uses Map, Batch.Wait or Future.Wait. A pool per request is right
+// if the workers' state belongs to the request (NewWorkers), or if a program does
+// only one thing.
 func Example_onePool() {
 	var g gauge
 	fetch := func(ctx context.Context, url string) (int, error) {

@@ -14,21 +14,20 @@ import (
 
 // How do I show a progress bar?
 //
-// Problem: a batch takes a minute, and somebody watches.
+// Problem: a batch takes a minute, and its user is waiting.
 //
-// Solution: OnProgress sets the bar. Its calls never overlap, its numbers never
-// fall, and the last one comes before the batch is over. A slow terminal delays
-// no job.
+// Solution: the function given to OnProgress sets the bar. Its calls never overlap,
+// its numbers never decrease, and the last call comes before the batch is done. A
+// slow terminal delays no job.
 //
-// Trap: a bar that is not full keeps Progress.Wait waiting for ever, and a batch
-// that is cut short never fills it. Abort has no effect on a full bar, so call it
-// always.
+// Trap: Progress.Wait waits forever for a bar that is not full, and a batch that is
+// cut short never fills its bar. Always call Abort: it has no effect on a full bar.
 func Example_progressBar() {
 	resize := func(_ context.Context, file string) (string, error) { return "small-" + file, nil }
 	p := dispatch.Must(dispatch.New(resize))
 	defer p.Close()
 
-	var screen bytes.Buffer // os.Stderr in a program, where WithAutoRefresh is not needed
+	var screen bytes.Buffer // use os.Stderr in a program, without WithAutoRefresh
 	bars := mpb.New(mpb.WithOutput(&screen), mpb.WithAutoRefresh(), mpb.WithWidth(40))
 	bar := bars.AddBar(0, mpb.PrependDecorators(decor.Name("resized "), decor.CountersNoUnit("%d of %d ")))
 
@@ -39,7 +38,7 @@ func Example_progressBar() {
 	}))
 	_ = b.Add("a.png", "b.png", "c.png")
 	outs, err := b.Wait(ctx)
-	bar.SetTotal(-1, true) // what there is now is all there is
+	bar.SetTotal(-1, true) // no further inputs: the total is the current count
 	bar.Abort(false)
 	bars.Wait()
 

@@ -15,36 +15,35 @@ import (
 )
 
 // queueFor returns how many jobs may wait so that the last of them is still
-// answered within limit: a job waits for those before it, which workers handle
-// at once, so many at a time, and then it runs itself.
+// answered within limit. A job waits for the jobs before it, of which as many run
+// at a time as there are workers, and then runs itself.
 func queueFor(workers int, limit, run time.Duration) int {
 	return max(0, workers*int((limit-run)/run))
 }
 
 // How long should my queue be?
 //
-// Problem: a long queue looks safe and makes overload worse. Jobs wait until nobody
-// needs the answer any more, and then use a worker all the same.
+// Problem: a long queue looks safe but makes overload worse. Jobs wait until nobody
+// needs the answer any more, and then keep a worker busy all the same.
 //
-// Solution: about workers × limit ÷ run time, less the job's own run. The run time
-// is measured: Stats().Run, with WithTelemetry. Take the mean where runs are alike
-// and the 90th percentile where they are not.
+// Solution: about workers × limit ÷ run time, less the job's own run. Measure the
+// run time with WithTelemetry, as Stats().Run. Use the mean if all runs take about
+// the same time, and the 90th percentile otherwise.
 //
-// Trap: the default of 1,024 is for jobs that nobody waits for. Queues of batches
-// and Maps are their own and do not count; their owner has waited for them on
-// purpose.
+// Trap: the default of 1,024 is meant for jobs that nobody waits for. The waiting
+// items of batches and Maps do not count toward the queue's length.
 func Example_queueLength() {
 	fmt.Println(queueFor(8, time.Second, 50*time.Millisecond))  // pages
 	fmt.Println(queueFor(8, time.Second, 400*time.Millisecond)) // pictures
-	fmt.Println(queueFor(2, time.Second, 3*time.Second))        // cannot be done in time
+	fmt.Println(queueFor(2, time.Second, 3*time.Second))        // even a job that does not wait takes too long
 	// Output:
 	// 152
 	// 8
 	// 0
 }
 
-// With a queue of that length every job that is accepted is answered in time; one
-// that is twice as long answers no more of them, and later.
+// With a queue of that length every accepted job is answered in time. A queue twice
+// as long does not lead to more answers in time, only to later ones.
 func TestAQueueOfWorkersTimesLimitByRunIsAnsweredInTime(t *testing.T) {
 	const workers, limit, run = 2, 100 * time.Millisecond, 10*time.Millisecond - time.Microsecond
 	queue := queueFor(workers, limit, run)

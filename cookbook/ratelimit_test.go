@@ -11,20 +11,20 @@ import (
 	"example.com/dispatch"
 )
 
-// How do I keep to a limit of calls a second?
+// How do I limit the number of calls per second?
 //
-// Problem: a service allows 200 calls a second. The number of workers bounds how
-// many run at once, which is another thing: ten workers make ten calls a second
-// or ten thousand.
+// Problem: a service allows 200 calls per second. The number of workers does not
+// bound that: it bounds how many calls run at once, and ten workers may make ten
+// calls per second or ten thousand.
 //
-// Solution: a rate.Limiter that all handlers wait at. The wait ends with the
-// job's context, so a cancel and a deadline reach it. A worker that waits there
-// is held, which is right where all jobs call that service: none could do anything
-// else. Where a pool also has other jobs, wait before the submit.
+// Solution: all handlers wait on a rate.Limiter. The wait ends with the job's
+// context, so a cancel or a deadline ends it. A waiting handler keeps its worker.
+// That is fine if all jobs call this service, since none of them could run anyway.
+// If the pool has other jobs too, wait before the submit.
 //
-// Trap: Wait gives up at once where the deadline would come first, with an error
-// that is not context.DeadlineExceeded. Count it as a timeout, not as a fault of
-// the service.
+// Trap: Limiter.Wait gives up at once if the deadline would come first, with an error
+// that is not context.DeadlineExceeded. Count that error as a timeout, not as a
+// failure of the service.
 func Example_rateLimit() {
 	limit := rate.NewLimiter(200, 1) // one every 5 ms
 	call := func(ctx context.Context, id int) (int, error) {
@@ -42,7 +42,7 @@ func Example_rateLimit() {
 	fmt.Println(outs, err, time.Since(begun) >= 4*5*time.Millisecond)
 
 	limit.SetLimit(rate.Every(time.Hour))
-	limit.Allow() // takes what has come in since
+	limit.Allow() // takes the token that has become available since
 	_, err = p.ProcessTimed(ctx, 6, time.Minute)
 	fmt.Println(err, errors.Is(err, context.DeadlineExceeded))
 	// Output:
@@ -50,15 +50,15 @@ func Example_rateLimit() {
 	// rate: Wait(n=1) would exceed context deadline false
 }
 
-// How do I pace the submits, so that no worker is held?
+// How do I pace the submits, so that no worker has to wait?
 //
-// Problem: mails may go out ten a second, and the same pool renders pages.
+// Problem: ten mails per second may be sent, and the same pool renders pages.
 //
-// Solution: the one who feeds the pool waits. For a Stream or a StreamChan that is
-// the sequence it reads from.
+// Solution: the code that submits waits. For a Stream that is the sequence of its
+// inputs, and for a StreamChan the goroutine that sends to the channel.
 //
-// Trap: the handlers then start a little unevenly, since a job may wait in the
-// queue and the next one meet an idle worker. Where the limit is hard, wait in the
+// Trap: the handlers then start a little unevenly, since one job may wait in the
+// queue while the next one finds an idle worker. If the limit is strict, wait in the
 // handler.
 func Example_rateLimitOfSubmits() {
 	ctx, cancel := context.WithCancel(context.Background())

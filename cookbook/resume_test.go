@@ -13,13 +13,13 @@ import (
 	"example.com/dispatch"
 )
 
-// journal remembers which inputs are done, in a file.
+// journal records in a file which inputs are done.
 type journal struct{ db *bbolt.DB }
 
 var doneBucket = []byte("done")
 
 func openJournal(file string) (*journal, error) {
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: time.Second}) // an error if another process has it
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: time.Second}) // fails if another process has the file open
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func openJournal(file string) (*journal, error) {
 	})
 }
 
-// left returns those of ins that are not done.
+// left returns the inputs in ins that are not done.
 func (j *journal) left(ins []string) (left []string, err error) {
 	err = j.db.View(func(tx *bbolt.Tx) error {
 		left = slices.DeleteFunc(slices.Clone(ins), func(in string) bool {
@@ -40,7 +40,7 @@ func (j *journal) left(ins []string) (left []string, err error) {
 	return left, err
 }
 
-// done is on the disk when it returns.
+// done records that in is done. The record is on disk when done returns.
 func (j *journal) done(in, out string) error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(doneBucket).Put([]byte(in), []byte(out))
@@ -49,18 +49,18 @@ func (j *journal) done(in, out string) error {
 
 // How do I resume after a crash?
 //
-// Problem: a program works through an input for hours. When it dies, it should not
+// Problem: a program works through its inputs for hours. After a crash it should not
 // start from the beginning.
 //
-// Solution: the loop over the results writes down each outcome before it comes for
-// the next one, in a store that survives a crash, bbolt here. A start runs what
-// is not in there. The loop is the only one that writes, so that the handlers
-// need no lock.
+// Solution: the loop over the results records each outcome before it receives the
+// next one, in a store that survives a crash, here bbolt. On start the program runs
+// only inputs without a record. Only the loop writes, so the handlers need no lock.
 //
-// Trap: between the work and the note the program can die, and the work is done
-// again: a handler must stand being run twice for an input (write to a temporary
-// file and rename it; an INSERT with ON CONFLICT). A commit costs a write to the
-// disk, milliseconds: where jobs are shorter, note some hundred of them in one.
+// Trap: if the program dies after the work and before the record, the next start
+// does the work again. So it must be safe to run the handler twice for an input
+// (write to a temporary file and rename it; INSERT with ON CONFLICT). A commit writes
+// to the disk, which takes milliseconds: if jobs are shorter, record some hundred of
+// them in one commit.
 func Example_resume() {
 	dir, err := os.MkdirTemp("", "resume")
 	if err != nil {
@@ -93,7 +93,7 @@ func Example_resume() {
 				return fmt.Errorf("%s: %w", r.In, r.Err)
 			}
 			if r.In == crashAt {
-				return fmt.Errorf("power failure at %s", r.In) // its work is done, and not noted
+				return fmt.Errorf("power failure at %s", r.In) // its work is done but not recorded
 			}
 			if err := notes.done(r.In, r.Out); err != nil {
 				return err

@@ -17,14 +17,14 @@ var errNoRoom = errors.New("no room at the server")
 // How do I retry a call without holding a worker while it pauses?
 //
 // Problem: a retry loop in the handler sleeps on a worker. When the service is
-// down, all workers sleep, and jobs that could do their work wait behind them.
+// down, all workers sleep, and jobs that do not need the service wait behind them.
 //
-// Solution: retry around the pool. Each try is a job of its own, and the pause
-// belongs to the caller, who waits anyway.
+// Solution: retry around the pool. Each attempt is a job of its own, and the caller,
+// who waits anyway, does the sleeping between them.
 //
-// Trap: say which errors are final. A pool that is closed stays closed, and a bad
-// input stays bad; without Permanent the caller goes on for the 15 minutes that
-// are the default of backoff. A queue that is full is worth another try.
+// Trap: mark the errors that are final. A closed pool stays closed, and a bad input
+// stays bad; without Permanent the caller retries for 15 minutes, the default of
+// backoff. A full queue is worth another try.
 func Example_retry() {
 	var tries atomic.Int32
 	save := func(_ context.Context, file string) (string, error) {
@@ -49,7 +49,7 @@ func Example_retry() {
 	out, err := backoff.Retry(ctx, try,
 		backoff.WithBackOff(pauses),
 		backoff.WithMaxTries(5),
-		backoff.WithNotify(func(err error, _ time.Duration) { // in the pause the only worker is free
+		backoff.WithNotify(func(err error, _ time.Duration) { // during the pause the only worker is free
 			b, _ := p.Process(ctx, "b.txt")
 			fmt.Println(err, "- meanwhile:", b)
 		}))

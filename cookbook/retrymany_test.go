@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// upload is an input that knows how often it has failed.
+// upload is an input, and how often its job has failed.
 type upload struct {
 	file   string
 	pauses *backoff.ExponentialBackOff // nil before the first failure
@@ -20,16 +20,16 @@ type upload struct {
 
 // How do I retry some of a million inputs?
 //
-// Problem: backoff.Retry takes a goroutine for each input that pauses, and all
-// outcomes should come over one channel.
+// Problem: backoff.Retry needs a goroutine for each input that pauses, and all
+// outcomes should arrive on one channel.
 //
-// Solution: an input that fails goes back into its batch, by a timer. The loop
-// over the results is the one place that decides, so it needs no mutex. A pause
-// costs a timer: no worker and no goroutine.
+// Solution: when an input has failed, a timer adds it to its batch again. Only the
+// loop over the results decides what to retry, so it needs no mutex. A pause costs a
+// timer, but no worker and no goroutine.
 //
-// Trap: the batch may be closed only when no input is left that may come back, so
-// the loop counts them. A batch that is closed after the first round refuses
-// the second with ErrSealed.
+// Trap: do not close the batch while an input may still be added again; that is why
+// the loop counts the inputs. If the batch is closed after the first round, Add
+// refuses the retries with ErrSealed.
 func Example_retryMany() {
 	var tries atomic.Int32
 	send := func(_ context.Context, u upload) (string, error) {
@@ -37,7 +37,7 @@ func Example_retryMany() {
 		case u.file == "b.txt" && tries.Add(1) < 3:
 			return "", errNoRoom
 		case u.file == "c.txt":
-			return "", errNoRoom // however often
+			return "", errNoRoom // at every attempt
 		}
 		return "saved", nil
 	}
@@ -66,7 +66,7 @@ func Example_retryMany() {
 			b.Close() // ends the loop
 		}
 	}
-	if left > 0 { // the context or the pool has ended, and with it the batch
+	if left > 0 { // the batch has ended early, because the context or the pool has ended
 		fmt.Println(left, "were cut short")
 	}
 	// Unordered output:

@@ -10,16 +10,16 @@ import (
 // How do several pools share one limit, each with a limit of its own?
 //
 // Problem: a database allows ten connections. Reports may use at most two of them,
-// imports at most five, and what users wait for all ten.
+// imports at most five, and queries that users wait for may use all ten.
 //
-// Solution: a pool within a pool. The Process of the big pool is the handler of
-// the small ones, which have queues, Stats and ends of their own. A job of a small
-// pool is a job of the big one while it runs. For a limit per tenant, make a small
-// pool for each tenant.
+// Solution: pools within a pool. The Process method of the big pool is the handler of
+// the small ones, which have their own queues, Stats and lifetimes. A running job of
+// a small pool is also a job of the big one. For a limit per tenant, make a small pool
+// for each tenant.
 //
-// Trap: close the small ones first: their jobs would get ErrClosed. And pools may
-// call each other in one direction only. Two whose jobs wait for each other can
-// deadlock.
+// Trap: close the small pools first, since their jobs get ErrClosed from a big pool
+// that is closed. And pools may call each other in one direction only: two pools whose
+// jobs wait for each other can deadlock.
 func Example_sharedLimit() {
 	started, free := make(chan string, 201), make(chan struct{})
 	query := func(_ context.Context, sql string) (int, error) {
@@ -39,7 +39,7 @@ func Example_sharedLimit() {
 		_, _ = reports.Submit(ctx, "SELECT sum(x) FROM t")
 		_, _ = imports.Submit(ctx, "INSERT INTO t VALUES (1)")
 	}
-	answer, _ := database.Submit(ctx, "SELECT 1") // does not wait behind the two hundred
+	answer, _ := database.Submit(ctx, "SELECT 1") // does not wait behind the two hundred jobs
 	for range 2 + 5 + 1 {
 		<-started
 	}

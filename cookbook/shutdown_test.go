@@ -10,39 +10,39 @@ import (
 	"example.com/dispatch"
 )
 
-// end ends a service within a budget: first what brings work, then the pool. It
-// returns the jobs that never ran.
+// end ends a service within a time budget: first the server, which submits jobs, then
+// the pool. It returns the jobs that never ran.
 func end(server *http.Server, p *dispatch.Pool[string, int], budget time.Duration) (unrun []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		_ = server.Close() // the budget is spent: ends the contexts of the requests that are left
+		_ = server.Close() // the budget is spent: this ends the contexts of the remaining requests
 	}
-	err = p.Shutdown(ctx) // runs what was accepted, and stops what is left when the budget is spent
+	err = p.Shutdown(ctx) // runs the accepted jobs, and stops the rest when the budget is spent
 	unrun = p.Stop()      // nil if nothing is left
-	<-p.Done()            // stopped jobs have returned, which takes as long as they do not heed their context
+	<-p.Done()            // waits for the stopped jobs, even for those that ignore their context
 	return unrun, err
 }
 
-// How do I end a service gracefully, in bounded time?
+// How do I shut down gracefully, in bounded time?
 //
-// Problem: on SIGTERM a service has some seconds. It should finish what it has
-// taken, and know what it could not finish.
+// Problem: after SIGTERM a service has a few seconds. It should finish the jobs that
+// it has accepted, and know which ones it could not finish.
 //
-// Solution: a signal ends a context (signal.NotifyContext). Then end the server,
-// so that nothing new comes and those who wait for the pool are answered, and
-// then the pool, both within one budget. Stop gives back the inputs that never
-// ran: keep them for the next start.
+// Solution: a signal ends a context (signal.NotifyContext). Then shut down the
+// server, so that no new requests come and the ones that wait for the pool are
+// answered, and after it the pool, both within one time budget. Stop returns the
+// inputs that never ran: keep them for the next start.
 //
-// Trap: WithContext(ctx) of the signal's context is a hard stop, not a graceful
-// one. And do not give jobs a context that the signal ends: it cancels them at
-// the very moment when they should be finished. Leave out the wait for Done where
-// a handler may hang: then the process ends with it.
+// Trap: WithContext with the signal's context is a hard stop, not a graceful one. And
+// do not give jobs a context that the signal ends: that cancels them at the very
+// moment when they should be finished. Leave out the wait for Done if a handler may
+// hang: the end of the process then ends that handler too.
 func Example_gracefulShutdown() {
 	started := make(chan string, 1)
 	job := func(ctx context.Context, name string) (int, error) {
 		started <- name
-		<-ctx.Done() // more work than the budget allows
+		<-ctx.Done() // a job that takes longer than the budget
 		return 0, ctx.Err()
 	}
 	p := dispatch.Must(dispatch.New(job, dispatch.WithWorkers(1)))

@@ -9,16 +9,16 @@ import (
 
 // How do I keep one large upload from taking the whole pool?
 //
-// Problem: one customer uploads ten thousand pictures, another one two. The two
-// must not wait behind the ten thousand.
+// Problem: one customer uploads ten thousand pictures, another one uploads two. The
+// two pictures must not wait behind the ten thousand.
 //
 // Solution: a batch for each upload, with MaxRunning. Batches take turns item by
-// item, so that nobody waits behind a long one anyway; MaxRunning also leaves
-// workers free for those who come in the middle of long items.
+// item, so a short batch does not wait behind a long one anyway. MaxRunning also
+// keeps workers free for uploads that arrive while the long batch runs slow items.
 //
-// Trap: a batch keeps its inputs and outcomes for as long as it is used, so it
-// is for an upload and not for a tenant's life. Where the limit has to hold over
-// all uploads of a tenant, use a pool within the pool: see Example_sharedLimit.
+// Trap: a batch keeps its inputs and outcomes for as long as it is used, so make one
+// per upload, not one per tenant. If the limit has to hold across all uploads of a
+// tenant, use a pool within the pool: see Example_sharedLimit.
 func Example_tenants() {
 	const most = 3
 	started, viewed := make(chan string, 102), make(chan struct{})

@@ -13,10 +13,10 @@ import (
 	"example.com/dispatch"
 )
 
-// greeter is code that uses a pool: it names only what it needs of it. A
-// *dispatch.Pool is a Worker, and so is a Handler.
+// greeter is code that uses a pool. It asks only for the interface that it needs:
+// both *dispatch.Pool and dispatch.Handler implement dispatch.Worker.
 type greeter struct {
-	lookup dispatch.Worker[int, string] // the name of a user
+	lookup dispatch.Worker[int, string] // returns the name of a user
 }
 
 func (g greeter) greet(ctx context.Context, id int) string {
@@ -32,16 +32,16 @@ func (g greeter) greet(ctx context.Context, id int) string {
 
 // How do I test code that uses a pool?
 //
-// Problem: a test of greet should not need a database, nor wait for a timeout.
+// Problem: a test of greet should need no database, and should not wait for a timeout.
 //
-// Solution: have the code ask for a dispatch.Worker, which has the one method
-// Process. In the program it gets the pool, in most tests a Handler: a function
-// that gives the answers, on the goroutine of the test. Tests about time, about
-// a full queue or about the end use a real pool in a testing/synctest bubble: see
-// the tests in this file.
+// Solution: let the code take a dispatch.Worker, an interface with the one method
+// Process. The program passes the pool. Most tests pass a Handler, a function that
+// returns the answers on the goroutine of the test. Tests about time, a full queue
+// or the shutdown use a real pool in a testing/synctest bubble: see the tests in this
+// file.
 //
-// Trap: a pool belongs to the bubble in which it was made, with all its goroutines.
-// Make it inside and close it inside.
+// Trap: a pool and all its goroutines belong to the bubble in which the pool was
+// made. Make and close the pool inside the bubble.
 func Example_testing() {
 	fake := dispatch.Handler[int, string](func(_ context.Context, id int) (string, error) {
 		if id == 7 {
@@ -61,7 +61,7 @@ func Example_testing() {
 	// Hello, Ada
 }
 
-// A minute passes in no time.
+// In the bubble a minute passes at once.
 func TestGreetGivesUpOnASlowLookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := dispatch.Must(dispatch.New(func(ctx context.Context, _ int) (string, error) {
@@ -76,7 +76,8 @@ func TestGreetGivesUpOnASlowLookup(t *testing.T) {
 	})
 }
 
-// synctest.Wait returns when all that is left waits: there is no sleep to guess.
+// synctest.Wait returns when all other goroutines of the bubble are blocked: the test
+// needs no sleep of a guessed length.
 func TestGreetOfABusyPoolSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -2,8 +2,8 @@ package modeltest
 
 import "example.com/dispatch"
 
-// checkTurnedAway checks a job that was refused because as many submitters wait for
-// room as may. One whose job waits for its own pool is not turned away.
+// checkTurnedAway checks a job that was refused because the maximum number of submitters
+// waits for room. A submitter that is itself a job of the pool is not refused.
 func (w *world) checkTurnedAway(j *job) {
 	nested := j.parent != nil && (j.via == opProcess || j.via == opProcessTimed)
 	if nested || j.blocked >= 0 && j.blocked < w.maxBlocked {
@@ -11,8 +11,8 @@ func (w *world) checkTurnedAway(j *job) {
 	}
 }
 
-// checkBlockedStats compares the number of those who wait for room with the model,
-// and the limits with those that hold.
+// checkBlockedStats compares the number of blocked submitters with the model, and the
+// limits in Stats with those that are set.
 func (w *world) checkBlockedStats(s dispatch.Stats) {
 	sure, maybe, nested := 0, 0, 0
 	pending, perhaps := 0, 0
@@ -51,8 +51,8 @@ func (w *world) checkBlockedStats(s dispatch.Stats) {
 	}
 }
 
-// checkGaveUp compares, after the end, the number of those who have given up their
-// wait for room with the model. Process does not tell whether its job was accepted.
+// checkGaveUp compares, after the end, the number of submitters that have given up their
+// wait for room with the model. Process does not say whether its job was accepted.
 func (w *world) checkGaveUp(s dispatch.Stats) {
 	sure, maybe := uint64(0), uint64(0)
 	for _, j := range w.jobs {

@@ -2,22 +2,22 @@ package modeltest
 
 import "fmt"
 
-// A body is what a job does: it passes some time in a manner, and then it
-// finishes in one of the ways a handler can.
+// A body says what a job does: it spends some time in some manner, and then finishes in
+// one of the ways in which a handler can.
 type body struct {
 	manner manner
 	finish finish
 	ticks  int
-	seed   byte // of what the manner leaves open
+	seed   byte // for details that the manner leaves open
 	depth  int  // 0 for a job that the program submits, more for its children
 }
 
 type manner byte
 
 const (
-	sleeps  manner = iota // and does not look at its context
+	sleeps  manner = iota // and ignores its context
 	watches               // selects on its context's Done
-	polls                 // asks context.Cause every tick
+	polls                 // calls context.Cause every tick
 	nests                 // calls the pool it runs on, and waits
 	acts                  // calls the pool it runs on, and does not wait
 )
@@ -57,13 +57,13 @@ func decodeBody(b, c, d byte, depth int) body {
 	return it
 }
 
-// child is the body of the i-th job that one with this body submits.
+// child returns the body of the i-th job that a job with this body submits.
 func (b body) child(i int) body {
 	x := int(b.seed)*37 + i*101 + b.depth*59 + 11
 	return decodeBody(byte(x), byte(x*7), byte(x*3+i), b.depth+1)
 }
 
-// sibling is the body of the i-th of several jobs that one step submits.
+// sibling returns the body of the i-th of several jobs that one step submits.
 func (b body) sibling(i int) body {
 	x := int(b.seed)*29 + i*53
 	if i == 0 {
@@ -76,10 +76,10 @@ func (b body) String() string {
 	return fmt.Sprintf("%v %d ticks, %v (seed %d)", b.manner, b.ticks, b.finish, b.seed)
 }
 
-// bodyError is what the job of that number fails or panics with.
+// bodyError is the error or panic value of the job with that number.
 type bodyError int
 
 func (e bodyError) Error() string { return fmt.Sprintf("job %d failed", int(e)) }
 
-// answer is what the job of that number returns.
+// answer is the output of the job with that number.
 func answer(id int) int { return id*7 + 1 }

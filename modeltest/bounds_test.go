@@ -6,8 +6,8 @@ import (
 	"example.com/dispatch"
 )
 
-// newBounded makes the group of a batch with the bounds that bounds describes: none
-// if it is 0.
+// newBounded makes the group of a batch with the bounds that the argument encodes; 0
+// means no bounds.
 func (w *world) newBounded(c *watched, how byte, bounds int) *group {
 	g := w.newGroup(opBatch, c)
 	g.stopOnError, g.stopOnSuccess = how%5 == 3, how%5 == 4
@@ -15,7 +15,7 @@ func (w *world) newBounded(c *watched, how byte, bounds int) *group {
 	return g
 }
 
-// batchOptions are the options of the batch of g.
+// batchOptions returns the options of the batch of g.
 func (w *world) batchOptions(g *group) []dispatch.BatchOption {
 	opts := []dispatch.BatchOption{dispatch.OnProgress(w.onProgress(g))}
 	if g.stopOnError {
@@ -33,18 +33,19 @@ func (w *world) batchOptions(g *group) []dispatch.BatchOption {
 	return opts
 }
 
-// attach has g be the batch b.
+// attach makes b the batch of g.
 func (w *world) attach(g *group, b *dispatch.Batch[int, int]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g.batch = b
 }
 
-// batchOf runs n jobs as a batch that is complete. The pool accepts all of them, or
-// none if it takes no more or the context is done: then each has that as its outcome.
+// batchOf runs n jobs as a complete batch. The pool accepts all of them. If it accepts
+// no more jobs, or the context is done, it accepts none, and each job has that error as
+// its outcome.
 func (w *world) batchOf(g *group, b body, n int, parent *job) []*job {
 	w.mu.Lock()
-	g.maxPending = 0 // of which BatchOf takes no notice
+	g.maxPending = 0 // BatchOf ignores it
 	g.sealed = w.phase
 	w.mu.Unlock()
 	opts := append(w.batchOptions(g), dispatch.MaxPending(1))
@@ -76,7 +77,8 @@ func (w *world) batchOf(g *group, b body, n int, parent *job) []*job {
 // errTurnedAway marks the items of a BatchOf that was not accepted.
 var errTurnedAway = errors.New("turned away")
 
-// turnsAway returns what tells why the pool accepts nothing for g; nil if it does.
+// turnsAway returns a function that recognises the error with which the pool refuses the
+// items of g; nil if the pool accepts them.
 func (w *world) turnsAway(g *group) func(error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +92,7 @@ func (w *world) turnsAway(g *group) func(error) bool {
 	return nil
 }
 
-// addAsRoomComes adds jobs to g, which may wait for room.
+// addAsRoomComes adds jobs to g. The call may wait for room.
 func (w *world) addAsRoomComes(g *group, jobs []*job) {
 	if g.maxPending == 0 {
 		w.add(g, jobs)
@@ -103,7 +105,7 @@ func (w *world) addAsRoomComes(g *group, jobs []*job) {
 	w.start(&call{name: "Batch.Add", ready: ready}, func() { w.add(g, jobs) })
 }
 
-// takesNoMore tells whether the model is sure that g is sealed.
+// takesNoMore reports whether g is certainly sealed, as far as the model knows.
 func (w *world) takesNoMore(g *group) bool {
 	if g.sealed != 0 || g.canceled != 0 || g.ctx.doneAt != 0 || w.closed != 0 {
 		return true
@@ -112,13 +114,13 @@ func (w *world) takesNoMore(g *group) bool {
 	return by != 0 && by <= w.phase
 }
 
-// waitsInAdd tells whether j is not in its batch yet, as far as the model knows.
+// waitsInAdd reports whether j is not in its batch yet, as far as the model knows.
 func (j *job) waitsInAdd() bool {
 	return j.group != nil && j.group.maxPending > 0 && j.accepted == 0
 }
 
-// pollAdds looks how far calls of Add have come, and that no more items are pending
-// than may be. The caller holds mu.
+// pollAdds updates the progress of calls of Add, and checks that no more items are
+// pending than allowed. The caller holds mu.
 func (w *world) pollAdds() {
 	for _, g := range w.groups {
 		if g.batch == nil || g.maxPending == 0 {
@@ -133,7 +135,7 @@ func (w *world) pollAdds() {
 	}
 }
 
-// checkPending checks the bound of MaxPending, and returns how many items there are.
+// checkPending checks the bound of MaxPending, and returns the number of items.
 func (w *world) checkPending(g *group) (total int) {
 	p := g.batch.Progress()
 	if p.Total-p.Done > g.maxPending {
@@ -142,7 +144,7 @@ func (w *world) checkPending(g *group) (total int) {
 	return p.Total
 }
 
-// atWork is how many items of g run; strays are not among them.
+// atWork returns how many items of g are running, not counting strays.
 func (w *world) atWork(g *group) int {
 	running, strays := 0, 0
 	for _, j := range g.items {
@@ -157,8 +159,8 @@ func (w *world) atWork(g *group) int {
 	return running + strays - min(strays, w.strays)
 }
 
-// heldBack tells whether j waits because as many items of its batch run as may. One
-// that could be a stray counts as either.
+// heldBack reports whether j waits because its batch runs its maximum of items. An item
+// that could be a stray may or may not count.
 func (w *world) heldBack(j *job) bool {
 	g := j.group
 	if g == nil || g.maxRunning == 0 {

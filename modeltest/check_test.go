@@ -6,7 +6,8 @@ import (
 	"example.com/dispatch"
 )
 
-// poll looks, once nothing moves any more, at what nobody tells the model.
+// poll reads the state that nobody reports to the model. It is called when the bubble is
+// at rest.
 func (w *world) poll() {
 	w.mu.Lock()
 	for _, c := range w.contexts {
@@ -38,14 +39,14 @@ func (w *world) poll() {
 	}
 }
 
-// check holds what the model saw in this phase against the promises.
+// check checks the observations of this phase against the promises.
 func (w *world) check() {
 	stats := w.pool.Stats()
 	running, failures := w.pool.Running(), w.pool.Failures()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.resizes > 1 {
-		w.limit = stats.MaxRunning // the pool knows which came last
+		w.limit = stats.MaxRunning // only the pool knows which Resize came last
 	}
 	w.checkPause(stats)
 	for _, j := range w.jobs {
@@ -83,8 +84,8 @@ func (w *world) check() {
 	}
 }
 
-// checkJob checks the outcome of j if it has one, that it has one if it should,
-// and what its handler is told.
+// checkJob checks the outcome of j, that j has an outcome if it should, and what the
+// context of its handler says.
 func (w *world) checkJob(j *job) {
 	switch {
 	case j.settled != 0:
@@ -110,7 +111,7 @@ func (w *world) checkJob(j *job) {
 	}
 }
 
-// awaited tells whether somebody waits for j's outcome and for nothing else.
+// awaited reports whether somebody waits for j's outcome and for nothing else.
 func (w *world) awaited(j *job) bool {
 	if j.future != nil {
 		return w.followed(j) || w.polled(j)
@@ -118,9 +119,9 @@ func (w *world) awaited(j *job) bool {
 	return j.group == nil && j.refused == nil && !j.indirect && !j.over
 }
 
-// checkPolling checks that a handler that asks for the cause every tick has
-// heard of what ended its job a tick ago. The model does not look at that
-// context itself: that must not be what makes it done.
+// checkPolling checks that a handler that calls context.Cause every tick has seen the
+// event that ended its job a tick ago. The model does not read that context itself,
+// because reading it must not be what makes it done.
 func (w *world) checkPolling(j *job) {
 	for _, d := range w.decisions(j) {
 		if d.told && d.from < w.phase && w.clock[d.from]+tick <= w.now() {
@@ -129,8 +130,8 @@ func (w *world) checkPolling(j *job) {
 	}
 }
 
-// checkHanded checks that the handler of j is told what concerns it, at once,
-// and nothing else.
+// checkHanded checks that the context of j's handler reports each event that concerns j
+// at once, and no others.
 func (w *world) checkHanded(j *job) {
 	done, cause := j.handed.over(), j.handed.cause()
 	if !j.running {
@@ -154,8 +155,8 @@ func (w *world) checkHanded(j *job) {
 	}
 }
 
-// checkPlaces checks that no job waits while a worker could run it, and that a
-// job that waits for its own pool is served.
+// checkPlaces checks that no job waits while a worker could run it, and that the jobs
+// that a job waits for on its own pool run.
 func (w *world) checkPlaces(stats dispatch.Stats) {
 	running, waiting := 0, (*job)(nil)
 	for _, j := range w.jobs {
@@ -177,8 +178,8 @@ func (w *world) checkPlaces(stats dispatch.Stats) {
 	}
 }
 
-// checkServed checks that something runs on the place that j lends, if there is
-// something left to run: what j waits for, or what it waited for before.
+// checkServed checks that a job runs in the slot that j lends, if one is left to run:
+// one that j waits for, or one that it waited for before.
 func (w *world) checkServed(j *job) {
 	open := (*job)(nil)
 	for _, child := range j.waiting {
@@ -195,7 +196,7 @@ func (w *world) checkServed(j *job) {
 	}
 }
 
-// checkCalls checks that no call goes on that should have returned.
+// checkCalls checks that no call is still blocked that should have returned.
 func (w *world) checkCalls() {
 	for c := range w.calls {
 		if c.ready != nil && c.ready() {
@@ -207,8 +208,8 @@ func (w *world) checkCalls() {
 	}
 }
 
-// checkBlocked checks a job whose submitter waits for room: there must be none,
-// and no job that came later may have been let in.
+// checkBlocked checks a job whose submitter waits for room: there must be no room, and no
+// job that was submitted later may have been accepted.
 func (w *world) checkBlocked(j *job) {
 	if w.room() == yes {
 		w.failf("%v: Submit waits for room, and there is room\n%s", j, w.list())
@@ -220,8 +221,8 @@ func (w *world) checkBlocked(j *job) {
 	}
 }
 
-// checkContexts checks that nothing stays registered with a context whose jobs
-// are all over. Batches and the like stay registered for themselves.
+// checkContexts checks that nothing stays registered with a context whose jobs have all
+// ended. Batches and the like have registrations of their own.
 func (w *world) checkContexts() {
 	for _, c := range w.contexts {
 		n := c.registrations()

@@ -12,29 +12,29 @@ var errCause = errors.New("the program canceled this context")
 
 type valueKey struct{}
 
-// watched is a context that jobs are submitted with, or that a handler was
-// given, together with what the model saw of it. It is polled after every
-// phase, so the model knows the phase in which it was done.
+// watched is a context that jobs are submitted with or that a handler got, with the
+// model's observations of it. The model polls it after every phase, and so knows the
+// phase in which it was done.
 type watched struct {
 	context.Context
 	cancel context.CancelCauseFunc // nil for a handler's
 	doneAt int                     // the phase in which it was seen to be done; 0: not yet
-	users  []*job                  // what was submitted with it
-	user   *userContext            // what the pool is given in its place; nil: the context itself
-	silent bool                    // it cannot say why it is done, and neither can what is derived from it
+	users  []*job                  // jobs that were submitted with it
+	user   *userContext            // the context that the pool gets in its place; nil: the context itself
+	silent bool                    // neither it nor a context derived from it can say why it is done
 	foreign
 }
 
-// foreign makes a context one that the context package does not know, so that
-// whoever waits for it must register with AfterFunc. That makes registrations
-// countable: none may be left once all jobs of the context are over.
+// foreign turns a context into one that the context package does not know, so that code
+// that waits for it must register with AfterFunc. So the model can count registrations:
+// none may be left once all jobs of the context have ended.
 type foreign struct {
 	done chan struct{} // nil: not a foreign context
 	live *atomic.Int64
 }
 
-// newContext returns one of the kinds of context that a program knows: never
-// done, done already, with a deadline, canceled by a later step, or a user's own.
+// newContext returns one of the kinds of context that a program uses: never done, done
+// already, with a deadline, canceled by a later step, or user-defined.
 func (w *world) newContext(kind byte) *watched {
 	w.mu.Lock() // jobs call this too
 	value := len(w.contexts)
@@ -74,7 +74,7 @@ func (c *watched) inherit(ctx context.Context) *watched {
 	return &watched{Context: ctx, silent: c.silent}
 }
 
-// plain is what to hand to the pool: a wrapper only where it does something.
+// plain returns the context to pass to the pool: a wrapper only if it has an effect.
 func (c *watched) plain() context.Context {
 	switch {
 	case c.user != nil:
@@ -85,7 +85,7 @@ func (c *watched) plain() context.Context {
 	return c.Context
 }
 
-// watch has the model poll c.
+// watch makes the model poll c.
 func (w *world) watch(c *watched) *watched {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,14 +113,14 @@ func (c *watched) Err() error {
 	return c.Context.Err()
 }
 
-// over tells whether c is done. The context of a handler asks the caller's, which
-// may panic over the question once it is done.
+// over reports whether c is done. The context of a handler calls the methods of the
+// caller's context, which may panic once it is done.
 func (c *watched) over() (over bool) {
 	defer func() { over = over || recover() != nil }()
 	return c.Err() != nil
 }
 
-// tells tells whether err is why the context is done.
+// tells reports whether err is the reason why the context is done.
 func (c *watched) tells(err error) (tells bool) {
 	switch {
 	case !c.over():
@@ -133,10 +133,10 @@ func (c *watched) tells(err error) (tells bool) {
 	return err == context.Cause(c)
 }
 
-// lies tells whether the context says that it is not done, while it is.
+// lies reports whether the context says that it is not done, while it is.
 func (c *watched) lies() bool { return c.user != nil && c.user.habit == lying }
 
-// cause is the cause that a handler's context gives, if it can.
+// cause returns the cause of a handler's context, if the context can give it.
 func (c *watched) cause() (cause error) {
 	defer func() {
 		if recover() != nil {
@@ -146,7 +146,7 @@ func (c *watched) cause() (cause error) {
 	return context.Cause(c)
 }
 
-// kind is how Stats counts what the end of c has ended.
+// kind returns the counter of Stats for jobs that the end of c has ended.
 func (c *watched) kind() (k kind) {
 	defer func() {
 		if recover() != nil {
@@ -166,7 +166,7 @@ func (c *watched) AfterFunc(f func()) (stop func() bool) {
 	}
 	c.live.Add(1)
 	unregister := context.AfterFunc(c.Context, func() {
-		<-c.foreign.done // first the context is done, then it calls back
+		<-c.foreign.done // the callback runs after the context is done
 		c.live.Add(-1)
 		f()
 	})
@@ -179,7 +179,7 @@ func (c *watched) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// registrations is how many callbacks are registered with a foreign context.
+// registrations returns how many callbacks are registered with a foreign context.
 func (c *watched) registrations() int {
 	if c.foreign.done == nil {
 		return 0
@@ -187,7 +187,7 @@ func (c *watched) registrations() int {
 	return int(c.live.Load())
 }
 
-// doneAt is the phase in which c was done, which may be this one. The caller
+// doneAt returns the phase in which c was done, which may be this one. The caller
 // holds mu.
 func (w *world) doneAt(c *watched) int {
 	if c.doneAt == 0 && c.over() {
@@ -196,7 +196,7 @@ func (w *world) doneAt(c *watched) int {
 	return c.doneAt
 }
 
-// cancelable lists the contexts that a step may cancel.
+// cancelable returns the contexts that a step may cancel.
 func (w *world) cancelable() []*watched {
 	var all []*watched
 	for _, c := range w.contexts {

@@ -1,9 +1,9 @@
-// Package modeltest holds what example tests cannot: a model of the pool that
-// random programs are checked against, a fuzz target for the same programs, a
-// check of linearizability, stress tests in real time, and the commands that
-// run them under many schedules (schedules), break the pool on purpose to see
-// that a test notices (mutate) and keep it under full load for long (soak).
+// Package modeltest finds faults that example tests miss. It has a model of the pool
+// against which random programs are checked, a fuzz target for the same programs, a
+// check of linearizability, and stress tests in real time. Its commands run the tests
+// under many schedules (schedules), break the pool on purpose to see that a test
+// notices (mutate), and keep the pool under full load for a long time (soak).
 //
-// It has no API, and it reaches the pool only through its exported one. See
-// README.md for how to run what.
+// It has no API, and uses the pool only through the pool's exported API. See README.md
+// for how to run each part.
 package modeltest

@@ -7,12 +7,12 @@ import (
 	"example.com/dispatch"
 )
 
-// patience is how many ticks a program may take to come to rest: far more than
-// all bodies of all jobs of the longest program, one after the other.
+// patience is how many ticks a program may take to come to rest: far more than the
+// bodies of all jobs of the longest program take one after another.
 const patience = 5000
 
-// finish ends the pool, waits until nothing moves any more, and makes the
-// checks that need the whole story.
+// finish ends the pool, waits until the bubble is at rest, and makes the checks that need
+// the complete run.
 func (w *world) finish() {
 	if w.patient {
 		w.advanceUntil("the jobs to end", func() bool { return w.pause.on || !w.busy() && w.feeds == 0 })
@@ -58,7 +58,7 @@ func (w *world) finish() {
 	w.checkTold(stats)
 }
 
-// advanceUntil lets time pass until the model has what it waits for.
+// advanceUntil lets time pass until the model has seen what it waits for.
 func (w *world) advanceUntil(what string, done func() bool) {
 	for range patience {
 		w.mu.Lock()
@@ -87,8 +87,8 @@ func (w *world) idleOut() {
 	}
 }
 
-// endBatches reads the results that nobody has read, or cancels the batch:
-// one of the two frees what a batch with many results keeps.
+// endBatches reads the results that nobody has read, or cancels the batch. Either frees
+// the goroutine that holds the results of a large batch.
 func (w *world) endBatches() {
 	for _, g := range w.groups {
 		switch {
@@ -101,7 +101,7 @@ func (w *world) endBatches() {
 	}
 }
 
-// readAgain has every outcome read once more, by readers that come late.
+// readAgain reads every outcome once more, as late readers do.
 func (w *world) readAgain() {
 	for _, j := range w.jobs {
 		if j.future != nil {
@@ -136,7 +136,7 @@ func (w *world) abandon() {
 }
 
 // checkOrder checks that single jobs started in the order in which they were
-// submitted. Jobs that come from jobs may be brought forward.
+// submitted. Jobs that were submitted by jobs may be brought forward.
 func (w *world) checkOrder() {
 	strict := w.setup.workers == 1 && !w.resized && w.strays == 0
 	for _, b := range w.jobs {
@@ -177,8 +177,8 @@ func (w *world) checkItemOrder(g *group) {
 	}
 }
 
-// checkGivenBack checks that Stop gave back each input that it kept from
-// running, once, and no other.
+// checkGivenBack checks that Stop returned each input that it kept from running exactly
+// once, and no other.
 func (w *world) checkGivenBack() {
 	given := map[int]bool{}
 	for _, id := range w.givenBack {

@@ -8,7 +8,7 @@ import (
 	"example.com/dispatch"
 )
 
-// group is the jobs of one batch, map or stream.
+// group holds the jobs of one batch, map or stream.
 type group struct {
 	id    int
 	via   op // opBatch, opMap or opStream
@@ -16,33 +16,33 @@ type group struct {
 	items []*job
 	batch *dispatch.Batch[int, int] // nil for a map or a stream
 
-	stopOnError   bool // a map is one that stops on the first error
+	stopOnError   bool // also true for a map
 	stopOnSuccess bool
 
-	ahead     int  // how many inputs a stream takes at most whose outcome the loop is not done with; 0: the default
-	bound     int  // ... with the default
-	unordered bool // a stream yields outcomes as they come
-	channel   bool // the inputs of a stream come through a channel
+	ahead     int  // most inputs that a stream takes before the loop has finished with their outcomes; 0: the default
+	bound     int  // the same, with the default filled in
+	unordered bool // a stream yields outcomes in the order of completion
+	channel   bool // the stream reads its inputs from a channel
 	taken     int  // inputs that a stream has taken
-	done      int  // of these, how many have an outcome that the loop is done with
-	stopped   bool // a map said that Stop had ended it
+	done      int  // how many of these have an outcome that the loop has finished with
+	stopped   bool // a map returned that Stop had ended it
 
-	waits []waited // what calls of Wait have returned
+	waits []waited // results of calls of Wait
 
 	maxRunning int // 0: no bound
 	maxPending int
-	turnedAway func(error) bool // tells the error of a BatchOf that the pool did not accept; nil: it did
-	vague      func(error) bool // ... or may not have accepted
+	turnedAway func(error) bool // recognises the error of a BatchOf that the pool did not accept; nil: the pool accepted it
+	vague      func(error) bool // the same, if the pool may have accepted it
 
-	live bool // the source of a stream takes its time
-	open bool // ... and stays open when it has given all
-	fed  bool // ... or it has closed
+	live bool // the source of a stream pauses between inputs
+	open bool // the source stays open after the last input
+	fed  bool // the source has closed
 
 	sealed   int // the phase in which the program sealed it
 	canceled int // the phase in which the program canceled it, or broke out of a loop over it
 	reading  bool
 
-	progress []dispatch.Progress // what OnProgress was told, under world.mu
+	progress []dispatch.Progress // arguments of OnProgress; guarded by world.mu
 	calling  bool                // inside OnProgress
 }
 
@@ -76,7 +76,7 @@ func ids(jobs []*job) []int {
 	return all
 }
 
-// tripped is when an item's outcome stopped the batch, as StopOnError and
+// tripped returns when an item's outcome stopped the batch, as StopOnError and
 // StopOnSuccess ask for: in phase from at the earliest, in phase by at the
 // latest. The outcome of an item past its limit may come when its handler
 // returns, hence the span.
@@ -114,8 +114,8 @@ func (g *group) tripped(w *world) (from, by int) {
 	return from, by
 }
 
-// haltedBy tells whether err is what the handler of j is told when another item has
-// stopped g: that item's failure, or just that it has succeeded.
+// haltedBy reports whether err is the cause that the handler of j sees when another item
+// has stopped g: that item's failure, or an error that says that the item has succeeded.
 func (g *group) haltedBy(err error, j *job) bool {
 	if !g.stopOnError {
 		return err == dispatch.ErrHalted
@@ -128,7 +128,7 @@ func (g *group) haltedBy(err error, j *job) bool {
 	return other.settled == 0 || other.outcome.err == e.Err
 }
 
-// tell notes one item's outcome as a reader of g was told it.
+// tell records one item's outcome as a reader of g received it.
 func (w *world) tell(g *group, index int, o outcome, since int) {
 	w.mu.Lock()
 	if index < 0 || index >= len(g.items) {
@@ -141,7 +141,7 @@ func (w *world) tell(g *group, index int, o outcome, since int) {
 	w.settle(j, o, since)
 }
 
-// result notes one Result.
+// result records one Result.
 func (w *world) result(g *group, r dispatch.Result[int, int], since int) {
 	w.tell(g, r.Index, outcome{r.Out, r.Err}, since)
 	w.mu.Lock()
@@ -176,7 +176,7 @@ func (w *world) onProgress(g *group) func(dispatch.Progress) {
 	}
 }
 
-// batchDone tells whether a batch that takes no more has all its outcomes.
+// batchDone reports whether a batch is sealed and has all its outcomes.
 func (w *world) batchDone(g *group) bool {
 	if g.sealed == 0 && g.canceled == 0 && g.ctx.doneAt == 0 && w.closed == 0 {
 		return false
@@ -184,8 +184,8 @@ func (w *world) batchDone(g *group) bool {
 	return !slices.ContainsFunc(g.items, func(j *job) bool { return deadline(w.decisions(j)) > w.phase })
 }
 
-// streamDone tells whether a loop over a stream has nothing left to wait for: it
-// takes inputs for as long as it may, and there are always some.
+// streamDone reports whether a loop over a stream has nothing left to wait for. The
+// stream takes inputs for as long as it may, and inputs are always available.
 func (w *world) streamDone(g *group) bool {
 	if g.live && !g.fed && w.closed == 0 {
 		return g.ctx.doneAt != 0 // its source may have more
@@ -195,7 +195,7 @@ func (w *world) streamDone(g *group) bool {
 	})
 }
 
-// mapDone tells whether Map should have returned: at once if its context is
+// mapDone reports whether Map should have returned: at once if its context is
 // done, otherwise once all items have their outcomes and no handler runs.
 func (w *world) mapDone(g *group) bool {
 	return g.ctx.doneAt != 0 || !slices.ContainsFunc(g.items, func(j *job) bool {
@@ -203,7 +203,7 @@ func (w *world) mapDone(g *group) bool {
 	})
 }
 
-// checkProgress compares what the batch says of itself with the model.
+// checkProgress compares the batch's Progress with the model.
 func (w *world) checkProgress(g *group) error {
 	p := g.batch.Progress()
 	if g.vague != nil {

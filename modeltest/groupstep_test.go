@@ -94,7 +94,7 @@ func (w *world) add(g *group, jobs []*job) bool {
 	return err == nil
 }
 
-// refuseItem notes that Add did not accept j, which then is not an item of g.
+// refuseItem records that Add did not accept j, which then is not an item of g.
 func (w *world) refuseItem(j *job, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,7 +176,7 @@ func (w *world) readAll(g *group, n int) {
 	}
 }
 
-// readResults reads n results of g from its channel, as they come.
+// readResults reads n results of g from its channel, in the order of completion.
 func (w *world) readResults(g *group, n int) {
 	got, since := 0, w.current()
 	for r := range g.batch.Results() {

@@ -10,7 +10,7 @@ import (
 	"example.com/dispatch"
 )
 
-// handle is the pool's handler: it performs the body of the job of that number.
+// handle is the pool's handler: it performs the body of the job with that number.
 func (w *world) handle(ctx context.Context, id int) (int, error) {
 	j := w.enter(ctx, id)
 	whole := false
@@ -19,7 +19,7 @@ func (w *world) handle(ctx context.Context, id int) (int, error) {
 	gaveUp := false
 	manner := j.body.manner
 	if manner == polls && j.ctx.silent {
-		manner = watches // to ask the context would be to panic
+		manner = watches // calling the context's methods would panic
 	}
 	switch manner {
 	case sleeps:
@@ -65,7 +65,7 @@ func (w *world) handle(ctx context.Context, id int) (int, error) {
 	return answer(id), nil
 }
 
-// enter notes that the job of that number starts, and checks that it may.
+// enter records that the job with that number starts, and checks that it may.
 func (w *world) enter(ctx context.Context, id int) *job {
 	deadline, hasDeadline := ctx.Deadline()
 	w.mu.Lock()
@@ -110,7 +110,7 @@ func (w *world) enter(ctx context.Context, id int) *job {
 	return j
 }
 
-// ownDeadline is the earliest deadline that the pool itself may give j.
+// ownDeadline returns the earliest deadline that the pool itself may give j.
 func (w *world) ownDeadline(j *job) time.Time {
 	d := time.Duration(math.MaxInt64)
 	if j.timed() {
@@ -122,8 +122,8 @@ func (w *world) ownDeadline(j *job) time.Time {
 	return w.epoch.Add(d)
 }
 
-// leave notes that the handler of j returns. It is not whole if a job inside has
-// ended its goroutine.
+// leave records that the handler of j returns. whole is false if an inline job inside it
+// has ended its goroutine.
 func (w *world) leave(j *job, whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,7 +149,7 @@ func (w *world) checkLimit(j *job) {
 		}
 		switch {
 		case q.onLoan && !(q.parent.lending && slices.Contains(q.parent.waiting, q)):
-			limit++ // its parent stopped waiting for it
+			limit++ // the parent of this job has stopped waiting for it
 		case w.overflow == dispatch.CallerRuns && q.group == nil && q.room != yes:
 			limit++
 		case w.stray(q):
@@ -161,7 +161,7 @@ func (w *world) checkLimit(j *job) {
 	}
 }
 
-// stray tells whether j's handler has been interrupted for longer than the
+// stray reports whether j's handler has been interrupted for longer than the
 // pool's grace.
 func (w *world) stray(j *job) bool {
 	if w.strays == 0 || !j.running {
@@ -176,7 +176,7 @@ func (w *world) stray(j *job) bool {
 	return at <= w.phase && w.now() >= w.clock[at]+ticks(w.grace)
 }
 
-// act makes one call from inside a job that is not waited for.
+// act makes one call from inside a job, which does not wait for its result.
 func (w *world) act(ctx context.Context, j *job) {
 	seed := int(j.body.seed)
 	if w.bold && seed%2 == 1 {

@@ -12,16 +12,16 @@ import (
 	"example.com/dispatch"
 )
 
-// heard is what the pool has told through its hooks. Guarded by world.mu.
+// heard holds what the pool has reported through its hooks. Guarded by world.mu.
 type heard struct {
-	ends   [kinds]uint64 // how often Done was told of each kind
+	ends   [kinds]uint64 // how often Done was called with each kind
 	waits  sums
 	runs   sums
 	logged atomic.Int64 // panics of hooks, by the pool
 	panics int64        // of hooks
 }
 
-// sums is what a Histogram should hold.
+// sums is the expected content of a Histogram.
 type sums struct {
 	count   uint64
 	sum     time.Duration
@@ -38,9 +38,9 @@ func (h *heard) init() {
 	h.waits.buckets, h.runs.buckets = map[int]uint64{}, map[int]uint64{}
 }
 
-// told is what labels and hooks were told of a job.
+// told records the calls of the label function and the hooks for a job.
 type told struct {
-	labels int // how often its label was asked for
+	labels int // calls of the label function
 	starts int
 	ends   int
 	end    dispatch.Job
@@ -52,7 +52,7 @@ type hookKey int
 
 var errHook = errors.New("this hook panics")
 
-// telemetry is the options that the program's watching asks for.
+// telemetry returns the options for the program's kind of watching.
 func (w *world) telemetry() []dispatch.Option {
 	opts := []dispatch.Option{dispatch.WithLogger(slog.New(logCounter{&w.heard.logged}))}
 	switch w.watching {
@@ -72,7 +72,7 @@ func (w *world) telemetry() []dispatch.Option {
 func (w *world) labeled() bool { return w.watching >= labels }
 func (w *world) hooked() bool  { return w.watching >= hooks }
 
-// label is the label of the job of that number.
+// label returns the label of the job with that number.
 func (w *world) label(id int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,8 +83,8 @@ func (w *world) label(id int) string {
 	return strconv.Itoa(id)
 }
 
-// rename changes what j does where its hooks do it: a Start that ends the goroutine
-// is to the job as a handler that does.
+// rename changes the expected end of j if a hook ends it: a Start hook that ends the
+// goroutine has the same effect as a handler that does.
 func (w *world) rename(j *job) {
 	if w.watching == rudeHooks && j.id%11 == 4 && !w.inline {
 		j.told.hidden = errHook
@@ -175,7 +175,7 @@ func (c logCounter) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// jobOf is the job that a hook is told of.
+// jobOf returns the job that a hook was called for.
 func (w *world) jobOf(is dispatch.Job, hook string) *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,7 +187,7 @@ func (w *world) jobOf(is dispatch.Job, hook string) *job {
 	return w.jobs[id]
 }
 
-// checkDone checks what Done is told, and counts it. The caller holds mu.
+// checkDone checks the arguments of Done, and counts the outcome. The caller holds mu.
 func (w *world) checkDone(j *job, is dispatch.Job) {
 	j.told.ends++
 	k := kind(is.Outcome) - kind(dispatch.Succeeded)
@@ -202,7 +202,7 @@ func (w *world) checkDone(j *job, is dispatch.Job) {
 	case is.Ran != (j.starts > 0), is.Ran && is.Worker == 0, is.Ran && j.told.starts != 1:
 		w.failf("%v: Done was told %+v, and Start %d times", j, is, j.told.starts)
 	case is.Worker == 0 && is.Run != 0:
-		w.failf("%v: nobody turned to it, and it has run: %+v", j, is)
+		w.failf("%v: it has run although no worker started on it: %+v", j, is)
 	case is.Stray && w.strays == 0:
 		w.failf("%v: a stray in a pool without: %+v", j, is)
 	}
@@ -219,7 +219,7 @@ func (w *world) checkDone(j *job, is dispatch.Job) {
 	}
 }
 
-// checkTimes checks what is told of the times of j, to whom a worker turned at begin.
+// checkTimes checks the reported times of j, which a worker started on at begin.
 func (w *world) checkTimes(j *job, is dispatch.Job, begin, run time.Duration) {
 	index := -1
 	if j.group != nil {
@@ -239,7 +239,7 @@ func (w *world) checkTimes(j *job, is dispatch.Job, begin, run time.Duration) {
 	}
 }
 
-// timeless tells whether the model does not know exactly when j was submitted.
+// timeless reports whether the model does not know exactly when j was submitted.
 func (j *job) timeless() bool {
 	return j.indirect || j.group != nil && j.group.channel
 }

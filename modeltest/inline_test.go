@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// goroutine is the number of the goroutine that calls it.
+// goroutine returns the number of the calling goroutine.
 func goroutine() uint64 {
 	var buf [40]byte
 	head := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 7 [running]:
@@ -17,9 +17,9 @@ func goroutine() uint64 {
 	return n
 }
 
-// onThisGoroutine notes who submits j. The function that it returns is deferred by
-// the caller, and notes where an inline job has ended the goroutine: then nobody is
-// told the outcome.
+// onThisGoroutine records the goroutine that submits j. The caller defers the returned
+// function, which records that an inline job has ended the goroutine: in that case nobody
+// receives the outcome.
 func (w *world) onThisGoroutine(j *job) func() {
 	if !w.inline {
 		return func() {}
@@ -34,8 +34,8 @@ func (w *world) onThisGoroutine(j *job) func() {
 	}
 }
 
-// inlineNow tells whether a job that comes now must run on its caller's goroutine:
-// the pool can start it at once, and nothing waits.
+// inlineNow reports whether a job that is submitted now must run on its caller's
+// goroutine: the pool can start it at once, and no job waits.
 func (w *world) inlineNow() bool {
 	w.stoppedAt()
 	if w.closed != 0 || w.pause.on {
@@ -52,7 +52,7 @@ func (w *world) inlineNow() bool {
 	return running < w.limit
 }
 
-// checkInline checks, as j starts, whose goroutine it runs on.
+// checkInline checks, as j starts, which goroutine it runs on.
 func (w *world) checkInline(j *job) {
 	switch {
 	case j.inline && j.via != opProcess:

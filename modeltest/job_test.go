@@ -8,9 +8,9 @@ import (
 	"example.com/dispatch"
 )
 
-// job is one input: how it was submitted, what the model knew then, and what
-// has been seen of it since. Phases are numbered from 1; 0 is "not yet".
-// Everything is guarded by world.mu.
+// job is one input: how it was submitted, what the model knew then, and what the model
+// has observed since. Phases are numbered from 1; 0 means "not yet". Everything is
+// guarded by world.mu.
 type job struct {
 	id     int
 	body   body
@@ -26,11 +26,11 @@ type job struct {
 	asked     int
 	askedTime time.Duration
 	room      answerTo // whether there was room, before the call
-	refused   error    // what the call said, if it did not accept the job
+	refused   error    // the error of the call, if it did not accept the job
 	accepted  int      // the phase from which the job is known to be accepted
-	over      bool     // the call that it was part of is over: nobody will tell its outcome
-	indirect  bool     // it comes through a second pool, and may never reach the first
-	goroutine uint64   // that made the call
+	over      bool     // the call that it was part of has returned: nobody will report its outcome
+	indirect  bool     // it is submitted by a second pool, and may never reach the first
+	goroutine uint64   // the goroutine that made the call
 	atOnce    bool     // it must run on that goroutine
 	blocked   int      // submitters that waited for room, before the call; -1: unknown
 
@@ -55,15 +55,15 @@ type job struct {
 	// The outcome.
 	future     *dispatch.Future[int]
 	canceledAt int // by Cancel
-	settled    int // the phase in which a reader was told
+	settled    int // the phase in which a reader received it
 	since      int // the reader waited for nothing else from this phase on
 	outcome    outcome
 	checked    bool // against the model; nothing more will happen to it
 
-	told told // what labels and hooks were told of it
+	told told // calls of the label function and the hooks
 }
 
-// outcome is what a reader is told.
+// outcome is an outcome as a reader receives it.
 type outcome struct {
 	value int
 	err   error
@@ -76,8 +76,8 @@ func (o outcome) String() string {
 	return fmt.Sprintf("value %d", o.value)
 }
 
-// same tells whether two readers were told the same. Errors are compared as
-// values: an outcome is made once.
+// same reports whether two readers received the same outcome. It compares errors as
+// values, because the pool makes an outcome only once.
 func (o outcome) same(other outcome) bool {
 	return o.value == other.value && o.err == other.err
 }
@@ -100,19 +100,19 @@ func (j *job) String() string {
 	return s
 }
 
-// item tells whether j is an item of a batch, a map or a stream, which gets its
+// item reports whether j is an item of a batch, a map or a stream, which gets its
 // outcome when its handler returns.
 func (j *job) item() bool { return j.group != nil }
 
-// followed and polled are how the model learns of a future's outcome; some
-// are not looked at before the end, but only where their end is no surprise.
+// followed and polled are the ways in which the model learns the outcome of a future.
+// Some futures are not read before the end, but only if their end is predictable.
 func (w *world) followed(j *job) bool { return j.future != nil && j.id%3 == 0 }
 
 func (w *world) polled(j *job) bool {
 	return j.future != nil && (j.id%3 == 1 || j.id%3 == 2 && (w.flaky || w.overflow == dispatch.DropOldest))
 }
 
-// timed tells whether the job has a limit of its own.
+// timed reports whether the job has a limit of its own.
 func (j *job) timed() bool { return j.via == opProcessTimed }
 
 // newJob makes a job that is about to be submitted with c.
@@ -134,7 +134,7 @@ func (w *world) newJob(via op, c *watched, b body, parent *job) *job {
 	return j
 }
 
-// refuse notes that the call did not accept j.
+// refuse records that the call did not accept j.
 func (w *world) refuse(j *job, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,7 +166,7 @@ func (w *world) refuse(j *job, err error) {
 	}
 }
 
-// accept notes that the call accepted j.
+// accept records that the call accepted j.
 func (w *world) accept(j *job, f *dispatch.Future[int]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -182,8 +182,8 @@ func (w *world) accept(j *job, f *dispatch.Future[int]) {
 	}
 }
 
-// settle notes what a reader was told. If it waited for nothing but this
-// outcome from phase since on, the phase must fit; otherwise since is never.
+// settle records the outcome that a reader received. If the reader waited for nothing
+// else from phase since on, the phase must fit; otherwise since is never.
 func (w *world) settle(j *job, o outcome, since int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -196,8 +196,8 @@ func (w *world) settle(j *job, o outcome, since int) {
 	j.settled, j.since, j.outcome = w.phase, since, o
 }
 
-// pending tells whether j waits for a worker, as far as the model knows: no
-// means that it does not.
+// pending reports whether j waits for a worker, as far as the model knows. The answer no
+// is certain.
 func (w *world) pending(j *job) answerTo {
 	if j.starts > 0 || j.refused != nil || j.settled != 0 || j.over || j.waitsInAdd() {
 		return no
@@ -215,7 +215,7 @@ func (w *world) pending(j *job) answerTo {
 	}
 }
 
-// answerTo is what the model knows.
+// answerTo is the model's answer to a question: yes, no or unknown.
 type answerTo int
 
 const (
@@ -226,7 +226,7 @@ const (
 
 func (a answerTo) String() string { return [...]string{"unknown", "yes", "no"}[a] }
 
-// panicValue is what a job that panics panics with: an error, or a string.
+// panicValue returns the value with which the job panics: an error or a string.
 func (j *job) panicValue() any {
 	if j.id%2 == 0 {
 		return bodyError(j.id)

@@ -10,7 +10,7 @@ import (
 // errLife is the cause with which the program ends the context of its pool.
 var errLife = errors.New("the program ended the pool's context")
 
-// stopper is what has stopped the pool; several things can in one phase.
+// stopper says what has stopped the pool. Several events in one phase can do so.
 type stopper struct {
 	byCall bool // Stop, or a Shutdown whose budget ended
 	byLife bool // the end of the context of WithContext
@@ -45,8 +45,8 @@ func (w *world) endLife() {
 	}
 }
 
-// lifeEnded notes that the end of its context has stopped the pool. The caller holds
-// mu.
+// lifeEnded records that the end of the pool's context has stopped the pool. The caller
+// holds mu.
 func (w *world) lifeEnded() {
 	if w.life == nil || w.ended != 0 || w.doneAt(w.life) == 0 {
 		return
@@ -60,9 +60,8 @@ func (w *world) lifeEnded() {
 	w.ends.byLife = w.ends.byLife || w.stopped == w.life.doneAt
 }
 
-// isStop tells whether an outcome is that of what was stopped: ErrStopped itself
-// after Stop, and an error that is also the cause of the pool's context after the end
-// of that.
+// isStop reports whether an outcome is that of a stopped job: ErrStopped itself after
+// Stop; after the end of the pool's context an error that also is its cause.
 func (w *world) isStop(o outcome) bool {
 	switch {
 	case !errors.Is(o.err, dispatch.ErrStopped):
@@ -74,8 +73,7 @@ func (w *world) isStop(o outcome) bool {
 	}
 }
 
-// checkLife checks that the pool is registered with its context for as long as both
-// go on.
+// checkLife checks that the pool is registered with its context until either has ended.
 func (w *world) checkLife() {
 	if w.life == nil {
 		return
@@ -86,14 +84,14 @@ func (w *world) checkLife() {
 	}
 }
 
-// drain has the pool take no more, and must not wait for anything.
+// drain calls Drain, which must not wait for anything.
 func (w *world) drain() {
 	w.markClosed(nil)
 	w.pool.Drain()
 }
 
-// takeUnrun asks the ended pool for what has not been given back yet: where it was
-// stopped without a call of Stop, that is all.
+// takeUnrun asks the ended pool for the inputs that it has not returned yet. If it was
+// stopped without a call of Stop, these are all of them.
 func (w *world) takeUnrun() {
 	if w.ended == 0 {
 		return // the run has failed
@@ -105,7 +103,7 @@ func (w *world) takeUnrun() {
 	w.checkUnrun(unrun)
 }
 
-// prestart makes the workers of the minimum, which takes no time.
+// prestart starts the minimum of workers, which takes no time.
 func (w *world) prestart(c *watched) {
 	w.start(&call{name: "Prestart", ready: always}, func() {
 		if w.prestarted(c, w.pool.Prestart(c.plain())) {
@@ -116,7 +114,7 @@ func (w *world) prestart(c *watched) {
 	})
 }
 
-// prestarted judges what Prestart returned, and tells whether it has made all.
+// prestarted checks the result of Prestart, and reports whether it has started all.
 func (w *world) prestarted(c *watched, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +131,8 @@ func (w *world) prestarted(c *watched, err error) bool {
 	return false
 }
 
-// checkPrestarted checks that the minimum is there, after a Prestart that has made it.
+// checkPrestarted checks that the pool still has its minimum of workers after a Prestart
+// that has started them.
 func (w *world) checkPrestarted(s dispatch.Stats) {
 	if w.fleet.prestarted == w.phase && w.closed == 0 && w.before == w.limit && s.Workers < min(w.minWorkers, w.limit) {
 		w.failf("Prestart has returned, and of %d workers there are %d", w.minWorkers, s.Workers)

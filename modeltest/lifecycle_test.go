@@ -6,8 +6,8 @@ import (
 	"example.com/dispatch"
 )
 
-// markClosed notes that the pool takes no more from now on. The budget, if
-// there is one, is the context that ends a Shutdown's patience.
+// markClosed records that the pool accepts no more jobs from now on. budget, if not nil,
+// is the context of a Shutdown.
 func (w *world) markClosed(budget *watched) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -30,7 +30,7 @@ func (w *world) close() {
 	})
 }
 
-// shutdown gives the pool a number of ticks to end in.
+// shutdown calls Shutdown with a budget of some ticks.
 func (w *world) shutdown(n int) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), ticks(n), errCause)
 	budget := w.watch(&watched{Context: ctx})
@@ -63,8 +63,8 @@ func (w *world) stop() {
 	w.checkUnrun(unrun)
 }
 
-// checkUnrun checks the order of what one call of Stop gave back: single jobs in
-// the order in which they were accepted, then items.
+// checkUnrun checks the order of the inputs that one call of Stop returned: single jobs
+// in the order in which they were accepted, then items.
 func (w *world) checkUnrun(unrun []int) {
 	for i, id := range unrun {
 		j := w.jobs[id]
@@ -80,7 +80,7 @@ func (w *world) checkUnrun(unrun []int) {
 	}
 }
 
-// spend notes that a Shutdown has become Stop.
+// spend records that a Shutdown has become Stop.
 func (w *world) spend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,7 @@ func (w *world) closedNow() bool {
 	return w.closed != 0
 }
 
-// stoppedAt is the phase of the first Stop, or of the end of a Shutdown's
+// stoppedAt returns the phase of the first Stop, or of the end of a Shutdown's
 // budget or of the pool's context, which may be this one. The caller holds mu.
 func (w *world) stoppedAt() int {
 	for _, b := range w.budgets {
@@ -114,7 +114,7 @@ func (w *world) stoppedAt() int {
 	return w.stopped
 }
 
-// over tells whether nothing is left that the end of a closed pool waits for.
+// over reports whether a closed pool has nothing left to wait for.
 func (w *world) over() bool { return w.closed != 0 && w.idleNow() }
 
 // checkEnd checks what must hold once a call has returned that waits for the

@@ -8,8 +8,9 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The sequential specification of a pool's places and of its end: a queue in
-// front of a number of workers, and a door. Histories are checked against it.
+// The sequential specification of how a pool accepts and starts jobs, and of its end: a
+// queue in front of a number of workers, and a flag that says whether the pool still
+// accepts jobs (the door). The checker checks histories against it.
 
 const (
 	linearWorkers = 2
@@ -35,10 +36,10 @@ type linearKind int
 
 const (
 	linearSubmit linearKind = iota // TrySubmit, which says accepted, full or closed
-	linearStart                    // the handler is entered; the claim was made at some time since the submit
+	linearStart                    // the handler is called; a worker claimed the job at some time since the submit
 	linearFinish                   // from when the handler may return to when the outcome is known
 	linearClose
-	linearStop // says which jobs it gives back; the door is closed then
+	linearStop // returns the jobs that never ran; the door is closed by then
 )
 
 type linearAnswer int
@@ -95,9 +96,9 @@ func (s places) submit(job int8, answer linearAnswer) (bool, any) {
 	}
 }
 
-// start takes the job at the head of the queue: jobs start in the order in
-// which they were accepted. Only one that Stop gave back may have been passed
-// by: a worker had come for it, and held its place, but had not begun.
+// start takes the job at the head of the queue: jobs start in the order in which they
+// were accepted. It may pass over only jobs that Stop returned: a worker had claimed such
+// a job, and held a slot for it, but had not called its handler.
 func (s places) start(job int8, unrun uint32) (bool, any) {
 	at := slices.Index(s.queue[:s.queued], job)
 	if at < 0 || at+bits.OnesCount32(s.running) >= linearWorkers {
@@ -115,7 +116,7 @@ func (s places) start(job int8, unrun uint32) (bool, any) {
 	return true, s
 }
 
-// stop gives back all that waits, in order.
+// stop returns back all that waits, in order.
 func (s places) stop(unrun []int8) (bool, any) {
 	same := slices.Equal(s.queue[:s.queued], unrun)
 	clear(s.queue[:])

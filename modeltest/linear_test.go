@@ -21,10 +21,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestLinearizable has four goroutines submit and finish jobs while one of them
-// closes or stops the pool, and checks that what they saw can be put in one
-// order that the sequential specification allows, each call between its
-// beginning and its end.
+// TestLinearizable lets four goroutines submit and finish jobs while one of them closes
+// or stops the pool. It checks that their observations can be put in one order that the
+// sequential specification allows, with each call between its beginning and its end.
 func TestLinearizable(t *testing.T) {
 	undecided := 0
 	n := count(5_000)
@@ -167,8 +166,8 @@ func (h *history) submit(client int) *linearJob {
 	return nil
 }
 
-// finish lets a job finish, and notes when its outcome is known. It does not
-// wait for that: jobs before it in the queue may need other clients.
+// finish lets a job finish, and records when its outcome is known. It does not wait for
+// that, because jobs before it in the queue may need other clients.
 func (h *history) finish(client int, j *linearJob, open func(int8)) {
 	began := h.clock.Add(1)
 	open(j.number)
@@ -202,7 +201,7 @@ func (h *history) end(gently bool) {
 	})
 }
 
-// String lists the calls in the order in which they began.
+// String returns the calls in the order in which they began.
 func (h *history) String() string {
 	var b strings.Builder
 	byCall := func(x, y porcupine.Operation) int { return cmp.Compare(x.Call, y.Call) }

@@ -47,15 +47,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// given tells whether a flag was set on the command line.
+// given reports whether a flag was set on the command line.
 func given(name string) bool {
 	found := false
 	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
 	return found
 }
 
-// count is how many of n rounds to run: all of them in a plain go test, fewer
-// where each takes much longer, and a moment's worth with -short.
+// count returns how many of n rounds to run: all of them in a plain go test, fewer under
+// the race detector, and a hundredth with -short.
 func count(n int) int {
 	if testing.Short() {
 		n /= 100
@@ -66,8 +66,8 @@ func count(n int) int {
 	return max(n, 2*shards)
 }
 
-// rounds yields the numbers of a stress test's rounds: n of them, or with
-// -stress as many as its share of the time allows.
+// rounds yields the numbers of the rounds of a stress test: n rounds, or with -stress as
+// many as the test's share of the time allows.
 func rounds(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		n, end := count(n), time.Now().Add(*stressFor/stressParts)

@@ -10,10 +10,10 @@ import (
 // shards is how many goroutines run programs.
 const shards = 4
 
-// TestModel runs random programs against the model, in shards so that all
-// processors have work. Rapid draws the bytes of a program; the program then
-// runs in a bubble of its own, with no more draws, because rapid must see the
-// failure outside the bubble to shrink it.
+// TestModel runs random programs against the model, in shards so that all processors have
+// work. Rapid draws the bytes of a program. The program then runs in a bubble without
+// further draws, because rapid can shrink a failure only if it sees it outside the
+// bubble.
 func TestModel(t *testing.T) {
 	for shard := range shards {
 		t.Run(fmt.Sprintf("shard %d", shard), func(t *testing.T) {
@@ -46,7 +46,7 @@ var programBytes = rapid.Custom(func(t *rapid.T) []byte {
 	return data
 })
 
-// corpusFile is what a file of the fuzz target's corpus holds.
+// corpusFile returns the content of a file in the fuzz target's corpus.
 func corpusFile(data []byte) string {
 	return fmt.Sprintf("go test fuzz v1\n[]byte(%q)\n", data)
 }

@@ -7,8 +7,8 @@ import (
 	"example.com/dispatch"
 )
 
-// nest makes one of the calls that a job may make on its own pool and waits for
-// it, with the job's own context or with one derived from it.
+// nest makes one of the calls that a job may make on its own pool, and waits for it. It
+// uses the job's own context or one derived from it.
 func (w *world) nest(ctx context.Context, j *job) {
 	seed := int(j.body.seed)
 	c := j.handed
@@ -84,7 +84,7 @@ func (w *world) forkJoin(j *job, c *watched, fan int) {
 	}
 }
 
-// through has the child run by way of a second pool, whose job calls this one.
+// through runs the child through a second pool, whose job calls the first pool.
 func (w *world) through(child *job) {
 	w.mu.Lock()
 	child.indirect = true

@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// never is a phase that does not come.
+// never is a phase that never comes.
 const never = math.MaxInt
 
 // kind is the counter of Stats that an outcome belongs to.
@@ -27,26 +27,26 @@ const (
 	kinds
 )
 
-// A decision is one thing that may decide a job's outcome. Whichever comes
-// first decides; where several come in one phase, any of them may have.
+// A decision is one event that may decide a job's outcome. The first event decides; if
+// several come in one phase, any of them may be the first.
 type decision struct {
 	from int // the first phase in which it may decide
-	by   int // the phase in which it has decided at the latest
+	by   int // the last phase in which it may decide
 	kind kind
 	why  string
 	want func(o outcome) bool
-	ends bool // it ends a run from outside: the handler is to be told through its context
-	told bool // ... in phase from
-	only bool // ... and that is all: the outcome is the handler's
+	ends bool // it ends a run from outside: the handler's context must say so
+	told bool // the context says so in phase from
+	only bool // it has no other effect: the handler makes the outcome
 
-	cause func(err error) bool // what the handler is told; nil: an error that want accepts
+	cause func(err error) bool // accepts the cause that the handler sees; nil: same as want
 
 	unseen bool // the model does not know whether it has happened, nor when
 }
 
-// decisions lists what has happened so far that may decide j's outcome. An item of
-// a group that runs gets its outcome when its handler returns, and it is what the
-// handler makes of it: what ends the group only tells the handler, unless that is
+// decisions returns the events so far that may decide j's outcome. A running item of a
+// group gets its outcome when its handler returns, and the handler makes it. An event
+// that ends the group only reaches the handler through its context, unless the handler is
 // past its limit, has given up, or may be a stray.
 func (w *world) decisions(j *job) []decision {
 	if g := j.group; g != nil && g.turnedAway != nil {
@@ -54,7 +54,7 @@ func (w *world) decisions(j *job) []decision {
 	}
 	var ds []decision
 	limit := w.runLimit(j)
-	late := limit < j.ended // what the handler returns is dropped
+	late := limit < j.ended // the pool drops what the handler returns
 	atLimit := j.ended != 0 && limit <= j.ended
 	tell := func(from, by int, k kind, why string, want func(outcome) bool) *decision {
 		from = max(from, j.asked)
@@ -117,8 +117,7 @@ func (w *world) decisions(j *job) []decision {
 	return ds
 }
 
-// runLimit is the phase in which the run of j reached WithJobTimeout, if that
-// has come.
+// runLimit returns the phase in which the run of j reached WithJobTimeout, or never.
 func (w *world) runLimit(j *job) int {
 	if w.jobTimeout == 0 || j.starts == 0 {
 		return never
@@ -126,8 +125,8 @@ func (w *world) runLimit(j *job) int {
 	return w.phaseOf(w.limitAt(j, j.startTime+ticks(w.jobTimeout)))
 }
 
-// limitAt is when a limit of j is over that ends at the time at: the deadline of the
-// caller's context goes first, also if the context does not end at it.
+// limitAt returns when a limit of j that ends at the time at takes effect: the deadline of
+// the caller's context takes precedence, even if the context does not end at it.
 func (w *world) limitAt(j *job, at time.Duration) time.Duration {
 	if theirs, ok := j.ctx.plain().Deadline(); ok && theirs.Sub(w.epoch) == at && at > j.askedTime {
 		return at + tick
@@ -135,7 +134,7 @@ func (w *world) limitAt(j *job, at time.Duration) time.Duration {
 	return at
 }
 
-// pastGrace tells whether the handler of j may have been written off since something
+// pastGrace reports whether the handler of j may have been written off since something
 // ended it in phase from.
 func (w *world) pastGrace(j *job, from int) bool {
 	end := w.now()
@@ -145,7 +144,7 @@ func (w *world) pastGrace(j *job, from int) bool {
 	return w.strays > 0 && end >= w.clock[max(from, j.started)]+ticks(w.grace)
 }
 
-// causes tells whether the decision explains the cause that a handler is told.
+// causes reports whether the decision explains the cause that a handler sees.
 func (d *decision) causes(err error) bool {
 	if d.cause != nil {
 		return d.cause(err)
@@ -153,7 +152,7 @@ func (d *decision) causes(err error) bool {
 	return d.want(outcome{err: err})
 }
 
-// own is the decision of j's handler itself.
+// own returns the decision of j's handler itself.
 func (j *job) own() decision {
 	d := decision{from: j.ended, by: j.ended, why: "handler"}
 	finish := j.body.finish
@@ -176,11 +175,11 @@ func (j *job) own() decision {
 	return d
 }
 
-// exits tells whether the handler of j has ended its goroutine, or a job inside has.
+// exits reports whether the handler of j has ended its goroutine, or a job inside has.
 func (j *job) exits() bool { return j.torn || j.body.finish == exits }
 
-// withoutRun adds what may happen to a job that waits, at a time that the model
-// does not follow.
+// withoutRun adds the events that may end a waiting job at a time that the model does not
+// follow.
 func (w *world) withoutRun(j *job, ds []decision) []decision {
 	if w.overflow == dispatch.DropOldest && !j.item() {
 		ds = append(ds, decision{from: j.asked, by: never, kind: dropped, why: "DropOldest", want: isError(dispatch.ErrDropped), unseen: true})
@@ -191,7 +190,7 @@ func (w *world) withoutRun(j *job, ds []decision) []decision {
 	return ds
 }
 
-// verdict is the decision that explains what a reader of j was told.
+// verdict returns the decision that explains the outcome that a reader of j received.
 func (w *world) verdict(j *job) (decision, error) {
 	ds := w.decisions(j)
 	last := deadline(ds)
@@ -207,7 +206,7 @@ func (w *world) verdict(j *job) (decision, error) {
 	return decision{}, fmt.Errorf("%v: nothing explains this outcome at this phase%s", j, why.String())
 }
 
-// possible lists the decisions that may have decided j.
+// possible returns the decisions that may have decided j.
 func (w *world) possible(j *job) []decision {
 	ds := w.decisions(j)
 	last := deadline(ds)
@@ -221,7 +220,7 @@ func (w *world) possible(j *job) []decision {
 	return ds[:n]
 }
 
-// deadline is the phase by which the outcome has been decided.
+// deadline returns the phase by which the outcome has been decided.
 func deadline(ds []decision) int {
 	last := never
 	for _, d := range ds {
@@ -232,8 +231,8 @@ func deadline(ds []decision) int {
 	return last
 }
 
-// first is the phase from which the outcome may be decided, by something that
-// the model sees.
+// first returns the first phase in which an event that the model sees may decide the
+// outcome.
 func first(ds []decision) int {
 	at := never
 	for _, d := range ds {

@@ -2,15 +2,15 @@ package modeltest
 
 import "example.com/dispatch"
 
-// pause is what the model knows of Pause and Resume. Guarded by world.mu.
+// pause holds what the model knows of Pause and Resume. Guarded by world.mu.
 type pause struct {
 	on     bool
 	since  int  // the phase of the last Pause
 	turned int  // the last phase in which something paused or resumed the pool
-	unsure bool // there were several in this phase: the pool knows which came last
+	unsure bool // several calls in this phase: only the pool knows which came last
 }
 
-// pausePool has the pool start nothing. It must not wait for anything.
+// pausePool calls Pause, which must not wait for anything.
 func (w *world) pausePool() {
 	w.pool.Pause()
 	w.mu.Lock()
@@ -24,18 +24,18 @@ func (w *world) pausePool() {
 // resumePool ends a pause.
 func (w *world) resumePool() {
 	w.mu.Lock()
-	w.resumed() // before the pool starts what has waited
+	w.resumed() // before the pool starts waiting jobs
 	w.mu.Unlock()
 	w.pool.Resume()
 }
 
-// resumed notes that the pool goes on. The caller holds mu.
+// resumed records that the pool starts jobs again. The caller holds mu.
 func (w *world) resumed() {
 	w.turn()
 	w.pause.on = false
 }
 
-// turn notes a call that pauses or resumes. The caller holds mu.
+// turn records a call that pauses or resumes. The caller holds mu.
 func (w *world) turn() {
 	w.pause.unsure = w.pause.unsure || w.pause.turned == w.phase
 	w.pause.turned = w.phase
@@ -54,8 +54,8 @@ func (w *world) checkPause(s dispatch.Stats) {
 	}
 }
 
-// checkPaused checks, as j starts, that the pool is not paused: then only what a
-// running job waits for may start.
+// checkPaused checks, as j starts, that the pool is not paused, or that j is a job that a
+// running job waits for.
 func (w *world) checkPaused(j *job) {
 	if w.pause.on && w.pause.since < w.phase && w.pause.turned < w.phase && !j.onLoan {
 		w.failf("%v: started in the pause since phase %d", j, w.pause.since)

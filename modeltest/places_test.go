@@ -2,8 +2,8 @@ package modeltest
 
 import "example.com/dispatch"
 
-// roomNow is the room before the first call of a phase. Later in the phase
-// the model does not know. The caller holds mu.
+// roomNow reports whether there is room before the first call of a phase. Later in the
+// phase the model does not know. The caller holds mu.
 func (w *world) roomNow() answerTo {
 	if !w.calm {
 		return unknown
@@ -12,9 +12,9 @@ func (w *world) roomNow() answerTo {
 	return w.room()
 }
 
-// room tells whether the pool has a place free, once nothing moves: it takes
-// as many single jobs as there are idle workers, and a queue on top of that. A
-// handler may run on a worker or on top of them.
+// room reports whether the pool has room for a job when the bubble is at rest. The pool
+// accepts a job for each idle worker, and more up to the length of the queue. A handler
+// may run on a worker or in addition to the workers.
 func (w *world) room() answerTo {
 	if w.limit == dispatch.Unlimited {
 		return yes
@@ -46,7 +46,7 @@ func (w *world) room() answerTo {
 	}
 }
 
-// counted tells whether j, which has not started, is known to be accepted.
+// counted reports whether j, which has not started, is known to be accepted.
 func (j *job) counted() bool {
 	doneBefore := j.ctx.doneAt != 0 && j.ctx.doneAt <= j.asked
 	return j.accepted != 0 || j.via == opProcess && j.room == yes && !doneBefore

@@ -12,9 +12,9 @@ import (
 // number of them, so that nothing happens between two ticks.
 const tick = time.Millisecond
 
-// A program is one sequence of calls against one pool. It is decoded from
-// bytes, whoever wrote them (rapid's generator, the fuzzer, a file of the
-// corpus), and every sequence of bytes is a program.
+// A program is one sequence of calls against one pool. It is decoded from bytes, which
+// come from rapid's generator, the fuzzer or a file of the corpus. Every sequence of bytes
+// is a program.
 type program struct {
 	setup setup
 	steps []step
@@ -40,7 +40,7 @@ type setup struct {
 	lifeTicks  int // of a lifetime that ends by itself
 	maxBlocked int // dispatch.Unlimited: none
 	watching   watching
-	bold       bool // its jobs and streams do what those of other programs do not
+	bold       bool // its jobs and streams make calls that those of other programs do not make
 }
 
 // lifetime is the context of WithContext that a pool has.
@@ -53,18 +53,18 @@ const (
 	lost                     // it is done before the pool is made
 )
 
-// watching is what a pool tells of its jobs.
+// watching is the kind of telemetry of a pool.
 type watching byte
 
 const (
 	counts    watching = iota // no more than counters
 	times                     // WithTelemetry
-	labels                    // ... and WithLabel
-	hooks                     // ... and WithHooks
-	rudeHooks                 // ... which ask the pool, panic and call runtime.Goexit
+	labels                    // and WithLabel
+	hooks                     // and WithHooks
+	rudeHooks                 // the same, with hooks that call the pool, panic and call runtime.Goexit
 )
 
-// step is one call; what its bytes mean depends on op.
+// step is one call. The meaning of its bytes depends on op.
 type step struct {
 	op         op
 	a, b, c, d byte
@@ -134,7 +134,7 @@ func repeat(pairs ...op) []op {
 	return all
 }
 
-// The encoding: a header, then five bytes a step.
+// The encoding: a header, then five bytes per step.
 const (
 	headerSize = 15
 	stepSize   = 5
@@ -186,7 +186,7 @@ func decodeSetup(h [headerSize]byte) setup {
 		s.maxBlocked = dispatch.Unlimited // New refuses another
 	}
 	if s.life == lost && h[11] < 128 {
-		s.life = cut // or else too many programs do nothing
+		s.life = cut // otherwise too many programs would do nothing
 	}
 	return s
 }

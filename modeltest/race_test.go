@@ -2,5 +2,5 @@
 
 package modeltest
 
-// raceEnabled tells whether the race detector watches.
+// raceEnabled reports whether the race detector watches.
 const raceEnabled = true

@@ -40,19 +40,19 @@ func (w *world) checkStats(s dispatch.Stats) {
 	w.checkState(s.State)
 }
 
-// runsPast tells whether the handler of j, which runs, has gone on past its outcome.
+// runsPast reports whether the running handler of j has gone on past the job's outcome.
 func (w *world) runsPast(j *job) bool {
 	ds := w.decisions(j)
 	return deadline(ds) <= w.phase || j.inline && first(ds) <= w.phase
 }
 
-// accounted is the sum that must equal Stats.Submitted as long as no handler
+// accounted returns the sum that must equal Stats.Submitted as long as no handler
 // runs past its job's outcome.
 func accounted(s dispatch.Stats) uint64 {
 	return s.Succeeded + s.Failed + s.Panicked + s.Canceled + s.TimedOut + s.Dropped + uint64(s.Queued) + uint64(s.Running)
 }
 
-// fell tells of a counter that fell, or a state that went back.
+// fell describes a counter that decreased or a state that went back.
 func fell(before, after dispatch.Stats) error {
 	b, a := counters(before), counters(after)
 	for i := range b {
@@ -82,8 +82,8 @@ func (w *world) checkState(s dispatch.State) {
 	}
 }
 
-// checkTotals compares the counters of a pool that has ended with the jobs'
-// outcomes. An outcome that nobody was told counts as any it may have been.
+// checkTotals compares the counters of a pool that has ended with the jobs' outcomes. An
+// outcome that nobody received counts as any outcome that is possible.
 func (w *world) checkTotals(s dispatch.Stats) {
 	var sure, maybe [kinds]uint64
 	var submitted, perhaps, rejected uint64
@@ -98,7 +98,7 @@ func (w *world) checkTotals(s dispatch.Stats) {
 		case known:
 			submitted++
 		default:
-			perhaps++ // Process, Map and Stream do not tell
+			perhaps++ // Process, Map and Stream do not say
 		}
 		vague := j.ctx.silent && j.settled != 0 && givesNoReason(j.outcome.err)
 		if d, err := w.verdict(j); !vague && j.settled != 0 && err == nil && known && (j.via != opMap || d.kind == succeeded) {

@@ -8,10 +8,10 @@ import (
 	"example.com/dispatch"
 )
 
-// step makes the call that s stands for.
+// step makes the call that s encodes.
 func (w *world) step(s step) {
 	b := decodeBody(s.b, s.c, s.d, 0)
-	w.calm = s.op <= opProcessTimed // the call is the first thing that happens
+	w.calm = s.op <= opProcessTimed // the call is the first event of the phase
 	switch s.op {
 	case opSubmit:
 		j := w.newJob(s.op, w.pick(s.a), b, nil)
@@ -81,7 +81,7 @@ func (w *world) trySubmit(j *job) bool {
 	return w.submitted(j, f, err)
 }
 
-// submitted notes what Submit returned.
+// submitted records the result of Submit.
 func (w *world) submitted(j *job, f *dispatch.Future[int], err error) bool {
 	if err != nil {
 		w.refuse(j, err)
@@ -97,8 +97,8 @@ func (w *world) submitted(j *job, f *dispatch.Future[int], err error) bool {
 	return true
 }
 
-// read notes what a reader of j's future is told that does not have to wait,
-// and whose context is done: a resolved future answers all the same.
+// read records the answer of j's future to a reader that does not have to wait and whose
+// context is done: a resolved future answers all the same.
 func (w *world) read(j *job, since int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -118,7 +118,7 @@ func (w *world) processTimed(j *job) {
 	w.answered(j, outcome{v, err})
 }
 
-// answered notes what Process returned: that it refused the job, or the outcome.
+// answered records what Process returned: that it refused the job, or the outcome.
 func (w *world) answered(j *job, o outcome) {
 	if errors.Is(o.err, dispatch.ErrClosed) || errors.Is(o.err, dispatch.ErrQueueFull) {
 		w.refuse(j, o.err)
@@ -141,7 +141,7 @@ func (w *world) cancel(which int) {
 	j := all[which%len(all)]
 	w.mu.Lock()
 	before := j.canceledAt
-	j.canceledAt = w.phase // where the grace is 0, another job may start before Cancel returns
+	j.canceledAt = w.phase // if the grace is 0, another job may start before Cancel returns
 	w.mu.Unlock()
 	won := j.future.Cancel()
 	w.mu.Lock()
@@ -158,8 +158,8 @@ func (w *world) cancel(which int) {
 	}
 }
 
-// hidden tells whether j may have been decided by something whose time the
-// model does not follow.
+// hidden reports whether j may have been decided by an event whose time the model does
+// not follow.
 func (w *world) hidden(j *job) bool {
 	return j.starts == 0 && (w.flaky || w.overflow == dispatch.DropOldest && !j.item())
 }
@@ -198,12 +198,12 @@ func (w *world) wait(c *watched) {
 	})
 }
 
-// idleNow tells whether the model is sure that nothing is queued or running.
+// idleNow reports whether the model is sure that nothing is queued or running.
 func (w *world) idleNow() bool {
 	return !slices.ContainsFunc(w.jobs, func(j *job) bool { return j.running || w.pending(j) != no })
 }
 
-// busy tells whether the model is sure that something is queued or running.
+// busy reports whether the model is sure that something is queued or running.
 func (w *world) busy() bool {
 	return slices.ContainsFunc(w.jobs, func(j *job) bool { return j.running || w.pending(j) == yes })
 }

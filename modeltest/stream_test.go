@@ -9,7 +9,7 @@ import (
 	"example.com/dispatch"
 )
 
-// newStream makes the group of a stream, which how describes.
+// newStream makes the group of a stream with the options that how encodes.
 func (w *world) newStream(c *watched, how int) *group {
 	g := w.newGroup(opStream, c)
 	g.unordered = how%2 == 1
@@ -36,8 +36,8 @@ func (w *world) streamOf(g *group, feed iter.Seq[int], over <-chan struct{}) ite
 	return w.pool.StreamChan(g.ctx.plain(), ins, opts...)
 }
 
-// feed is the source of a stream that comes through a channel. One that is live
-// takes its time; one that stays open gives nothing more, until the stream is over.
+// feed is the source of a stream that reads from a channel. A live source pauses between
+// inputs. One that stays open sends nothing more, until the stream is over.
 func (w *world) feed(g *group, feed iter.Seq[int], ins chan<- int, over <-chan struct{}) {
 	w.fed(g, 1, false)
 	defer w.fed(g, -1, true)
@@ -59,7 +59,7 @@ func (w *world) feed(g *group, feed iter.Seq[int], ins chan<- int, over <-chan s
 	close(ins)
 }
 
-// fed notes that a source begins or ends.
+// fed records that a source begins or ends.
 func (w *world) fed(g *group, feeds int, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,7 +83,7 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 			}
 			j := w.join(g, b.sibling(len(g.items)), 1, parent)[0]
 			w.mu.Lock()
-			j.indirect = g.channel // the stream may not come for it
+			j.indirect = g.channel // the stream may not read it
 			if parent != nil {
 				parent.waiting = append(parent.waiting, j)
 			}
@@ -99,7 +99,7 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 			if g.channel {
 				w.take(g)
 			} else {
-				j.accepted = w.phase // the stream has come for the next, and is not about to end
+				j.accepted = w.phase // the stream has taken the next input, and is not about to end
 			}
 			w.mu.Unlock()
 		}
@@ -129,7 +129,7 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !ended && g.canceled == 0 {
-		g.canceled = w.phase // what was taken and not yielded
+		g.canceled = w.phase // ends the inputs that were taken and not yielded
 	}
 	for _, j := range g.items {
 		j.over = true
@@ -139,7 +139,7 @@ func (w *world) stream(g *group, b body, n, breakAfter int, parent *job) {
 	}
 }
 
-// setAhead notes how far a stream that is about to start looks ahead by default.
+// setAhead records how far a stream that is about to start looks ahead by default.
 func (w *world) setAhead(g *group) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -153,16 +153,16 @@ func (w *world) setAhead(g *group) {
 	}
 }
 
-// take notes that the stream has taken an input. The caller holds mu.
+// take records that the stream has taken an input. The caller holds mu.
 func (w *world) take(g *group) {
 	if g.taken++; g.taken-g.done > g.bound {
 		w.failf("group %d: a stream that looks %d ahead has taken %d inputs, and the loop is done with %d outcomes", g.id, g.bound, g.taken, g.done)
 	}
 }
 
-// endOfStream checks the result that says why a stream has ended before its inputs
-// have. One of a pool that takes no more has told the outcomes of all that it had
-// accepted.
+// endOfStream checks the result that says why a stream has ended before its inputs. If the
+// pool accepts no more jobs, the stream has first yielded the outcomes of all accepted
+// inputs.
 func (w *world) endOfStream(g *group, r dispatch.Result[int, int], told map[int]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -178,7 +178,7 @@ func (w *world) endOfStream(g *group, r dispatch.Result[int, int], told map[int]
 	}
 	untold := 1 // one has been taken and refused
 	if g.channel {
-		untold++ // ... and one may stand at the channel
+		untold++ // and one may be in the channel
 	}
 	for i, j := range g.items {
 		if told[i] {

@@ -12,9 +12,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressBatch runs many batches at once whose readers walk away: some read
-// to the end, some break off, cancel, or never come. Nobody is held up, and
-// when the pool has ended nothing of the batches is left.
+// TestStressBatch runs many batches at once whose readers walk away: some read to the end,
+// some break off, cancel, or never read. Nobody is held up, and when the pool has ended
+// nothing of the batches is left.
 func TestStressBatch(t *testing.T) {
 	noGoroutines(t)
 	p := dispatch.Must(dispatch.New(func(ctx context.Context, f fate) (fate, error) {
@@ -26,7 +26,7 @@ func TestStressBatch(t *testing.T) {
 	checkEnded(t, p, nil)
 }
 
-// walkAway makes one batch and reads it in some way, or not.
+// walkAway makes one batch, and reads it in some way or not at all.
 func walkAway(t *testing.T, p *dispatch.Pool[fate, fate], random *rand.Rand) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -22,8 +22,8 @@ type tenant struct {
 	fate       fate
 }
 
-// TestStressBounds runs many batches at once that may run so many items each, or
-// have so many pending: no batch goes beyond its bound, and none is left behind.
+// TestStressBounds runs many batches with MaxRunning or MaxPending at once: no batch goes
+// beyond its bound, and none is left behind.
 func TestStressBounds(t *testing.T) {
 	noGoroutines(t)
 	p := dispatch.Must(dispatch.New(func(_ context.Context, of *tenant) (int, error) {
@@ -41,8 +41,8 @@ func TestStressBounds(t *testing.T) {
 	checkEnded(t, p, nil)
 }
 
-// rent runs one batch with bounds, to which several goroutines add, and which may be
-// ended meanwhile.
+// rent runs one batch with bounds. Several goroutines add to it, and it may be ended
+// meanwhile.
 func rent(t *testing.T, p *dispatch.Pool[*tenant, int], random *rand.Rand) {
 	const adders, each = 3, 20
 	of := &tenant{most: 1 + random.Int64N(3), maxPending: 1 + random.IntN(5)}

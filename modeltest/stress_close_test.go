@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressSubmitAgainstClose has submitters race with Close, Stop and
-// Shutdown: each job is run, given back or refused, none is lost, and nothing
-// starts once a call that waits for the end has returned.
+// TestStressSubmitAgainstClose lets submitters race with Close, Stop and Shutdown: each
+// job is run, returned by Stop, or refused. None is lost, and nothing starts once a call
+// that waits for the end has returned.
 func TestStressSubmitAgainstClose(t *testing.T) {
 	noGoroutines(t)
 	for i := range rounds(10_000) {
@@ -53,7 +53,7 @@ func raceClose(t *testing.T, round int) {
 		unrun = endPool(t, p, round)
 		over.Store(true)
 	})
-	racers.Go(func() { // a second caller: it too returns after the end
+	racers.Go(func() { // a second caller, which also returns only after the end
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -78,7 +78,7 @@ func raceClose(t *testing.T, round int) {
 	checkEnded(t, p, &c)
 }
 
-// endPool ends p in one of three ways, and returns what never ran.
+// endPool ends p in one of three ways, and returns the inputs that never ran.
 func endPool(t *testing.T, p *dispatch.Pool[int, int], how int) (unrun []int) {
 	switch how % 3 {
 	case 0:
@@ -105,7 +105,7 @@ type ending struct {
 	err      error
 }
 
-// submitOne submits job i in one of the ways there are, and counts its outcome.
+// submitOne submits job i in one of several ways, and counts its outcome.
 func submitOne(t *testing.T, p *dispatch.Pool[int, int], c *tally, i int) ending {
 	ctx := context.Background()
 	submit := p.Submit

@@ -17,10 +17,10 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressCrowd has many submitters wait for a short queue while all workers
-// are busy, jobs in the queue are canceled, submitters give up, the limit
-// changes, batches and maps come in between, and at last the pool ends: each
-// accepted job has one outcome, and on one worker they start in submit order.
+// TestStressCrowd lets many submitters wait for a short queue while all workers are busy.
+// Meanwhile queued jobs are canceled, submitters give up, the limit changes, batches and
+// maps compete, and at last the pool ends. Each accepted job has one outcome, and on one
+// worker the jobs start in the order of submission.
 func TestStressCrowd(t *testing.T) {
 	noGoroutines(t)
 	for i := range rounds(3_000) {
@@ -35,7 +35,7 @@ const (
 	crowdSubmitters = 8
 	crowdEach       = 8 // jobs of each submitter
 	crowdJobs       = crowdSubmitters * crowdEach
-	crowdOthers     = 12 // items of the batch, and then of the map, with the numbers that follow
+	crowdOthers     = 12 // items of the batch, and as many of the map; they have the numbers that follow
 	crowdMost       = 4  // workers
 )
 
@@ -54,7 +54,7 @@ type crowd struct {
 	items   atomic.Int64 // of the batch and the map that were accepted
 }
 
-// crowdJob is a single job. Its submitter writes all of it, but for won.
+// crowdJob is a single job. Its submitter writes all fields except won.
 type crowdJob struct {
 	ending
 	asked, answered int64 // on the clock
@@ -69,7 +69,7 @@ func newCrowd(t *testing.T, seed uint64) *crowd {
 
 func (c *crowd) random(who uint64) *rand.Rand { return rand.New(rand.NewPCG(c.seed, who)) }
 
-// resizes tells whether the limit changes in this round.
+// resizes reports whether the limit changes in this round.
 func (c *crowd) resizes() bool { return c.seed%4 > 0 }
 
 func (c *crowd) handle(ctx context.Context, i int) (int, error) {
@@ -141,7 +141,7 @@ func (c *crowd) submitAll(s int, futures chan<- crowdFuture) {
 	for i := s * crowdEach; i < (s+1)*crowdEach; i++ {
 		j := &c.jobs[i]
 		ctx, cancel := context.WithCancelCause(context.Background())
-		defer cancel(errCause) // which may still end what nobody has waited for
+		defer cancel(errCause) // may still end jobs that nobody has waited for
 		j.asked = c.clock.Add(1)
 		submit := c.pool.Submit
 		switch random.IntN(8) {
@@ -250,7 +250,7 @@ func (c *crowd) mapItems() {
 	c.items.Add(crowdOthers)
 }
 
-// check holds all outcomes against each other.
+// check checks that all outcomes agree with each other.
 func (c *crowd) check(unrun []int) {
 	given := map[int]bool{}
 	for _, i := range unrun {
@@ -292,8 +292,8 @@ func (c *crowd) checkJob(i int, j *crowdJob, given bool) {
 	}
 }
 
-// checkOrder checks that of two jobs the one started first whose submit was over
-// before the other's began, and that the items of the batch started in order.
+// checkOrder checks that if the submit of one job returned before that of another began,
+// the first job also started first, and that the items of the batch started in order.
 func (c *crowd) checkOrder() {
 	var started []int
 	for i := range c.jobs {

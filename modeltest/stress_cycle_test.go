@@ -11,8 +11,8 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressCycles makes, uses and closes one pool after another: neither
-// goroutines nor memory add up.
+// TestStressCycles makes, uses and closes one pool after another: neither goroutines nor
+// memory accumulate.
 func TestStressCycles(t *testing.T) {
 	noGoroutines(t)
 	var early uint64
@@ -30,13 +30,13 @@ func TestStressCycles(t *testing.T) {
 
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // the first may have left what a finalizer or a pool held
+	runtime.GC() // the first collection may have left objects of finalizers or sync.Pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-// cycle uses a pool of its own in every way, on a context that outlives it.
+// cycle makes a pool and uses it in every way, with a context that outlives the pool.
 func cycle(t *testing.T, i int) {
 	ctx := t.Context()
 	p := dispatch.Must(dispatch.New(func(ctx context.Context, in []byte) (int, error) {

@@ -15,9 +15,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressHooks ends jobs in all ways at once, with hooks that ask the pool, panic
-// and end their goroutines: Done is told once of each job, and what it is told agrees
-// with Stats in counts and in times.
+// TestStressHooks ends jobs in all ways at once, with hooks that call the pool, panic and
+// end their goroutines: Done is called once for each job, and its arguments agree with the
+// counts and times in Stats.
 func TestStressHooks(t *testing.T) {
 	noGoroutines(t)
 	for i := range rounds(150) {
@@ -39,7 +39,7 @@ type hooked struct {
 	starts, ends [hookedJobs]atomic.Int64
 	outcomes     [dispatch.Dropped + 1]atomic.Int64
 	waits, runs  atomic.Int64 // sums
-	turned       atomic.Int64 // jobs that a worker turned to
+	turned       atomic.Int64 // jobs that a worker started on
 }
 
 func newHooked(t *testing.T, seed uint64) *hooked {
@@ -67,7 +67,7 @@ func (h *hooked) handle(ctx context.Context, in int) (int, error) {
 	return in, err
 }
 
-// number is the input that the job of a hook is about.
+// number returns the input of the job that a hook was called for.
 func (h *hooked) number(j dispatch.Job) int { return int([]rune(j.Label)[0] - '0') }
 
 func (h *hooked) start(ctx context.Context, j dispatch.Job) context.Context {
@@ -176,7 +176,7 @@ func (h *hooked) use(random *rand.Rand, in int) {
 	}
 }
 
-// check compares what the hooks were told with Stats.
+// check compares the arguments of the hooks with Stats.
 func (h *hooked) check() {
 	s := h.pool.Stats()
 	told := uint64(0)

@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressInline has callers that run their jobs themselves beside workers, while
-// the limit changes: never more handlers run than may, each job has its outcome, and
-// the place of each caller comes back.
+// TestStressInline lets callers run their jobs inline beside workers while the limit
+// changes: there are never more handlers than allowed, each job has its outcome, and each
+// caller returns its slot.
 func TestStressInline(t *testing.T) {
 	noGoroutines(t)
 	const most, callers = 3, 4
@@ -36,7 +36,7 @@ func TestStressInline(t *testing.T) {
 	checkEnded(t, p, &c)
 }
 
-// useInline uses the pool in one way or another; most calls may run inline.
+// useInline uses the pool in one of several ways; most calls may run inline.
 func useInline(t *testing.T, p *dispatch.Pool[fate, fate], c *tally, seed int) {
 	f := fate(max(0, seed%23-20)) // most return; none ends its goroutine: that may be the user's
 	switch seed % 8 {

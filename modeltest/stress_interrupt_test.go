@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressInterrupt runs pairs of jobs on one worker. The first of a pair is
-// interrupted as close to its end as can be; the second follows at once and must
-// see nothing of it, neither in its context nor in its worker's Interrupt.
+// TestStressInterrupt runs pairs of jobs on one worker. The first job of a pair is
+// interrupted as close to its end as possible. The second follows at once and must not see
+// the interrupt, neither in its context nor in its worker's Interrupt method.
 func TestStressInterrupt(t *testing.T) {
 	noGoroutines(t)
 	var worker *pairWorker
@@ -43,14 +43,13 @@ type pairJob struct {
 	first  bool
 	ending chan struct{} // closed when the first is about to return
 	wait   time.Duration // until then
-	told   bool          // what the second's handler saw: it must not
+	told   bool          // the second job's handler saw the interrupt, which must not happen
 }
 
-// pairWorker notes which job it is at; only the first of a pair may be
-// interrupted.
+// pairWorker records which job it runs. Only the first of a pair may be interrupted.
 type pairWorker struct {
 	t     *testing.T
-	at    atomic.Pointer[pairJob] // nil from Ready until Process says which it is
+	at    atomic.Pointer[pairJob] // nil from Ready until Process sets it
 	hooks atomic.Int64
 }
 
@@ -71,8 +70,8 @@ func (w *pairWorker) Process(ctx context.Context, j *pairJob) (bool, error) {
 	return true, nil
 }
 
-// Interrupt checks that it is the first job's from its beginning to its end. It
-// may meet Process on its way in.
+// Interrupt checks that it is called for the first job, and that this job is current from
+// the beginning of the call to its end. It may overlap with the start of Process.
 func (w *pairWorker) Interrupt() {
 	w.hooks.Add(1)
 	began := w.at.Load()

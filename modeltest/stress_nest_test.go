@@ -14,8 +14,8 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressNest runs trees of jobs that wait for jobs, by every call that may
-// do so, on pools that are far too small for them.
+// TestStressNest runs trees of jobs that wait for jobs, with every call that may do so, on
+// pools that are far too small for them.
 func TestStressNest(t *testing.T) {
 	for _, workers := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestStressNest(t *testing.T) {
 	}
 }
 
-// node is a job that has as many children as fan says, down to the depth.
+// node is a job that has fan children, down to the depth.
 type node struct{ depth, fan, seed int }
 
 func (n node) leaves() int {
@@ -50,7 +50,7 @@ func (n node) leaves() int {
 
 func (n node) child(i int) node { return node{n.depth - 1, n.fan, n.seed*31 + i} }
 
-// forest is a pool whose jobs wait for jobs, and one that they can go through.
+// forest is a pool whose jobs wait for jobs, and a second pool that they can go through.
 type forest struct {
 	pool, other *dispatch.Pool[node, int]
 	busy, peak  atomic.Int64 // handlers that do not wait
@@ -80,7 +80,7 @@ func (f *forest) grow(ctx context.Context, n node) (int, error) {
 	return f.join(ctx, n.seed%8, children)
 }
 
-// work counts a handler that is at work.
+// work counts a handler that is working, not waiting.
 func (f *forest) work() {
 	n := f.busy.Add(1)
 	for old := f.peak.Load(); n > old && !f.peak.CompareAndSwap(old, n); old = f.peak.Load() {

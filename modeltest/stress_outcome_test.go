@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressOutcome has completion, Cancel, the end of the caller's context, a
-// timeout and Stop race for one outcome, and holds every reader against the
-// others: the outcome is decided once, by whom it says.
+// TestStressOutcome lets completion, Cancel, the end of the caller's context, a timeout
+// and Stop race for one outcome. It compares all readers: the outcome is decided once, by
+// the event that it names.
 func TestStressOutcome(t *testing.T) {
 	noGoroutines(t)
 	var c tally

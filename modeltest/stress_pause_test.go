@@ -14,9 +14,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressPause pauses and resumes a pool under load, and ends it in a pause: in a
-// pause no more than one job a worker starts, nobody is left waiting after it, and
-// each job has its outcome.
+// TestStressPause pauses and resumes a pool under load, and ends it in a pause: during a
+// pause each worker starts at most one job, nobody is left waiting after it, and each job
+// has its outcome.
 func TestStressPause(t *testing.T) {
 	noGoroutines(t)
 	for i := range rounds(200) {
@@ -61,7 +61,7 @@ func pauseUnderLoad(t *testing.T, seed int) {
 			break
 		}
 		p.Resume()
-		for range 200 { // or else the pool starves
+		for range 200 { // otherwise the pool starves
 			runtime.Gosched()
 		}
 	}
@@ -84,7 +84,7 @@ func usePaused(t *testing.T, p *dispatch.Pool[fate, fate], c *tally, seed int) {
 	if seed%5 == 0 {
 		b := p.BatchOf(context.Background(), []fate{f, fateReturn, fateReturn})
 		for r := range b.Results() {
-			if r.Err != dispatch.ErrClosed { // which is that of what was not accepted
+			if r.Err != dispatch.ErrClosed { // the error of inputs that were not accepted
 				c.add(r.Err)
 			}
 		}

@@ -17,10 +17,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressPieces has several goroutines add tiny items to one batch in small
-// pieces while workers run them and readers of all kinds are at it, and something
-// ends the batch in the midst: each item is delivered once to each reader, and
-// all of them are told the same.
+// TestStressPieces lets several goroutines add tiny items to one batch in small pieces
+// while workers run them, readers of all kinds read them, and some event ends the batch in
+// the middle: each reader gets each item once, and all readers get the same outcomes.
 func TestStressPieces(t *testing.T) {
 	noGoroutines(t)
 	for i := range rounds(3_000) {
@@ -34,7 +33,7 @@ func TestStressPieces(t *testing.T) {
 const (
 	pieceAdders = 3
 	pieceItems  = 60 // of each adder; their inputs are numbered through
-	pieceBad    = 41 // the input that fails, where one does
+	pieceBad    = 41 // the input that fails, if one does
 )
 
 // middle is what happens to the batch while it grows.
@@ -60,13 +59,13 @@ type pieces struct {
 	pool   *dispatch.Pool[int, int]
 	batch  *dispatch.Batch[int, int]
 	cancel context.CancelCauseFunc // of the batch's context
-	unrun  []int                   // what Stop gave back
+	unrun  []int                   // inputs that Stop returned
 
 	starts [pieceAdders * pieceItems]atomic.Int32
 	added  [pieceAdders]int // how many items of each were accepted
 	over   chan struct{}    // closed when the readers are done
 
-	told    dispatch.Progress // what OnProgress was told last
+	told    dispatch.Progress // last argument of OnProgress
 	telling atomic.Bool
 }
 
@@ -123,7 +122,7 @@ func (p *pieces) run() {
 		p.meddle()
 	})
 	if p.middle == middleNothing || random.IntN(2) == 0 {
-		adders.Wait() // readers seal
+		adders.Wait() // because readers seal the batch
 	}
 	reports := make([]report, 5) // of two loops over All, two Waits, and the channel
 	var common [2]error          // of the Waits
@@ -170,7 +169,7 @@ func (p *pieces) add(a int) {
 	}
 }
 
-// meddle does to the batch what the round is about.
+// meddle makes the event of this round happen to the batch.
 func (p *pieces) meddle() {
 	switch p.middle {
 	case middleCancel:
@@ -188,7 +187,7 @@ func (p *pieces) meddle() {
 	}
 }
 
-// poll checks that Progress goes forward only.
+// poll checks that Progress never goes back.
 func (p *pieces) poll() {
 	var last dispatch.Progress
 	for {
@@ -219,8 +218,8 @@ func (p *pieces) onProgress(now dispatch.Progress) {
 	p.telling.Store(false)
 }
 
-// report is what a reader was told, by index. A nil report is that of a reader
-// that there was not.
+// report holds the outcomes that a reader received, by index. It is nil if there was no
+// such reader.
 type report map[int]dispatch.Result[int, int]
 
 func (r report) add(t *testing.T, res dispatch.Result[int, int]) {
@@ -241,8 +240,8 @@ func (p *pieces) readAll() report {
 	return r
 }
 
-// wait reports no inputs, and no errors that items have in common: Wait does not
-// give them item by item. It returns the error that they have in common.
+// wait reports neither inputs nor errors that items have in common, since Wait does not
+// return these item by item. It returns the common error.
 func (p *pieces) wait() (r report, common error) {
 	outs, err := p.batch.Wait(context.Background())
 	r = report{}
@@ -266,7 +265,7 @@ func (p *pieces) wait() (r report, common error) {
 	return r, common
 }
 
-// checkCommon checks what Wait says of the items that have an error in common.
+// checkCommon checks the error that Wait returned for the items that have one in common.
 func (p *pieces) checkCommon(all, waited report, common error) {
 	var shared error
 	for i, res := range all {
@@ -296,7 +295,7 @@ func (p *pieces) receive(results <-chan dispatch.Result[int, int]) report {
 	return r
 }
 
-// check holds the reports against each other and against what ran.
+// check compares the reports with each other and with the handlers that ran.
 func (p *pieces) check(reports []report, common [2]error, received bool) {
 	all := reports[0]
 	n, failures := 0, 0
@@ -323,7 +322,7 @@ func (p *pieces) check(reports []report, common [2]error, received bool) {
 		}
 	}
 	p.checkSame(all, reports[4])
-	// After a cancel, the channel gives what fits: that is at least 128.
+	// After a cancel the channel yields the results that fit into it, at least 128.
 	if canceled := p.middle != middleNothing && p.middle != middleSeal && p.middle != middlePoolClose; received && len(reports[4]) < n && (!canceled || n <= 128) {
 		p.t.Errorf("the channel gave %d results of %d", len(reports[4]), n)
 	}
@@ -336,7 +335,7 @@ func (p *pieces) check(reports []report, common [2]error, received bool) {
 	require.EqualValues(p.t, n-failures, p.pool.Stats().Succeeded)
 }
 
-// checkItem checks that an outcome is one that the item can have.
+// checkItem checks that the outcome is possible for the item.
 func (p *pieces) checkItem(res dispatch.Result[int, int]) {
 	ran, given := p.starts[res.In].Load() == 1, slices.Contains(p.unrun, res.In)
 	legal := false
@@ -380,7 +379,7 @@ func (p *pieces) checkInputs(inputs []int) {
 	}
 }
 
-// checkSame checks that the readers were told the same of what both were told.
+// checkSame checks that two readers got the same outcome for each item that both got.
 func (p *pieces) checkSame(all, r report) {
 	for i, got := range r {
 		if want := all[i]; got.Out != want.Out || got.Err != want.Err || got.In != want.In && got.In != 0 {

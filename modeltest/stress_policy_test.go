@@ -13,7 +13,7 @@ import (
 )
 
 // TestStressPolicies floods pools whose queue is always full, under each policy:
-// every job that is not refused has one outcome, also one that is dropped.
+// every job that is not refused has one outcome, even if it is dropped.
 func TestStressPolicies(t *testing.T) {
 	policies := []dispatch.Overflow{dispatch.Block, dispatch.Reject, dispatch.DropOldest, dispatch.CallerRuns}
 	for _, policy := range policies {

@@ -13,8 +13,7 @@ import (
 	"example.com/dispatch"
 )
 
-// fate is a job that does what it says. It is what the jobs of several stress
-// tests are.
+// fate is a job, and says how it ends. Several stress tests use it.
 type fate int
 
 const (
@@ -25,7 +24,7 @@ const (
 	fates
 )
 
-// meet is what a handler does with a fate.
+// meet ends a handler in the way that the fate says.
 func (f fate) meet() (fate, error) {
 	switch f {
 	case fateFail:
@@ -38,9 +37,9 @@ func (f fate) meet() (fate, error) {
 	return f, nil
 }
 
-// TestStressResize changes the limit of workers all the time while jobs panic
-// and end their goroutines. The limit holds, no job is lost, and the pool has
-// its full strength at the end.
+// TestStressResize changes the limit of workers continuously while jobs panic and end
+// their goroutines. The limit holds, no job is lost, and at the end the pool can still run
+// as many jobs as its limit allows.
 func TestStressResize(t *testing.T) {
 	noGoroutines(t)
 	const most, submitters = 8, 6

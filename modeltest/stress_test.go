@@ -16,22 +16,22 @@ import (
 	"example.com/dispatch"
 )
 
-// The stress tests run in real time, on real processors, at full speed: they
-// are for the races that a bubble, which moves on only when nothing moves, meets
-// seldom. After each of them the pool is held against what its jobs were told.
+// The stress tests run in real time, on real processors, at full speed. They find races
+// that are rare in a bubble, whose clock advances only when all goroutines are blocked.
+// After each test the pool is compared with the outcomes that the readers of its jobs got.
 
 // stressParts is how many loops over rounds share the time of -stress: one in
 // each stress test, but three in TestStressNest and four in TestStressPolicies.
 const stressParts = 20
 
-// tally counts what the readers of a pool's jobs were told, as Stats does.
+// tally counts the outcomes that the readers of a pool's jobs got, as Stats does.
 type tally struct {
 	counts  [kinds]atomic.Uint64
 	refused atomic.Uint64
 }
 
-// add counts one outcome. The error tells its kind, because the tests give
-// each way of ending an error of its own.
+// add counts one outcome. The error determines its kind, because the tests use a
+// different error for each way of ending.
 func (c *tally) add(err error) {
 	var pe *dispatch.PanicError
 	k := failed
@@ -50,7 +50,7 @@ func (c *tally) add(err error) {
 	c.counts[k].Add(1)
 }
 
-// refuse counts a refused job, whose error must be one of those for refusals.
+// refuse counts a refused job, whose error must be one that the pool uses for refusals.
 func (c *tally) refuse(t *testing.T, err error) {
 	switch {
 	case errors.Is(err, dispatch.ErrQueueFull):
@@ -61,7 +61,7 @@ func (c *tally) refuse(t *testing.T, err error) {
 	}
 }
 
-// checkEnded holds a pool that has ended against the tally of its outcomes.
+// checkEnded compares the Stats of a pool that has ended with the tally of its outcomes.
 func checkEnded[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], c *tally) {
 	t.Helper()
 	s := p.Stats()
@@ -78,20 +78,20 @@ func checkEnded[In, Out any](t *testing.T, p *dispatch.Pool[In, Out], c *tally) 
 	require.Equal(t, c.refused.Load(), s.Rejected, "%+v", s)
 }
 
-// noGoroutines has the test fail if it leaves a goroutine behind.
+// noGoroutines makes the test fail if it leaves a goroutine behind.
 func noGoroutines(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }
 
-// spin keeps a processor busy for about d, but lets others in.
+// spin keeps a processor busy for about d, but yields to other goroutines.
 func spin(d time.Duration) {
 	for began := time.Now(); time.Since(began) < d; {
 		runtime.Gosched()
 	}
 }
 
-// sharing has goroutines call f for each of the numbers, and waits for all of them.
+// sharing calls f for each of the numbers on several goroutines, and waits for all calls.
 func sharing(t *testing.T, what string, goroutines int, numbers iter.Seq[int], f func(i int)) {
 	t.Helper()
 	next := make(chan int)

@@ -13,9 +13,9 @@ import (
 	"example.com/dispatch"
 )
 
-// TestStressWorkers holds a pool to what it promises Workers, while jobs panic,
-// end their goroutines and are interrupted, constructors fail, and the limit
-// changes: one call at a time, one Close each, after the last job.
+// TestStressWorkers checks the promises of a pool about Workers while jobs panic, end
+// their goroutines and are interrupted, constructors fail, and the limit changes: each
+// Worker gets one call at a time, and one Close after its last job.
 func TestStressWorkers(t *testing.T) {
 	noGoroutines(t)
 	var c tally
@@ -52,7 +52,7 @@ func TestStressWorkers(t *testing.T) {
 	require.Equal(t, c.counts[panicked].Load(), p.Stats().Panicked)
 }
 
-// strictWorker tells of a call that comes during another one, or after Close.
+// strictWorker reports a call that comes during another one, or after Close.
 type strictWorker struct {
 	t      *testing.T
 	closed *atomic.Int64
@@ -61,7 +61,7 @@ type strictWorker struct {
 	over   atomic.Bool
 }
 
-// enter notes a call. Only Process may meet an Interrupt: its own.
+// enter records a call. Only Process may overlap with an Interrupt.
 func (w *strictWorker) enter(call string) (leave func()) {
 	if w.inside.Add(1) != 1 || w.hooks.Load() != 0 && call != "Process" || w.over.Load() {
 		w.t.Errorf("%s: during another call, or after Close", call)

@@ -10,26 +10,27 @@ import (
 	"example.com/dispatch"
 )
 
-// firstUserContext is the first kind of context that is a user's own.
+// firstUserContext is the first kind of user-defined context.
 const firstUserContext = 160
 
-// habit is what a user's own context does that those of the context package do not.
+// habit is a behaviour of a user-defined context that contexts of the context package do
+// not have.
 type habit byte
 
 const (
-	panicking habit = iota // once it is done, it panics over the question why
-	lying                  // it is done, and says that it is not
-	slow                   // each answer takes long
-	asking                 // it asks the pool before it answers
-	overdue                // it has a deadline, and does not end at it
+	panicking habit = iota // once it is done, the method that says why panics
+	lying                  // it is done but says that it is not
+	slow                   // each method takes long
+	asking                 // each method calls the pool before it returns
+	overdue                // it has a deadline but does not end at it
 	habits
 )
 
-// errUserPanic is what a context panics with.
+// errUserPanic is the value with which a context panics.
 var errUserPanic = errors.New("this context panics")
 
-// userContext is a context whose methods are a user's own. It knows nothing of
-// contexts of the context package, and is canceled by a step of the program.
+// userContext is a user-defined context. It does not wrap a context of the context
+// package, and is canceled by a step of the program.
 type userContext struct {
 	of       *watched
 	w        *world
@@ -41,7 +42,7 @@ type userContext struct {
 // registering is a userContext that registers functions itself.
 type registering struct{ *userContext }
 
-// withUser has c be a user's own context.
+// withUser makes c a user-defined context.
 func (w *world) withUser(c *watched, kind byte) *watched {
 	c.Context, c.cancel = context.WithCancelCause(c.Context)
 	c.makeForeign()
@@ -60,7 +61,7 @@ func (u *userContext) plain() context.Context {
 	return u
 }
 
-// answer is what each method does first.
+// answer is called first by each method.
 func (u *userContext) answer() {
 	switch u.habit {
 	case slow:
@@ -111,8 +112,8 @@ func (u registering) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// givesNoReason tells whether err is that of a context that could not say why it is
-// done, which the pool then says for it.
+// givesNoReason reports whether err is the error that the pool uses for a context that
+// could not say why it is done.
 func givesNoReason(err error) bool {
 	if pe, ok := err.(*dispatch.PanicError); ok {
 		return pe.Value == error(errUserPanic)

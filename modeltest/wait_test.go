@@ -7,7 +7,7 @@ import (
 	"example.com/dispatch"
 )
 
-// waited is what one call of Batch.Wait has returned.
+// waited is the result of one call of Batch.Wait.
 type waited struct {
 	outs []int
 	err  error
@@ -24,9 +24,9 @@ func split(err error) []error {
 	return nil
 }
 
-// checkWaits holds what Wait returned against the outcomes, which other readers were
-// told: the items' own failures, each as an *ItemError, and the error of those that
-// were canceled together once, as it is.
+// checkWaits compares the results of Wait with the outcomes that other readers got. Wait
+// must return each item's own failure as an *ItemError, and the error of items that were
+// canceled together once, unwrapped.
 func (w *world) checkWaits() {
 	for _, g := range w.groups {
 		for _, got := range g.waits {
@@ -77,8 +77,8 @@ func (w *world) checkWait(g *group, got waited) error {
 	return nil
 }
 
-// parse tells the items' failures from the error of those that were canceled
-// together, which comes last: it may be an *ItemError of another batch.
+// parse separates the items' failures from the error of the items that were canceled
+// together. That error comes last, and may be an *ItemError of another batch.
 func (g *group) parse(errs []error) (failures map[int]error, common error) {
 	failures = map[int]error{}
 	for i, err := range errs {
@@ -96,9 +96,9 @@ func (g *group) parse(errs []error) (failures map[int]error, common error) {
 	return failures, common
 }
 
-// whose tells whether the error of j is its own, or one that it has in common with
-// others. It may be either, where a handler returns the error of a context that
-// cannot say why it is done.
+// whose reports whether the error of j is its own, or one that it has in common with
+// others. It may be either if a handler returns the error of a context that cannot say why
+// it is done.
 func (w *world) whose(j *job) (own, shared bool) {
 	d, err := w.verdict(j)
 	switch {

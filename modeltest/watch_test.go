@@ -9,8 +9,9 @@ import (
 	"example.com/dispatch"
 )
 
-// bucketOf is the bucket of a Histogram that d belongs to, by the logarithm: a whole
-// number of ticks is on no bound but a power of two, of which math.Log2 is exact.
+// bucketOf returns the bucket of a Histogram that d belongs to. It uses the logarithm: a
+// whole number of ticks is never on a bound, except on a power of two, for which math.Log2
+// is exact.
 func bucketOf(d time.Duration) int {
 	const least, most = -80, 68
 	if d <= 0 {
@@ -19,8 +20,7 @@ func bucketOf(d time.Duration) int {
 	return min(max(int(math.Ceil(4*math.Log2(d.Seconds()))), least), most)
 }
 
-// checkWatch holds what the pool tells of its jobs, when nothing moves, against the
-// model.
+// checkWatch compares the pool's telemetry with the model while the bubble is at rest.
 func (w *world) checkWatch(s dispatch.Stats, running, failures []dispatch.Job) {
 	if s.Telemetry != (w.watching != counts) {
 		w.failf("Stats.Telemetry is %t", s.Telemetry)
@@ -42,7 +42,7 @@ func (w *world) checkWatch(s dispatch.Stats, running, failures []dispatch.Job) {
 	}
 }
 
-// checkRunning checks that the pool tells of each handler that runs, longest first.
+// checkRunning checks that Running returns each running handler, the longest first.
 func (w *world) checkRunning(s dispatch.Stats, running []dispatch.Job) {
 	n, strays, longest := 0, 0, time.Duration(0)
 	for _, j := range w.jobs {
@@ -79,8 +79,8 @@ func (w *world) checkRunning(s dispatch.Stats, running []dispatch.Job) {
 	}
 }
 
-// runsOn tells whether a job that runs is told of as one: without an outcome, or with
-// one that others than its handler have decided.
+// runsOn reports whether Running describes a running job correctly: without an outcome, or
+// with one that was not decided by its handler.
 func runsOn(is dispatch.Job) bool {
 	switch is.Outcome {
 	case dispatch.Pending:
@@ -92,8 +92,8 @@ func runsOn(is dispatch.Job) bool {
 	}
 }
 
-// checkFailures checks that the pool remembers the last failures of each kind, the
-// last first.
+// checkFailures checks that Failures returns the last failures of each kind, the newest
+// first.
 func (w *world) checkFailures(s dispatch.Stats, failures []dispatch.Job) {
 	const kept = 8
 	var n [kinds]uint64
@@ -127,7 +127,7 @@ func (w *world) checkFailures(s dispatch.Stats, failures []dispatch.Job) {
 	}
 }
 
-// checkOldest checks for how long what waits has waited.
+// checkOldest checks how long the oldest waiting job has waited.
 func (w *world) checkOldest(s dispatch.Stats) {
 	least, most := time.Duration(0), time.Duration(0)
 	for _, j := range w.jobs {
@@ -145,8 +145,8 @@ func (w *world) checkOldest(s dispatch.Stats) {
 	}
 }
 
-// checkHooks checks, when nothing moves, that Done has been told of each job that is
-// over, with the outcome that its readers were told, and of no other.
+// checkHooks checks, while the bubble is at rest, that Done has been called for each job
+// that has ended, with the outcome that its readers got, and for no other.
 func (w *world) checkHooks(s dispatch.Stats) {
 	for _, j := range w.jobs {
 		over := j.settled != 0 && !j.running && j.refused == nil
@@ -162,21 +162,21 @@ func (w *world) checkHooks(s dispatch.Stats) {
 	}
 	counted := counters(s)
 	for k := range kinds {
-		// Handlers that run past their job's outcome are told of when they return.
+		// If a handler runs past its job's outcome, Done is called when it returns.
 		if told := w.heard.ends[k]; told > counted[1+k] || told+uint64(s.Running+s.Strays) < counted[1+k] {
 			w.failf("Done was told of %d of kind %d, and Stats counts %d\n%s", told, k, counted[1+k], w.list())
 		}
 	}
 }
 
-// toldAs tells whether the error that Done was told is that of the outcome. What
-// another item has stopped may be told with that item's failure.
+// toldAs reports whether the error that Done got is that of the outcome. For an item that
+// was stopped by another item, Done may get that item's failure.
 func (j *job) toldAs(err error) bool {
 	is := j.told.end
 	return is.Err == err || err == dispatch.ErrHalted && j.group != nil && is.Outcome == dispatch.Canceled && j.group.haltedBy(is.Err, j)
 }
 
-// checkTold compares, after the end, the times in Stats with the jobs'.
+// checkTold compares, after the end, the times in Stats with those of the jobs.
 func (w *world) checkTold(s dispatch.Stats) {
 	if w.watching == counts {
 		return
@@ -221,7 +221,7 @@ func (w *world) checkTold(s dispatch.Stats) {
 	w.checkBuckets("Run", s.Run, &w.heard.runs)
 }
 
-// checkBuckets compares a Histogram with what it should hold.
+// checkBuckets compares a Histogram with its expected content.
 func (w *world) checkBuckets(name string, h dispatch.Histogram, want *sums) {
 	if got := maps.Collect(h.Buckets()); !maps.Equal(got, want.buckets) || h.Count() != want.count || h.Sum() != want.sum {
 		w.failf("Stats.%s is %v with a sum of %v, in the buckets %v; it should be %v in %d, %v", name, h, h.Sum(), got, want.sum, want.count, want.buckets)

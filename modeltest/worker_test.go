@@ -8,7 +8,7 @@ import (
 	"example.com/dispatch"
 )
 
-// errConstruct is what a constructor that fails returns.
+// errConstruct is the error of a constructor that fails.
 var errConstruct = errors.New("no worker today")
 
 // fleet counts the Workers of a stateful pool.
@@ -17,19 +17,19 @@ type fleet struct {
 	prestarted          int // the last phase in which Prestart has returned nil
 }
 
-// modelWorker is a Worker that holds the pool to what it promises Workers.
+// modelWorker is a Worker that checks what the pool promises Workers.
 type modelWorker struct {
 	w *world
 
 	// Guarded by world.mu.
 	state        workerState
 	job          *job // the last one
-	early        int  // interrupts that met the next one on its way into Process
+	early        int  // interrupts that came while the next job was about to enter Process
 	interrupting bool
 }
 
-// workerState goes fresh; then for each job asked, ready, busy and done; then
-// closed.
+// workerState is fresh at first, then asked, ready, busy and done for each job, and closed
+// at the end.
 type workerState int
 
 const (
@@ -52,7 +52,7 @@ func (w *world) newWorker(ctx context.Context) (dispatch.Worker[int, int], error
 	return &modelWorker{w: w}, nil
 }
 
-// move checks that the worker may go on to the state to.
+// move checks that the worker may go to the given state.
 func (mw *modelWorker) move(call string, to workerState, from ...workerState) {
 	mw.w.mu.Lock()
 	defer mw.w.mu.Unlock()
@@ -70,7 +70,7 @@ func (mw *modelWorker) moveLocked(call string, to workerState, from ...workerSta
 	if mw.interrupting && to != workerDone && to != workerBusy {
 		mw.w.failf("%s called during Interrupt", call)
 	}
-	// A Start hook that ends the goroutine comes between the two.
+	// A Start hook that ends the goroutine runs between the two.
 	if mw.early > 0 && to != workerBusy && mw.w.watching != rudeHooks {
 		mw.w.failf("a worker was interrupted for a job that it never processed")
 	}
@@ -86,7 +86,7 @@ func (mw *modelWorker) Ready(context.Context) error {
 }
 
 func (mw *modelWorker) Process(ctx context.Context, id int) (int, error) {
-	// Its state and its job change together: an Interrupt may come at any moment.
+	// The state and the job change together, because an Interrupt may come at any moment.
 	mw.w.mu.Lock()
 	mw.moveLocked("Process", workerBusy, workerReady)
 	defer mw.move("the return from Process", workerDone, workerBusy)
@@ -96,7 +96,7 @@ func (mw *modelWorker) Process(ctx context.Context, id int) (int, error) {
 	return mw.w.handle(ctx, id)
 }
 
-// Interrupt may meet Process on its way in or out.
+// Interrupt may overlap with the beginning or the end of Process.
 func (mw *modelWorker) Interrupt() {
 	w := mw.w
 	w.mu.Lock()
@@ -115,7 +115,7 @@ func (mw *modelWorker) Interrupt() {
 	mw.interrupting = true
 	w.mu.Unlock()
 
-	runtime.Gosched() // lets the next call in, if it does not wait
+	runtime.Gosched() // lets the next call run, if it does not wait as it should
 
 	w.mu.Lock()
 	mw.interrupting = false

@@ -15,11 +15,10 @@ import (
 	"example.com/dispatch"
 )
 
-// world is one run of one program: the pool, and everything the model knows of
-// it. Time moves in phases. In each, the program does one thing (a call, or a
-// tick of the clock), and then waits until nothing moves any more; what happens
-// within one phase is taken as simultaneous, and what happens in different
-// phases as ordered.
+// world is one run of one program: the pool, and everything the model knows of it. Time
+// moves in phases. In each phase the program makes one call or the clock advances by one
+// tick, and then the program waits until the bubble is at rest. Events within one phase
+// count as simultaneous, events in different phases as ordered.
 type world struct {
 	setup
 	pool   *dispatch.Pool[int, int]
@@ -30,17 +29,17 @@ type world struct {
 	err      error // the first violation
 	phase    int
 	clock    []time.Duration // by phase: the time in it
-	calm     bool            // nothing has happened in this phase yet
+	calm     bool            // no event has happened in this phase yet
 	jobs     []*job
 	groups   []*group
 	contexts []*watched
-	calls    map[*call]bool // that have not returned
+	calls    map[*call]bool // calls that have not returned
 	order    int            // of starts
-	panicked int            // what WithPanicHandler was told of
-	expected int            // panics
+	panicked int            // calls of the function of WithPanicHandler
+	expected int            // expected number of these
 	fleet    fleet
-	limit    int // of workers, as the last Resize left it
-	before   int // as it was when the phase began
+	limit    int // of workers, as set by the last Resize
+	before   int // the limit when the phase began
 	resized  bool
 	resizes  int // in this phase
 
@@ -48,21 +47,21 @@ type world struct {
 	stopped   int        // the phase of the first Stop, or of the end of a Shutdown's budget or of the pool's context
 	ended     int        // the phase in which Done was closed
 	budgets   []*watched // of Shutdowns
-	waited    int        // the phase in which Wait said that nothing was queued or running
+	waited    int        // the phase in which Wait returned that nothing was queued or running
 	givenBack []int      // by Stop
 	last      dispatch.Stats
 
 	life  *watched // the context of WithContext; nil: there is none
 	ends  stopper  // what stopped the pool
 	pause pause
-	feeds int // sources of streams that have not given all yet
+	feeds int // sources of streams that have not sent all inputs yet
 	heard heard
 }
 
 func ticks(n int) time.Duration { return time.Duration(n) * tick }
 
-// run executes p in a bubble of its own and says how the pool broke a promise,
-// if it did. That the bubble ends is one of the promises.
+// run executes p in a bubble of its own. It returns an error if the pool broke a promise.
+// That the bubble ends is one of the promises.
 func run(t *testing.T, p program) (err error) {
 	w := &world{setup: p.setup, calls: map[*call]bool{}, clock: []time.Duration{0}}
 	defer func() {
@@ -93,7 +92,7 @@ func run(t *testing.T, p program) (err error) {
 	return w.err
 }
 
-// failf notes a violation; the first one counts. The caller holds mu.
+// failf records a violation; only the first one counts. The caller holds mu.
 func (w *world) failf(format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf("phase %d: "+format, append([]any{w.phase}, args...)...)
@@ -112,7 +111,7 @@ func (w *world) broken() bool {
 	return w.err != nil
 }
 
-// current is the phase.
+// current returns the current phase.
 func (w *world) current() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,7 +121,7 @@ func (w *world) current() int {
 // now is the virtual time since the run began.
 func (w *world) now() time.Duration { return time.Since(w.epoch) }
 
-// phaseOf is the first phase at time t or later; never if that has not come.
+// phaseOf returns the first phase at time t or later; never if there was none yet.
 func (w *world) phaseOf(t time.Duration) int {
 	i := sort.Search(len(w.clock), func(i int) bool { return w.clock[i] >= t })
 	if i == len(w.clock) {
@@ -131,10 +130,10 @@ func (w *world) phaseOf(t time.Duration) int {
 	return max(i, 1)
 }
 
-// do makes one phase of f.
+// do runs f as one phase.
 func (w *world) do(f func()) {
 	if w.broken() {
-		return // what follows a violation tells nothing
+		return // observations after a violation mean nothing
 	}
 	w.begin(0)
 	f()
@@ -167,12 +166,12 @@ func (w *world) end() {
 	w.check()
 }
 
-// call is a call of the pool that the program made and that may block.
+// call is a call of the pool by the program, which may block.
 type call struct {
 	name  string
 	asked int
 	job   *job        // the job it submits, if it is one job
-	ready func() bool // tells, with mu held, that the call should have returned
+	ready func() bool // reports, with mu held, whether the call should have returned
 }
 
 // start makes a call on a goroutine of its own.

@@ -14,8 +14,8 @@ import (
 )
 
 // Hooks returns hooks that make a span for each job; give them to a pool with
-// dispatch.WithHooks. A nil provider means the global one, as it is now. The same
-// hooks may serve several pools.
+// [dispatch.WithHooks]. A nil provider means the one that is global at the time of the
+// call. The same hooks may serve several pools.
 func Hooks(provider trace.TracerProvider) dispatch.Hooks {
 	if provider == nil {
 		provider = otel.GetTracerProvider()
@@ -24,10 +24,11 @@ func Hooks(provider trace.TracerProvider) dispatch.Hooks {
 	return dispatch.Hooks{Start: t.start, Done: t.done}
 }
 
-// tracing is also the key under which contexts carry what its start has begun.
+// tracing makes the spans. A *tracing is also the context key of the *begun that its
+// start method has made.
 type tracing struct{ tracer trace.Tracer }
 
-// begun is the span of a job that runs.
+// begun is a running job and its span.
 type begun struct {
 	span trace.Span
 	job  dispatch.Job
@@ -39,12 +40,12 @@ func (t *tracing) start(ctx context.Context, j dispatch.Job) context.Context {
 	return context.WithValue(ctx, t, &begun{span, j})
 }
 
-// done ends the span of j, or makes one of what is known if start was not called
-// for j. Then the context is the submitter's: it may carry the span of another
-// job, which has submitted this one, and that is not to be ended.
+// done ends the span of j. If start was not called for j, done makes a span after the
+// fact. The context is then the submitter's, and may carry the span of another job,
+// the one that has submitted j; done must not end that span.
 func (t *tracing) done(ctx context.Context, j dispatch.Job) {
 	if b, ok := ctx.Value(t).(*begun); ok && sameJob(b.job, j) {
-		defer b.span.End() // also where an error's methods panic
+		defer b.span.End() // even if a method of the error panics
 		tell(b.span, j)
 		return
 	}
@@ -54,7 +55,7 @@ func (t *tracing) done(ctx context.Context, j dispatch.Job) {
 	tell(span, j)
 }
 
-// sameJob tells whether a, which a worker has turned to, is b.
+// sameJob reports whether b is a, a job that a worker has started on.
 func sameJob(a, b dispatch.Job) bool {
 	return a.Pool == b.Pool && a.Worker == b.Worker && a.Index == b.Index && a.Submitted.Equal(b.Submitted)
 }
@@ -66,18 +67,18 @@ func spanName(j dispatch.Job) string {
 	return j.Pool
 }
 
-// options makes the span that ctx carries the parent, or, if that has ended, a
-// link.
+// options makes the span in ctx the parent. If that span has ended, options starts a
+// new trace with a link to it.
 func options(ctx context.Context) []trace.SpanStartOption {
 	parent := trace.SpanFromContext(ctx)
-	ended, ok := parent.(interface{ EndTime() time.Time }) // as the spans of OpenTelemetry's SDK
+	ended, ok := parent.(interface{ EndTime() time.Time }) // spans of OpenTelemetry's SDK have this method
 	if !ok || ended.EndTime().IsZero() {
 		return nil
 	}
 	return []trace.SpanStartOption{trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: parent.SpanContext()})}
 }
 
-// attributes gives what is known when a job starts.
+// attributes returns the attributes that are known when a job starts.
 func attributes(j dispatch.Job) []attribute.KeyValue {
 	list := []attribute.KeyValue{waitKey.Float64(j.Wait.Seconds())}
 	if j.Pool != "" {
@@ -92,13 +93,13 @@ func attributes(j dispatch.Job) []attribute.KeyValue {
 	return list
 }
 
-// tell notes how j ended.
+// tell records the outcome of j on span.
 func tell(span trace.Span, j dispatch.Job) {
 	span.SetAttributes(outcomeKey.String(outcomes[j.Outcome]))
 	if j.Outcome == dispatch.Succeeded || j.Outcome == dispatch.Canceled || j.Err == nil {
 		return
 	}
-	span.SetStatus(codes.Error, outcomes[j.Outcome]) // in case the error's methods panic
+	span.SetStatus(codes.Error, outcomes[j.Outcome]) // in case a method of the error panics
 	var event []trace.EventOption
 	if p, ok := errors.AsType[*dispatch.PanicError](j.Err); ok {
 		event = append(event, trace.WithAttributes(attribute.String("exception.stacktrace", string(p.Stack))))

@@ -17,7 +17,7 @@ import (
 	"example.com/dispatch"
 )
 
-// tracer is a tracer provider whose ended spans are at hand.
+// tracer is a tracer provider that records the ended spans.
 type tracer struct {
 	*trace.TracerProvider
 
@@ -32,7 +32,7 @@ func newTracer(t *testing.T) tracer {
 	return tracer{provider, ended}
 }
 
-// only returns the one span that has ended.
+// only returns the ended span, and fails if there is not exactly one.
 func (tr tracer) only(t *testing.T) trace.ReadOnlySpan {
 	t.Helper()
 	spans := tr.ended.Ended()
@@ -48,12 +48,12 @@ func attributesOf(s trace.ReadOnlySpan) map[attribute.Key]any {
 	return values
 }
 
-// job is one that a worker has turned to.
+// job is a job that a worker has started on.
 func job() dispatch.Job {
 	return dispatch.Job{Pool: "thumbs", Worker: 3, Index: -1, Submitted: time.Now().Add(-2 * time.Second), Wait: 1500 * time.Millisecond}
 }
 
-// run has hooks see j run and end with an outcome.
+// run calls the hooks for j as if j ran and ended with an outcome.
 func run(ctx context.Context, h dispatch.Hooks, j dispatch.Job, o dispatch.Outcome, err error) {
 	ctx = h.Start(ctx, j)
 	j.Ran, j.Run, j.Outcome, j.Err = true, 500*time.Millisecond, o, err
@@ -108,7 +108,7 @@ func TestASubmitterElsewhereIsTheParent(t *testing.T) {
 	require.Equal(t, remote, tr.only(t).Parent())
 }
 
-// faultyError panics when it is asked.
+// faultyError is an error whose Error method panics.
 type faultyError struct{}
 
 func (faultyError) Error() string { panic("boo") }
@@ -179,7 +179,7 @@ func TestAJobThatNeverRanDoesNotEndTheSpanOfTheOneThatSubmittedIt(t *testing.T) 
 	require.Equal(t, apitrace.SpanFromContext(ctx).SpanContext(), s.Parent())
 	require.True(t, apitrace.SpanFromContext(ctx).IsRecording())
 
-	// Its own Start has failed: what Done is given has only the other one's.
+	// Its own Start has failed: the context that Done gets has only the other job's span.
 	inner.Ran, inner.Worker, inner.Outcome, inner.Err = true, 4, dispatch.Succeeded, nil
 	h.Done(ctx, inner)
 	require.Len(t, tr.ended.Ended(), 2)

@@ -16,10 +16,10 @@ import (
 	"example.com/dispatch"
 )
 
-// deed is what a job of these tests does.
+// deed is the function that a job of these tests runs.
 type deed func(ctx context.Context) error
 
-// tracedPool is a pool of one worker whose spans go to tr.
+// tracedPool returns a pool of one worker whose spans go to tr.
 func tracedPool(tr tracer, opts ...dispatch.Option) *dispatch.Pool[deed, struct{}] {
 	return dispatch.Must(dispatch.New(func(ctx context.Context, d deed) (struct{}, error) { return struct{}{}, d(ctx) },
 		append([]dispatch.Option{
@@ -27,18 +27,18 @@ func tracedPool(tr tracer, opts ...dispatch.Option) *dispatch.Pool[deed, struct{
 		}, opts...)...))
 }
 
-// seen is what a span tells of a job.
+// seen has the facts about a job that its span records.
 type seen struct {
-	parent, link  string // the name of the span
+	parent, link  string // names of the spans
 	outcome       any
 	wait          any // in seconds
 	length        time.Duration
 	index         any
 	code          codes.Code
-	sameTraceAsIt bool // as that of its parent or link
+	sameTraceAsIt bool // same trace as its parent or link
 }
 
-// spansOf gives the spans of a pool's jobs, in the order of their ends.
+// spansOf returns the spans of a pool's jobs in the order in which they ended.
 func spansOf(tr tracer) (list []seen) {
 	byID := map[apitrace.SpanID]trace.ReadOnlySpan{}
 	for _, s := range tr.ended.Ended() {
@@ -85,7 +85,7 @@ func TestEachJobOfAPoolHasASpanUnderItsSubmitters(t *testing.T) {
 			_, _ = dispatch.Must(p.Submit(ctx, nap)).Wait(ctx)
 		}, []seen{slept}},
 		"the submitter has ended before it begins": {nil, func(ctx context.Context, p *dispatch.Pool[deed, struct{}]) {
-			dispatch.Must(p.Submit(bg, nap)) // under no span
+			dispatch.Must(p.Submit(bg, nap)) // with no span in the context
 			dispatch.Must(p.Submit(context.WithoutCancel(ctx), fail))
 		}, []seen{{"", "", "success", 0.0, 2 * s, nil, codes.Unset, false}, {"", "request", "error", 2.0, s, nil, codes.Error, false}}},
 		"the submitter has ended before it ends": {nil, func(ctx context.Context, p *dispatch.Pool[deed, struct{}]) {

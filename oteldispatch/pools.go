@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// pools are those that are exported, each with a name of its own.
+// pools holds the exported pools, each under a unique name.
 type pools struct {
 	mu   sync.Mutex
 	list []named // in the order of add; an element never changes, since readers go through them without the mutex
@@ -37,7 +37,8 @@ func (p *pools) addOne(pool Pool, name string) {
 	}
 }
 
-// free gives a name that is not taken. The mutex is held.
+// free returns name, with a number appended if another pool has it already. The
+// caller holds the mutex.
 func (p *pools) free(name string) string {
 	name = strings.ToValidUTF8(name, "\uFFFD")
 	if name == "" {
@@ -64,8 +65,8 @@ func (p *pools) all() []named {
 	return p.list
 }
 
-// same tells whether a and b are one pool. Types that do not compare have no
-// identity: they are never the same.
+// same reports whether a and b are the same pool. Values of a type that is not
+// comparable are never the same.
 func same(a, b Pool) bool {
 	return b != nil && reflect.TypeOf(b).Comparable() && a == b
 }

@@ -13,7 +13,8 @@ import (
 	"example.com/dispatch"
 )
 
-// Pool is what is exported: every *[dispatch.Pool], whatever its types.
+// Pool is a pool that can be exported. Every *[dispatch.Pool] is one, whatever its
+// types.
 type Pool interface{ Stats() dispatch.Stats }
 
 // Producer is a [metric.Producer] for pools: give it to a reader with
@@ -22,21 +23,21 @@ type Producer struct{ pools pools }
 
 var _ metric.Producer = (*Producer)(nil)
 
-// NewProducer returns a producer for pools. Pools that come later are added to
-// it.
+// NewProducer returns a producer for pools. Use Add for pools that are made later.
 func NewProducer(pools ...Pool) *Producer {
 	p := new(Producer)
 	p.Add(pools...)
 	return p
 }
 
-// Add exports pools too. One that is nil or exported already is left out.
+// Add adds pools to those that p exports. It ignores a pool that is nil or exported
+// already.
 func (p *Producer) Add(pools ...Pool) { p.pools.add(pools...) }
 
-// Remove exports pool no more. It does nothing if pool is not exported.
+// Remove stops the export of pool. It does nothing if p does not export pool.
 func (p *Producer) Remove(pool Pool) { p.pools.remove(pool) }
 
-// Produce takes one Stats of each pool. It waits for no job.
+// Produce takes one Stats of each pool and returns the metrics. It waits for no job.
 func (p *Producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -55,7 +56,7 @@ func (p *Producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, erro
 	return []metricdata.ScopeMetrics{{Scope: instrumentation.Scope{Name: scope}, Metrics: metrics}}, nil
 }
 
-// sight is what was seen of a pool.
+// sight is the Stats of a pool at one moment.
 type sight struct {
 	named
 
@@ -77,7 +78,7 @@ type point struct {
 type sum struct {
 	name, description, unit string
 	monotonic               bool // a counter
-	limit                   bool // left out where there is none
+	limit                   bool // a pool without this limit has no point
 	points                  []point
 }
 
@@ -88,28 +89,28 @@ func ended(o dispatch.Outcome, value func(dispatch.Stats) uint64) point {
 }
 
 var allSums = []sum{
-	{name: "dispatch.worker.count", description: "Goroutines that run jobs or wait for one, by state.", unit: "{worker}", points: []point{
+	{name: "dispatch.worker.count", description: "Workers, by state: busy or idle.", unit: "{worker}", points: []point{
 		{func(s dispatch.Stats) uint64 { return uint64(max(0, s.Workers-s.Idle)) }, []attribute.KeyValue{stateKey.String("busy")}},
 		{func(s dispatch.Stats) uint64 { return uint64(s.Idle) }, []attribute.KeyValue{stateKey.String("idle")}},
 	}},
 	{
-		name: "dispatch.job.running", description: "Handlers that run now, without strays.", unit: "{job}",
+		name: "dispatch.job.running", description: "Handlers that are running, not counting strays.", unit: "{job}",
 		points: one(func(s dispatch.Stats) uint64 { return uint64(s.Running) }),
 	},
 	{
-		name: "dispatch.job.running.limit", description: "Most jobs that run at once.", unit: "{job}", limit: true,
+		name: "dispatch.job.running.limit", description: "Limit of jobs that run at once.", unit: "{job}", limit: true,
 		points: one(func(s dispatch.Stats) uint64 { return uint64(s.MaxRunning) }),
 	},
 	{
-		name: "dispatch.job.stray", description: "Handlers that were written off and have not returned.", unit: "{job}",
+		name: "dispatch.job.stray", description: "Strays: handlers that were written off and have not returned.", unit: "{job}",
 		points: one(func(s dispatch.Stats) uint64 { return uint64(s.Strays) }),
 	},
 	{
-		name: "dispatch.queue.size", description: "Jobs that were accepted and wait for a worker.", unit: "{job}",
+		name: "dispatch.queue.size", description: "Accepted jobs that wait for a worker.", unit: "{job}",
 		points: one(func(s dispatch.Stats) uint64 { return uint64(s.Queued) }),
 	},
 	{
-		name: "dispatch.queue.capacity", description: "Most single jobs that wait beyond those that a worker can take.", unit: "{job}", limit: true,
+		name: "dispatch.queue.capacity", description: "Limit of single jobs that wait, beyond those that free workers can take.", unit: "{job}", limit: true,
 		points: one(func(s dispatch.Stats) uint64 { return uint64(s.MaxQueued) }),
 	},
 	{
@@ -164,16 +165,16 @@ func gauges(seen []sight) (metrics []metricdata.Metrics) {
 		name, description, unit string
 		value                   func(dispatch.Stats) (float64, bool)
 	}{
-		{"dispatch.pool.paused", "Whether the pool is paused: 1 if it takes jobs and starts none.", "1", func(s dispatch.Stats) (float64, bool) {
+		{"dispatch.pool.paused", "Whether the pool is paused (1) or not (0). A paused pool accepts jobs and starts none.", "1", func(s dispatch.Stats) (float64, bool) {
 			if s.Paused {
 				return 1, true
 			}
 			return 0, true
 		}},
-		{"dispatch.queue.oldest_wait", "Wait so far of the job that waits and came first.", "s", func(s dispatch.Stats) (float64, bool) {
+		{"dispatch.queue.oldest_wait", "Time that the oldest waiting job has waited so far.", "s", func(s dispatch.Stats) (float64, bool) {
 			return s.OldestWait.Seconds(), s.Telemetry
 		}},
-		{"dispatch.job.longest_run", "Run so far of the handler that has run for longest, strays included.", "s", func(s dispatch.Stats) (float64, bool) {
+		{"dispatch.job.longest_run", "Time that the longest-running handler has run so far, strays included.", "s", func(s dispatch.Stats) (float64, bool) {
 			return s.LongestRun.Seconds(), s.Telemetry
 		}},
 	} {
@@ -195,8 +196,8 @@ func histograms(seen []sight) (metrics []metricdata.Metrics) {
 		name, description string
 		of                func(dispatch.Stats) dispatch.Histogram
 	}{
-		{"dispatch.job.wait.duration", "Time from the submit of a job until a worker turned to it, or it ended.", func(s dispatch.Stats) dispatch.Histogram { return s.Wait }},
-		{"dispatch.job.run.duration", "Time from when a worker turned to a job until its handler returned.", func(s dispatch.Stats) dispatch.Histogram { return s.Run }},
+		{"dispatch.job.wait.duration", "Time from the submission of a job until a worker started on it or the job ended.", func(s dispatch.Stats) dispatch.Histogram { return s.Wait }},
+		{"dispatch.job.run.duration", "Time from when a worker started on a job until its handler returned.", func(s dispatch.Stats) dispatch.Histogram { return s.Run }},
 	} {
 		data := metricdata.ExponentialHistogram[float64]{Temporality: metricdata.CumulativeTemporality}
 		for _, s := range seen {
@@ -213,10 +214,10 @@ func histograms(seen []sight) (metrics []metricdata.Metrics) {
 
 const (
 	scale  = 2   // bucket k ends at 2^(k/4): the pool's buckets
-	lowest = -80 // the pool's bucket for all that is shorter, which is the zero bucket here
+	lowest = -80 // the pool's bucket for all shorter durations, exported as the zero bucket
 )
 
-// histogram gives h, whose bucket k has the index k-1 here.
+// histogram returns h as a data point. Bucket k of h has the index k-1 there.
 func histogram(s sight, h dispatch.Histogram) metricdata.ExponentialHistogramDataPoint[float64] {
 	p := metricdata.ExponentialHistogramDataPoint[float64]{
 		Attributes: s.attributes(), StartTime: s.added, Time: s.at,

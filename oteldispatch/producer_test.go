@@ -19,7 +19,7 @@ import (
 	"example.com/dispatch/internal/fakepool"
 )
 
-// full has another number in each field.
+// full returns a fake pool whose Stats has a different number in each field.
 func full() *fakepool.Pool {
 	return fakepool.New(dispatch.Stats{
 		Name: "thumbs", Workers: 8, Idle: 3, Running: 4, Queued: 5, Blocked: 6, Strays: 7, MaxRunning: 16, MaxQueued: 9, Paused: true,
@@ -29,7 +29,7 @@ func full() *fakepool.Pool {
 	})
 }
 
-// read returns what a reader with p as its producer collects.
+// read returns the metrics that a reader with p as its producer collects.
 func read(t *testing.T, p *Producer) []metricdata.ScopeMetrics {
 	t.Helper()
 	reader := metric.NewManualReader(metric.WithProducer(p))
@@ -77,13 +77,13 @@ func TestEachFactOfStatsIsAMetric(t *testing.T) {
 	want := metricdata.ScopeMetrics{
 		Scope: instrumentation.Scope{Name: "example.com/dispatch/oteldispatch"},
 		Metrics: []metricdata.Metrics{
-			sum("dispatch.worker.count", "Goroutines that run jobs or wait for one, by state.", "{worker}", false,
+			sum("dispatch.worker.count", "Workers, by state: busy or idle.", "{worker}", false,
 				number(5, attribute.String("dispatch.worker.state", "busy")), number(3, attribute.String("dispatch.worker.state", "idle"))),
-			sum("dispatch.job.running", "Handlers that run now, without strays.", "{job}", false, number(4)),
-			sum("dispatch.job.running.limit", "Most jobs that run at once.", "{job}", false, number(16)),
-			sum("dispatch.job.stray", "Handlers that were written off and have not returned.", "{job}", false, number(7)),
-			sum("dispatch.queue.size", "Jobs that were accepted and wait for a worker.", "{job}", false, number(5)),
-			sum("dispatch.queue.capacity", "Most single jobs that wait beyond those that a worker can take.", "{job}", false, number(9)),
+			sum("dispatch.job.running", "Handlers that are running, not counting strays.", "{job}", false, number(4)),
+			sum("dispatch.job.running.limit", "Limit of jobs that run at once.", "{job}", false, number(16)),
+			sum("dispatch.job.stray", "Strays: handlers that were written off and have not returned.", "{job}", false, number(7)),
+			sum("dispatch.queue.size", "Accepted jobs that wait for a worker.", "{job}", false, number(5)),
+			sum("dispatch.queue.capacity", "Limit of single jobs that wait, beyond those that free workers can take.", "{job}", false, number(9)),
 			sum("dispatch.submitter.blocked", "Submitters that wait for room in the queue.", "{submitter}", false, number(6)),
 			sum("dispatch.job.submitted", "Jobs that were accepted.", "{job}", true, number(100)),
 			sum("dispatch.job.ended", "Jobs that have ended, by outcome.", "{job}", true,
@@ -91,15 +91,15 @@ func TestEachFactOfStatsIsAMetric(t *testing.T) {
 				number(13, outcome("canceled")), number(14, outcome("timeout")), number(15, outcome("dropped"))),
 			sum("dispatch.job.rejected", "Jobs that were refused because the queue was full.", "{job}", true, number(17)),
 			sum("dispatch.submitter.gave_up", "Submitters whose context or timeout ended their wait for room.", "{submitter}", true, number(18)),
-			gauge("dispatch.pool.paused", "Whether the pool is paused: 1 if it takes jobs and starts none.", "1", 1),
-			gauge("dispatch.queue.oldest_wait", "Wait so far of the job that waits and came first.", "s", 1.5),
-			gauge("dispatch.job.longest_run", "Run so far of the handler that has run for longest, strays included.", "s", 2.5),
-			histogram("dispatch.job.wait.duration", "Time from the submit of a job until a worker turned to it, or it ended.",
+			gauge("dispatch.pool.paused", "Whether the pool is paused (1) or not (0). A paused pool accepts jobs and starts none.", "1", 1),
+			gauge("dispatch.queue.oldest_wait", "Time that the oldest waiting job has waited so far.", "s", 1.5),
+			gauge("dispatch.job.longest_run", "Time that the longest-running handler has run so far, strays included.", "s", 2.5),
+			histogram("dispatch.job.wait.duration", "Time from the submission of a job until a worker started on it or the job ended.",
 				metricdata.ExponentialHistogramDataPoint[float64]{
 					Count: 2, Sum: 0.0011009, ZeroCount: 1, // 1.1 ms is above 2^-10 s and up to 2^(-39/4) s
 					PositiveBucket: metricdata.ExponentialBucket{Offset: -40, Counts: []uint64{1}},
 				}),
-			histogram("dispatch.job.run.duration", "Time from when a worker turned to a job until its handler returned.",
+			histogram("dispatch.job.run.duration", "Time from when a worker started on a job until its handler returned.",
 				metricdata.ExponentialHistogramDataPoint[float64]{
 					Count: 2, Sum: 3.9, // 0.9 s is above 2^(-1/4) s and up to 2^0 s, 3 s above 2^(6/4) s and up to 2^(7/4) s
 					PositiveBucket: metricdata.ExponentialBucket{Offset: -1, Counts: []uint64{1, 0, 0, 0, 0, 0, 0, 1}},

@@ -11,16 +11,17 @@ import (
 	"example.com/dispatch"
 )
 
-// The line of a dial: the last minute from left to right, in units of the SVG.
+// The line of a dial shows the last minute from left to right. Sizes are in units of
+// the SVG.
 const (
 	lineWidth  = 240
 	lineHeight = 40
-	lineTop    = 3               // above the greatest value
-	lineGap    = 5 * time.Second // where nobody looked for so long, there is no line
+	lineTop    = 3               // space above the greatest value
+	lineGap    = 5 * time.Second // two snapshots further apart are not connected
 )
 
-// line draws values over the last minute, scaled from 0 to top or to the
-// greatest of them, whichever is more.
+// line returns the SVG path of values over the last minute. The scale goes from 0 to
+// top or to the greatest value, whichever is greater.
 func line(r recent, top float64, value func(before *snapshot, s snapshot) (float64, bool)) (path string) {
 	type point struct {
 		at time.Time
@@ -70,7 +71,7 @@ func line(r recent, top float64, value func(before *snapshot, s snapshot) (float
 				d = append(d, "h0"...) // a dot
 			}
 		case !ends && y(points[i-1]) == y(p) && y(p) == y(points[i+1]):
-			// in the middle of what is level
+			// in the middle of a level stretch
 		default:
 			d = appendPoint(d, 'L', x(p), y(p))
 		}
@@ -83,21 +84,21 @@ func appendPoint(d []byte, command byte, x, y int) []byte {
 	return strconv.AppendInt(append(d, ' '), int64(y), 10)
 }
 
-// The chart of waits and runs: waits go up from the axis and runs down, in units
-// of the SVG.
+// In the chart of waits and runs, the bars of waits go up from the axis and those of
+// runs go down. Sizes are in units of the SVG.
 const (
 	chartWidth  = 520.0
 	chartHeight = 188.0
-	chartSide   = 34.0 // left and right of the bars, for words that stand out
-	axisTop     = 85.0 // the axis is a strip that has the ticks' words in it
+	chartSide   = 34.0 // margin left and right of the bars, for words that extend beyond them
+	axisTop     = 85.0 // the axis is a strip with the words of the ticks in it
 	axisBottom  = 103.0
 	barHeight   = 68.0 // of the fullest bucket
-	leastBar    = 1.5  // of one that is not empty
-	leastSpan   = 16   // buckets
+	leastBar    = 1.5  // least height of a bucket that is not empty
+	leastSpan   = 16   // least number of buckets on the axis
 )
 
-// chart draws histograms of waits and runs over one logarithmic axis: paths, and
-// words beside them.
+// chart holds the SVG paths and words of two histograms, of waits and of runs, over
+// one logarithmic axis.
 type chart struct {
 	wait, run strings.Builder // bars
 	grid      strings.Builder // a line at each tick
@@ -123,7 +124,7 @@ var ticks = []struct {
 	{10 * time.Hour, "10 h"},
 }
 
-// draw returns the chart of wait and run, which are not both empty.
+// draw returns the chart of wait and run. At least one of them must not be empty.
 func draw(wait, run dispatch.Histogram) *chart {
 	first, last := math.MaxInt, math.MinInt
 	for _, h := range []dispatch.Histogram{wait, run} {
@@ -153,7 +154,7 @@ func draw(wait, run dispatch.Histogram) *chart {
 	return c
 }
 
-// mark marks p50 and p99 of h, with lines from the axis to end, and words at wordY.
+// mark marks p50 and p99 of h with lines from the axis to end, and words at wordY.
 func (c *chart) mark(h dispatch.Histogram, x func(float64) float64, axis, end, wordY float64) {
 	place := func(q float64) (float64, bool) {
 		d := h.Quantile(q)
@@ -174,23 +175,23 @@ func (c *chart) word(x, y float64, text, side string) {
 	fmt.Fprintf(&c.words, `<text class="%s" x="%s" y="%s">%s</text>`, side, coordinate(x), coordinate(y), text)
 }
 
-// svg returns the chart as an element. It is made of numbers, and of words of
-// this package.
+// svg returns the chart as an element. The element needs no escaping: it has only
+// numbers, and words of this package.
 func (c *chart) svg() template.HTML {
-	return template.HTML(fmt.Sprintf(`<svg class="chart" viewBox="0 0 %v %v" role="img" aria-label="How long jobs waited, upwards, and ran, downwards; the numbers are in the table">`,
+	return template.HTML(fmt.Sprintf(`<svg class="chart" viewBox="0 0 %v %v" role="img" aria-label="Histograms of waits (upwards) and runs (downwards); the numbers are in the table">`,
 		chartWidth, chartHeight) +
 		fmt.Sprintf(`<path class="axis" d="M0 %vH%vM0 %vH%[2]v"/>`, axisTop, chartWidth, axisBottom) +
 		fmt.Sprintf(`<path class="grid" d="%s"/><path class="wait" d="%s"/><path class="run" d="%s"/>`, &c.grid, &c.wait, &c.run) +
 		fmt.Sprintf(`<path class="p50" d="%s"/><path class="p99" d="%s"/>%s</svg>`, &c.p50, &c.p99, &c.words))
 }
 
-// upright draws a line.
+// upright adds a vertical line to path.
 func upright(path *strings.Builder, x, from, to float64) {
 	path.WriteString("M" + coordinate(x) + " " + coordinate(from) + "V" + coordinate(to))
 }
 
-// bars draws the buckets of h; side gives where a bar of some height begins and
-// ends.
+// bars adds the buckets of h to path. side returns where a bar of the given height
+// begins and ends.
 func bars(path *strings.Builder, h dispatch.Histogram, x func(float64) float64, unit float64, side func(height float64) (from, to float64)) {
 	most := uint64(0)
 	for _, n := range h.Buckets() {

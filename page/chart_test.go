@@ -72,7 +72,7 @@ func TestAChartStaysWithinItsFrame(t *testing.T) {
 	}
 }
 
-// word is one of a chart.
+// word is a word in a chart.
 type word struct {
 	side string
 	x    float64

@@ -6,11 +6,11 @@ import "example.com/dispatch"
 type counter struct {
 	name    string
 	of      func(dispatch.Stats) uint64
-	failure bool // the job did not do what it should
-	full    bool // there was no room
+	failure bool // counts jobs that failed
+	full    bool // counts jobs for which there was no room
 }
 
-// counters are shown in this order.
+// counters lists the counters in the order in which they are shown.
 var counters = []counter{
 	{name: "submitted", of: func(s dispatch.Stats) uint64 { return s.Submitted }},
 	{name: "succeeded", of: func(s dispatch.Stats) uint64 { return s.Succeeded }},

@@ -10,17 +10,17 @@ import (
 	"example.com/dispatch"
 )
 
-// description is what an error says, and the stack if it is a panic's.
+// description is the text of an error, and the stack if the error is a panic's.
 type description struct{ text, stack string }
 
-// descriptions keeps what the errors of the last look said, so that their methods
-// are called once a failure and not once a second.
+// descriptions keeps the descriptions made at the last look, so that an error's
+// methods are called once per failure and not once per second.
 type descriptions struct {
 	mu    sync.Mutex
-	known map[error]description // pointers only: those that compare for sure
+	known map[error]description // only errors of pointer types, which are always comparable
 }
 
-// of describes the errors of jobs.
+// of returns the descriptions of the errors of jobs.
 func (d *descriptions) of(jobs []dispatch.Job) []description {
 	d.mu.Lock()
 	before := d.known
@@ -52,8 +52,8 @@ func (d *descriptions) of(jobs []dispatch.Job) []description {
 	return list
 }
 
-// describe returns what an error says, and the stack if it is a panic's. Errors
-// are users' code, which may panic, or end its goroutine.
+// describe returns the description of err. The methods of an error are user code,
+// which may panic or end its goroutine, so they run on a goroutine of their own.
 func describe(err error) description {
 	var text, stack string
 	done := make(chan struct{})
@@ -61,10 +61,10 @@ func describe(err error) description {
 		defer close(done)
 		defer func() {
 			if r := recover(); r != nil {
-				text = fmt.Sprintf("%T, whose methods panic", err)
+				text = fmt.Sprintf("an error of type %T, whose methods panic", err)
 			}
 		}()
-		text = fmt.Sprintf("%T, whose methods do not return", err)
+		text = fmt.Sprintf("an error of type %T, whose methods end their goroutine", err)
 		if p, ok := errors.AsType[*dispatch.PanicError](err); ok {
 			stack = string(p.Stack)
 		}
@@ -73,14 +73,14 @@ func describe(err error) description {
 	<-done
 	text = strings.TrimPrefix(text, "dispatch: ")
 	if text == "" {
-		text = fmt.Sprintf("%T without a text", err)
+		text = fmt.Sprintf("an error of type %T with an empty text", err)
 	}
 	return description{cut(text, maxError), trimStack(stack)}
 }
 
-// trimStack leaves of a stack what is below the call of panic, without the
-// values of arguments and the offsets of calls, which are addresses for the most
-// part: two panics in the same place have the same stack.
+// trimStack cuts a stack down to the frames from the call of panic on. It removes
+// argument values and call offsets, most of which are addresses, so that two panics
+// in the same place have the same stack.
 func trimStack(stack string) string {
 	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
 		stack = "panic(" + below

@@ -52,7 +52,7 @@ func TestAnErrorIsAskedOnceForAsLongAsItIsShown(t *testing.T) {
 	require.Equal(t, 5, asked)
 }
 
-// countingError counts how often it was asked.
+// countingError counts the calls of its Error method.
 type countingError struct{ asked *int }
 
 func (e *countingError) Error() string { *e.asked++; return "once" }

@@ -21,7 +21,8 @@ var (
 
 	partTemplate = template.Must(template.New("part").Parse(part))
 
-	// build tells the script whether its page and the part are of one make.
+	// build identifies the version of the page. The script compares it with that
+	// of each part it fetches.
 	build = func() string {
 		sum := sha256.Sum256([]byte(style + script + part))
 		return hex.EncodeToString(sum[:6])
@@ -46,8 +47,8 @@ var (
 </html>
 `
 
-	// Only the style and the script of this page count, and they may only ask
-	// this page.
+	// A browser applies only the style and the script of this page, and the script
+	// may send requests only to this page's server.
 	contentSecurityPolicy = "default-src 'none'; style-src '" + hashOf(style) + "'; script-src '" + hashOf(script) +
 		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
@@ -57,9 +58,9 @@ func hashOf(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// writePart writes what changes of the page.
+// writePart writes the part of the page that changes.
 func writePart(out *bytes.Buffer, l look) {
 	if err := partTemplate.Execute(out, viewOf(l)); err != nil {
-		panic(err) // a mistake in this package: the view is made of plain values, and a Buffer takes all
+		panic(err) // a bug in this package: the view has only plain values, and a Buffer accepts all writes
 	}
 }

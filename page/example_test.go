@@ -12,8 +12,8 @@ import (
 	"example.com/dispatch/page"
 )
 
-// A page is a handler like any other. It belongs on an address that only
-// operators reach.
+// A page is an ordinary HTTP handler. Serve it on an address that only operators
+// can reach.
 func ExampleNew() {
 	thumbs, err := dispatch.New(func(_ context.Context, file string) (int, error) { return len(file), nil },
 		dispatch.WithName("thumbs"), dispatch.WithLabel(func(file string) string { return file }))
@@ -43,5 +43,5 @@ func ExampleNew() {
 	text, _ := io.ReadAll(answer.Body)
 	first, _, _ := strings.Cut(string(text), "\n")
 	fmt.Println(first)
-	// Output: thumbs: paused. It takes jobs and starts none; 0 run, 1 waits.
+	// Output: thumbs: paused. The pool accepts jobs but starts none; 0 are running, 1 is waiting.
 }

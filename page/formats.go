@@ -61,7 +61,7 @@ type telemetryDocument struct {
 
 type jobDocument struct {
 	Label     string           `json:"label,omitempty"`
-	Worker    int              `json:"worker"` // 0: nobody turned to it
+	Worker    int              `json:"worker"` // 0: no worker started on it
 	Index     *int             `json:"index"`  // null: a single job
 	Submitted time.Time        `json:"submitted"`
 	Wait      float64          `json:"wait"`
@@ -80,7 +80,7 @@ func writeJSON(out *bytes.Buffer, l look) {
 	e := json.NewEncoder(out)
 	e.SetIndent("", " ")
 	if err := e.Encode(doc); err != nil {
-		panic(err) // a mistake in this package: it is made of plain values, and a Buffer takes all
+		panic(err) // a bug in this package: doc has only plain values, and a Buffer accepts all writes
 	}
 }
 
@@ -109,7 +109,8 @@ func limit(n int) *int {
 	return &n
 }
 
-// jobDocuments gives jobs with what is known of their errors.
+// jobDocuments returns jobs as JSON documents. errors has the descriptions of the
+// jobs' errors, or is nil.
 func jobDocuments(jobs []dispatch.Job, errors []description) []jobDocument {
 	docs := make([]jobDocument, len(jobs))
 	for i, j := range jobs {

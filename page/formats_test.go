@@ -73,7 +73,7 @@ func TestTextIsForATerminal(t *testing.T) {
 		text := get(New(p, mails), "?format=text").Body.String()
 		require.Contains(t, text, "thu\uFFFDmbs: working. 1 of 2 workers is busy.\n")
 		require.Regexp(t, `longest run +2 s`, text)
-		require.Regexp(t, `run +in all +2 +2 s +917 ms +3\.\d+ s`, text)
+		require.Regexp(t, `run +total +2 +2 s +917 ms +3\.\d+ s`, text)
 		require.Regexp(t, `2 s +a\.png +0 +\d`, text)
 		require.Contains(t, text, "failed 2 s ago: b.png (item 0): unexpected EOF\n")
 		require.Contains(t, text, "\n\nmails: working.")
@@ -83,8 +83,8 @@ func TestTextIsForATerminal(t *testing.T) {
 	})
 }
 
-// longSeen is a pool whose waits and runs are of many magnitudes: no real one could
-// have them in the time of a test.
+// longSeen is a pool whose waits and runs have many magnitudes. A real pool could not
+// have them within the time of a test.
 type longSeen struct{ *taskPool }
 
 func (p longSeen) Stats() dispatch.Stats {
@@ -101,8 +101,8 @@ var manyMagnitudes = func() dispatch.Histogram {
 	return t.Histogram()
 }()
 
-// crowd is a page of three pools that has been looked at for a minute. Each pool has
-// 16 jobs that run, and 24 failures, a third of them panics.
+// crowd returns a page of three pools that has been viewed for a minute. Each pool has
+// 16 running jobs and 24 failures, a third of them panics.
 func crowd(tb testing.TB) *Page {
 	tb.Helper()
 	page := New()

@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	window  = time.Minute            // for how long snapshots are kept
-	spacing = 900 * time.Millisecond // between two of them, at least: less than the second of the script, which is not exact
+	window  = time.Minute            // how long snapshots are kept
+	spacing = 900 * time.Millisecond // least time between two snapshots; below the script's interval of a second, which is not exact
 )
 
-// history is what was seen of a pool in the last minute.
+// history keeps the snapshots of a pool taken in the last minute.
 type history struct {
 	mu        sync.Mutex
 	snapshots []snapshot // oldest first; an element never changes, since recent shares them
 }
 
-// snapshot is a pool at one moment.
+// snapshot is the Stats of a pool at one moment.
 type snapshot struct {
 	at    time.Time
 	stats dispatch.Stats
 }
 
-// add notes what was seen now, and returns the last minute up to it.
+// add records stats as seen now, and returns the minute that ends with it.
 func (h *history) add(now time.Time, stats dispatch.Stats) recent {
 	s := snapshot{now, stats}
 	h.mu.Lock()
@@ -40,13 +40,14 @@ func (h *history) add(now time.Time, stats dispatch.Stats) recent {
 	return recent{past: past, now: s}
 }
 
-// recent is the last minute of a pool, as far as somebody looked.
+// recent has the snapshots of the last minute of a pool. There are none for times
+// when nobody viewed the page.
 type recent struct {
 	past []snapshot // oldest first
 	now  snapshot
 }
 
-// span is how long ago the oldest snapshot was taken; 0 at the first look.
+// span returns how long ago the oldest snapshot was taken; 0 at the first look.
 func (r recent) span() time.Duration {
 	if len(r.past) == 0 {
 		return 0
@@ -54,8 +55,7 @@ func (r recent) span() time.Duration {
 	return r.now.at.Sub(r.past[0].at)
 }
 
-// seconds is the span in whole seconds, one at least: what has come since the
-// oldest snapshot has come in that time. It is 0 at the first look.
+// seconds returns the span in whole seconds, at least one. It is 0 at the first look.
 func (r recent) seconds() time.Duration {
 	if len(r.past) == 0 {
 		return 0
@@ -63,7 +63,7 @@ func (r recent) seconds() time.Duration {
 	return max(time.Second, r.span().Round(time.Second))
 }
 
-// since tells by how much a counter has grown.
+// since returns by how much a counter has grown since the oldest snapshot.
 func (r recent) since(counter func(dispatch.Stats) uint64) uint64 {
 	if len(r.past) == 0 {
 		return 0
@@ -72,7 +72,7 @@ func (r recent) since(counter func(dispatch.Stats) uint64) uint64 {
 	return now - min(now, then)
 }
 
-// times returns the waits and runs that ended.
+// times returns the waits and runs that were added since the oldest snapshot.
 func (r recent) times() (wait, run dispatch.Histogram) {
 	if len(r.past) == 0 {
 		return wait, run
@@ -81,7 +81,7 @@ func (r recent) times() (wait, run dispatch.Histogram) {
 	return now.Wait.Sub(then.Wait), now.Run.Sub(then.Run)
 }
 
-// quiet is for how long no job has ended, as far as is known.
+// quiet returns for how long no job has ended, as far as the snapshots show.
 func (r recent) quiet() time.Duration {
 	since := r.now.at
 	for i := len(r.past) - 1; i >= 0 && ended(r.past[i].stats) == ended(r.now.stats); i-- {
@@ -90,8 +90,8 @@ func (r recent) quiet() time.Duration {
 	return r.now.at.Sub(since)
 }
 
-// rate returns how many jobs ended a second in the last five or so, and false if
-// nobody has looked for long enough to tell.
+// rate returns how many jobs ended per second in the last five seconds or so, and
+// false if the snapshots do not reach back far enough.
 func (r recent) rate() (perSecond float64, ok bool) {
 	const smooth = 5 * time.Second
 	for i, s := range slices.Backward(r.past) {
@@ -102,7 +102,7 @@ func (r recent) rate() (perSecond float64, ok bool) {
 	return 0, false
 }
 
-// rateBetween returns how many jobs ended a second between a and b.
+// rateBetween returns how many jobs ended per second between a and b.
 func rateBetween(a, b snapshot) float64 {
 	now, then := ended(b.stats), ended(a.stats)
 	return float64(now-min(now, then)) / b.at.Sub(a.at).Seconds()

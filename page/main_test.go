@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// get asks h for the query.
+// get sends a GET request with the query to h.
 func get(h http.Handler, query string) *httptest.ResponseRecorder {
 	return ask(h, http.MethodGet, query)
 }

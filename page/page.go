@@ -1,18 +1,18 @@
-// Package page shows pools on a live web page: how busy each is and why, how
-// long jobs wait and run, what runs now, what failed last, and the stacks of
+// Package page shows pools on a live web page: how busy each pool is and why, how
+// long jobs wait and run, which jobs run now, which failed last, and the stacks of
 // handlers that do not return.
 //
 //	http.Handle("/debug/dispatch/", page.New(thumbs, mails))
 //
-// The page needs nothing but this package. It renews what it shows once a
-// second without a reload, works without JavaScript as a snapshot, loads nothing
-// from elsewhere, and is meant to be looked at on a phone too. Times, running
-// jobs and failures are there for pools with [dispatch.WithTelemetry]; inputs are
-// named only where [dispatch.WithLabel] says how.
+// The page updates once a second without a reload. Without JavaScript it shows a
+// snapshot, which the browser reloads every five seconds. It needs only the standard
+// library, loads nothing from other servers, and fits a phone too. Times, running
+// jobs and failures are shown for pools with [dispatch.WithTelemetry]. An input is
+// shown only as the text that the function of [dispatch.WithLabel] returns for it.
 //
-// Like net/http/pprof it has no authentication of its own: it shows labels,
-// errors and stacks to everybody who reaches it. Serve it on an address that
-// only operators reach, or behind what authenticates them.
+// Like net/http/pprof the page has no authentication of its own: it shows labels,
+// errors and stacks to everybody who can reach it. Serve it on an address that only
+// operators can reach, or behind a handler that authenticates them.
 //
 // # Queries
 //
@@ -20,32 +20,32 @@
 // and HEAD, and these queries:
 //
 //	(none)                the page
-//	?part                 the part of it that changes, as HTML
+//	?part                 the part of the page that changes, as HTML
 //	?format=json          the same facts as JSON; times in seconds
 //	?format=text          the same facts as text, for a terminal
 //	?stacks=2             the stacks of pool 2's goroutines, as text
-//	?stacks=2&worker=5    ... of its worker 5, with those that its handler has started
+//	?stacks=2&worker=5    the stacks of its worker 5, and of goroutines that the worker's handler has started
 //
 // # Health
 //
-// Each pool has a word, and a sentence that says why. It is the first that
-// holds of:
+// For each pool the page shows a word, and a sentence with the reason. The word is
+// the first of these that applies:
 //
-//	stuck       all workers are busy, nothing has ended for 5 s, and one has run for longer than 5 s and 4 times
-//	            the p99 of runs; or a handler runs on though its job has its outcome, for 1 s in all or more
+//	stuck       all workers are busy, no job has ended for 5 s, and the longest run takes at least 5 s and 4 times
+//	            the p99 of runs; or a handler that has run for at least 1 s still runs although its job has ended
 //	draining, stopping, ended, paused
-//	saturated   all workers are busy and submitters wait for room; or jobs were refused or dropped, or submitters
-//	            gave up, in the last minute; or a job has waited for 1 s and for 4 times the p50 of runs
-//	failing     2 % of the jobs that ended in the last minute failed, panicked or timed out
+//	saturated   all workers are busy and submitters wait for room; or in the last minute jobs were refused or
+//	            dropped or submitters gave up; or a job has waited for at least 1 s and 4 times the p50 of runs
+//	failing     at least 2 % of the jobs that ended in the last minute failed, panicked or timed out
 //	busy        all workers are busy
-//	working     some are
-//	idle
+//	working     some workers are busy, or jobs wait
+//	idle        no job is running or waiting
 //
 // # The last minute
 //
-// Rates, lines and what is called recent come from snapshots that the page
-// takes when somebody looks at it: one in 0.9 s at most, kept for a minute, and
-// none while nobody looks. It has no goroutine.
+// Rates, lines and recent numbers come from snapshots. The page takes them while it
+// answers a request, one in 0.9 s at most, and keeps them for a minute. It starts no
+// goroutine that outlives a request.
 package page
 
 import (
@@ -62,7 +62,8 @@ import (
 	"example.com/dispatch"
 )
 
-// Pool is what a page shows: every *[dispatch.Pool], whatever its types.
+// Pool is a pool that a page can show. Every *[dispatch.Pool] is one, whatever its
+// types.
 type Pool interface {
 	Stats() dispatch.Stats
 	Running() []dispatch.Job
@@ -74,26 +75,26 @@ type Pool interface {
 type Page struct {
 	mu    sync.Mutex
 	pools []*watched // in the order of Add; an element never changes, since look goes through them without the mutex
-	last  int        // the number of the pool that was added last
+	last  int        // number of the pool that was added last
 }
 
-// watched is a pool that is shown.
+// watched is a pool that a page shows.
 type watched struct {
 	pool    Pool
-	number  int // in links; never given to another
+	number  int // identifies the pool in links; never reused
 	history history
 	errors  descriptions
 }
 
-// New returns a page that shows pools, in this order.
+// New returns a page that shows pools in the given order.
 func New(pools ...Pool) *Page {
 	p := new(Page)
 	p.Add(pools...)
 	return p
 }
 
-// Add has the page show pools, after those that it shows already. A pool that
-// is nil or shown already is left out.
+// Add adds pools after those that the page shows already. It ignores a pool that
+// is nil or shown already.
 func (p *Page) Add(pools ...Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,26 +107,26 @@ func (p *Page) Add(pools ...Pool) {
 	}
 }
 
-// Remove has the page show pool no more. It does nothing if it does not.
+// Remove removes pool from the page. It does nothing if the page does not show pool.
 func (p *Page) Remove(pool Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pools = slices.DeleteFunc(slices.Clone(p.pools), func(w *watched) bool { return same(w.pool, pool) })
 }
 
-// same tells whether a and b are one pool. Types that do not compare have no
-// identity: they are never the same.
+// same reports whether a and b are the same pool. Values of a type that is not
+// comparable are never the same.
 func same(a, b Pool) bool {
 	return b != nil && reflect.TypeOf(b).Comparable() && a == b
 }
 
-// ServeHTTP answers with what the query asks for; see the package's
-// documentation. A query that it does not know is a bad request, and a pool or
-// worker that is not there is not found.
+// ServeHTTP serves the page, or the part of it that the query names; see the package
+// documentation. An unknown query gets the status 400 (Bad Request), and a pool or
+// worker that does not exist gets 404 (Not Found).
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "This page is read with GET or HEAD.", http.StatusMethodNotAllowed)
+		http.Error(w, "This page answers only GET and HEAD.", http.StatusMethodNotAllowed)
 		return
 	}
 	h := w.Header()
@@ -141,10 +142,10 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // a reader that has gone needs no answer
+	_, _ = w.Write(body) // fails only if the client has gone
 }
 
-// failure is an answer that is none.
+// failure is an answer to a query that cannot be served.
 type failure struct {
 	status int
 	text   string
@@ -166,10 +167,10 @@ func (p *Page) answer(rawQuery string) (kind string, body []byte, err *failure) 
 	}
 	for key, values := range query {
 		if !slices.Contains([]string{"part", "format", "stacks", "worker"}, key) {
-			return "", nil, badQuery("There is no query %q.", key)
+			return "", nil, badQuery("This page has no query parameter %q.", key)
 		}
 		if len(values) > 1 {
-			return "", nil, badQuery("The query %q is given twice.", key)
+			return "", nil, badQuery("The query parameter %q is given more than once.", key)
 		}
 	}
 	var out bytes.Buffer
@@ -181,7 +182,7 @@ func (p *Page) answer(rawQuery string) (kind string, body []byte, err *failure) 
 		}
 		return "text/plain; charset=utf-8", out.Bytes(), nil
 	case query.Has("worker") || len(query) > 1:
-		return "", nil, badQuery("The query %q has no meaning.", rawQuery)
+		return "", nil, badQuery("The query %q is not one that this page answers.", rawQuery)
 	case query.Has("format"):
 		switch format := query.Get("format"); format {
 		case "json":
@@ -191,7 +192,7 @@ func (p *Page) answer(rawQuery string) (kind string, body []byte, err *failure) 
 			writeText(&out, p.look(time.Now()))
 			return "text/plain; charset=utf-8", out.Bytes(), nil
 		default:
-			return "", nil, badQuery("There is no format %q: it is json or text.", format)
+			return "", nil, badQuery("The format %q does not exist: use json or text.", format)
 		}
 	case query.Has("part"):
 		writePart(&out, p.look(time.Now()))
@@ -203,7 +204,7 @@ func (p *Page) answer(rawQuery string) (kind string, body []byte, err *failure) 
 	return "text/html; charset=utf-8", out.Bytes(), nil
 }
 
-// watching returns the pools that are shown.
+// watching returns the pools that the page shows.
 func (p *Page) watching() []*watched {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -223,18 +224,18 @@ func (p *Page) look(now time.Time) look {
 	return l
 }
 
-// look is what a page saw of its pools at one moment.
+// look is a snapshot of all pools of a page.
 type look struct {
 	at    time.Time
 	pools []sight
 }
 
-// sight is what it saw of one of them.
+// sight is a look at one pool.
 type sight struct {
 	number   int
 	stats    dispatch.Stats
 	running  []dispatch.Job // longest first
-	failures []dispatch.Job // last first
+	failures []dispatch.Job // newest first
 	errors   []description  // of failures
 	recent   recent
 	health   health

@@ -1,7 +1,7 @@
 "use strict";
-// Renews the page once a second: fetches what changes and makes the document
-// like it, element by element, so that what is open, focused or scrolled stays.
-// It never makes markup: all text comes from the server, escaped.
+// Updates the page once a second: fetches the part that changes and adapts the
+// document to it, element by element, so that elements that are open, focused or
+// scrolled stay so. It never builds markup: all text comes from the server, escaped.
 (() => {
   const every = 1000, patience = 10000;
   const page = document.getElementById("page");
@@ -20,10 +20,10 @@
   let paused = false, answered = Date.now(), timer = 0, asking = false;
 
   function show() {
-    say(button, paused ? "go on" : "pause");
+    say(button, paused ? "resume" : "pause");
     const silent = Math.round((Date.now() - answered) / 1000);
     const lost = !paused && silent > 2.5 * every / 1000 && !document.hidden;
-    say(said, paused ? "paused" : lost ? "no answer for " + silent + " s; what is shown is old" : "live");
+    say(said, paused ? "paused" : lost ? "no answer for " + silent + " s; this page is out of date" : "live");
     document.body.classList.toggle("lost", lost);
     document.body.classList.toggle("paused", paused);
     document.title = (lost ? "no answer · " : "") + page.dataset.title;
@@ -47,7 +47,7 @@
       const text = answer.ok && !answer.redirected ? await answer.text() : "";
       const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("page");
       if (fresh && fresh.dataset.build !== build) {
-        location.reload(); // the program was replaced by one with another page
+        location.reload(); // the program was replaced by one with another version of the page
         return;
       }
       if (fresh && !paused) {
@@ -55,7 +55,7 @@
         if (!selecting()) match(page, fresh);
       }
     } catch (e) {
-      // said by show, once it has lasted
+      // show reports it once it has lasted for a while
     } finally {
       asking = false;
       show();
@@ -63,7 +63,7 @@
     }
   }
 
-  // match makes the element old like fresh.
+  // match adapts the element old to fresh.
   function match(old, fresh) {
     for (const {name} of [...old.attributes]) {
       if (!fresh.hasAttribute(name) && !(name === "open" && old.tagName === "DETAILS")) old.removeAttribute(name);
@@ -91,7 +91,7 @@
       } else if (at.nodeType !== c.nodeType || at.nodeName !== c.nodeName || (at.id || "") !== (c.id || "")) {
         const next = at.nextSibling;
         if (at.id) {
-          old.insertBefore(document.importNode(c, true), at); // at is wanted later
+          old.insertBefore(document.importNode(c, true), at); // a later child of fresh matches at
           continue;
         }
         at.replaceWith(document.importNode(c, true));
@@ -116,7 +116,7 @@
     renew();
   });
   document.addEventListener("visibilitychange", () => {
-    answered = Date.now(); // nobody asked meanwhile
+    answered = Date.now(); // a hidden page sends no requests
     renew();
   });
   addEventListener("pageshow", renew);

@@ -139,7 +139,7 @@ func TestWhatUsersBringIsEscaped(t *testing.T) {
 	})
 }
 
-// faultyError is an error whose method does what it is told.
+// faultyError is an error whose Error method is the function itself.
 type faultyError func() string
 
 func (e faultyError) Error() string { return e() }
@@ -154,10 +154,10 @@ func TestAnErrorWhoseMethodsMisbehaveIsShownAllTheSame(t *testing.T) {
 		}
 		return get(New(p), "?part").Body.String()
 	}
-	require.Contains(t, show(faultyError(func() string { panic("boo") })), "page.faultyError, whose methods panic")
-	require.Contains(t, show(faultyError(func() string { runtime.Goexit(); return "" })), "page.faultyError, whose methods do not return")
-	require.Contains(t, show(faultyError(func() string { return "" })), "page.faultyError without a text")
-	require.Contains(t, show(faultyError(nil)), "page.faultyError, whose methods panic")
+	require.Contains(t, show(faultyError(func() string { panic("boo") })), "an error of type page.faultyError, whose methods panic")
+	require.Contains(t, show(faultyError(func() string { runtime.Goexit(); return "" })), "an error of type page.faultyError, whose methods end their goroutine")
+	require.Contains(t, show(faultyError(func() string { return "" })), "an error of type page.faultyError with an empty text")
+	require.Contains(t, show(faultyError(nil)), "an error of type page.faultyError, whose methods panic")
 	require.Contains(t, show(errors.New(strings.Repeat("é", 5000))), "é… (8000 bytes more)")
 	require.Contains(t, show(errors.New("a\xffb")), "a\uFFFDb")
 }
@@ -182,7 +182,7 @@ func TestPoolsAreAddedAndRemoved(t *testing.T) {
 	require.Contains(t, get(p, "?part").Body.String(), `id="pool-3"`)
 }
 
-// byValue is a pool of a type that does not compare.
+// byValue is a pool of a type that is not comparable.
 type byValue struct {
 	*taskPool
 
@@ -221,7 +221,7 @@ func TestAtMostTwentyOfWhatRunsAreShown(t *testing.T) {
 		}
 		body := get(New(p), "?part").Body.String()
 		require.Equal(t, 20, strings.Count(body, "&amp;worker="))
-		require.Contains(t, body, "and 44 more, which have run no longer")
+		require.Contains(t, body, "and 44 more, which started later")
 		require.Less(t, strings.Index(body, ">number 0.png</bdi>"), strings.Index(body, ">number 19.png</bdi>"), "the longest comes first")
 		require.NotContains(t, body, "number 20.png")
 	})
@@ -276,7 +276,7 @@ func TestALookTellsWhatHasComeSinceTheFirstOfTheLastMinute(t *testing.T) {
 		page := New(p)
 		process(p, takes("", time.Second))
 		first := get(page, "?part").Body.String()
-		require.Contains(t, first, `<b>–</b> <small>a second</small>`)
+		require.Contains(t, first, `<b>–</b> <small>per second</small>`)
 		require.NotContains(t, first, "+")
 		for range 40 {
 			process(p, takes("", time.Second/4))
@@ -285,9 +285,9 @@ func TestALookTellsWhatHasComeSinceTheFirstOfTheLastMinute(t *testing.T) {
 		process(p, takes("", 0), takes("", 0))
 		second := get(page, "?part").Body.String()
 		require.Contains(t, second, "+40")
-		require.Contains(t, second, `<b>4</b> <small>a second</small>`)
+		require.Contains(t, second, `<b>4</b> <small>per second</small>`)
 		require.Contains(t, second, `<div class="alarm"><dt>refused</dt>`)
-		require.Contains(t, second, "There was no room in the last 10 s: 2 refused.")
+		require.Contains(t, second, "The queue was full at times in the last 10 s: 2 refused.")
 		time.Sleep(61 * time.Second)
 		require.NotContains(t, get(page, "?part").Body.String(), "+40")
 	})
@@ -302,9 +302,9 @@ func TestASecondLookAtOnceTellsNothingOfASecond(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		process(p, failsWith("", errors.New("bad")), takes("", 0), takes("", 0), takes("", 0))
 		body := get(page, "?part").Body.String()
-		require.Contains(t, body, "1 of 4 jobs that ended in the last 1 s did not succeed")
-		require.Contains(t, body, "Lines and +: the last 1 s")
-		require.Contains(t, body, `<b>–</b> <small>a second</small>`)
+		require.Contains(t, body, "1 of 4 jobs that ended in the last 1 s failed, panicked or timed out")
+		require.Contains(t, body, "Lines and + cover the last 1 s")
+		require.Contains(t, body, `<b>–</b> <small>per second</small>`)
 	})
 }
 

@@ -12,13 +12,13 @@ import (
 	"example.com/dispatch"
 )
 
-// task is an input of the pools of these tests: a label, and what to do.
+// task is an input of the pools in these tests: a label, and a function to run.
 type task struct {
 	label string
 	do    func(ctx context.Context) error
 }
 
-// taskPool is a pool that is shown with its tasks' labels.
+// taskPool is a pool whose tasks are shown by their labels.
 type taskPool = dispatch.Pool[task, struct{}]
 
 func newPool(name string, opts ...dispatch.Option) *taskPool {
@@ -29,7 +29,7 @@ func newPool(name string, opts ...dispatch.Option) *taskPool {
 	}, opts...)...))
 }
 
-// stop ends a pool, whatever it is at.
+// stop ends pools, whatever they are doing.
 func stop(pools ...*taskPool) {
 	for _, p := range pools {
 		p.Stop()
@@ -37,22 +37,22 @@ func stop(pools ...*taskPool) {
 	}
 }
 
-// takes succeeds after some time.
+// takes returns a task that succeeds after d.
 func takes(label string, d time.Duration) task {
 	return task{label, func(context.Context) error { time.Sleep(d); return nil }}
 }
 
-// failsWith fails with err.
+// failsWith returns a task that fails with err.
 func failsWith(label string, err error) task {
 	return task{label, func(context.Context) error { return err }}
 }
 
-// panicsWith panics with v.
+// panicsWith returns a task that panics with v.
 func panicsWith(label string, v any) task {
 	return task{label, func(context.Context) error { panic(v) }}
 }
 
-// lasts runs until its job is over.
+// lasts returns a task that runs until its context is done.
 func lasts(label string) task {
 	return task{label, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 }
@@ -69,8 +69,8 @@ func submit(p *taskPool, tasks ...task) {
 	}
 }
 
-// usedPool is a pool in which one job has succeeded after 1 s, an item b.png has
-// failed after 3 s, and a job a.png runs, for 2 s so far in a bubble.
+// usedPool returns a pool in which one job has succeeded after 1 s, an item b.png has
+// failed after 3 s, and a job a.png is running, in a bubble for 2 s so far.
 func usedPool(name string, opts ...dispatch.Option) *taskPool {
 	p := newPool(name, opts...)
 	process(p, takes("first.png", time.Second))
@@ -83,7 +83,7 @@ func usedPool(name string, opts ...dispatch.Option) *taskPool {
 	return p
 }
 
-// inBubble runs a test that shows a used pool.
+// inBubble runs a test with a used pool in a synctest bubble.
 func inBubble(t *testing.T, test func(t *testing.T, p *taskPool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestAPoolIsShownFromItsFirstJobToItsEnd(t *testing.T) {
 				require.Contains(t, text, w)
 			}
 		}
-		says("thumbs: idle. Nothing runs and nothing waits.")
+		says("thumbs: idle. No job is running or waiting.")
 		tenSeconds := takes("long.png", 10*time.Second)
 		submit(pool, tenSeconds, tenSeconds, tenSeconds, tenSeconds, tenSeconds)
 		says("thumbs: busy. All 2 workers are busy and 3 jobs wait.", "room for 4")
@@ -114,26 +114,26 @@ func TestAPoolIsShownFromItsFirstJobToItsEnd(t *testing.T) {
 		says("thumbs: idle.")
 
 		process(pool, failsWith("bad.png", errors.New("bad")), takes("", 0))
-		says("thumbs: failing. 1 of 2 jobs that ended in the last 1 s did not succeed (50 %).", "+1 in the last 1 s")
+		says("thumbs: failing. 1 of 2 jobs that ended in the last 1 s failed, panicked or timed out (50 %).", "+1 in the last 1 s")
 		time.Sleep(2 * time.Minute)
 
 		held := lasts("held.png")
 		submit(pool, held, held, held, held, held, held)
 		go process(pool, held)
-		says("thumbs: saturated. All 2 workers are busy and 1 submitter waits for room.")
+		says("thumbs: saturated. All 2 workers are busy and 1 submitter waits for room in the queue.")
 		time.Sleep(6 * time.Minute) // all have exceeded their limit
 		pool.Pause()
 		submit(pool, takes("", 0))
-		says("thumbs: paused. It takes jobs and starts none; 0 run, 1 waits.")
+		says("thumbs: paused. The pool accepts jobs but starts none; 0 are running, 1 is waiting.")
 		pool.Resume()
 		time.Sleep(2 * time.Minute)
 
 		deaf := task{"deaf.png", func(context.Context) error { time.Sleep(70 * time.Second); return nil }}
 		submit(pool, deaf)
 		time.Sleep(65 * time.Second)
-		says("thumbs: stuck. 1 handler runs on though its job is over; the longest (worker ", ", deaf.png) has run for 65 s.", "timed out, runs on")
+		says("thumbs: stuck. 1 handler is still running although its job has ended; the longest (worker ", ", deaf.png) has run for 65 s.", "timed out, still running")
 		time.Sleep(time.Minute)
 		pool.Close()
-		says("thumbs: ended. It has been closed or stopped, and nothing is left.")
+		says("thumbs: ended. The pool has been closed or stopped, and none of its jobs or goroutines is left.")
 	})
 }

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// writeStacks writes the stacks of the goroutines that carry a pool's pprof
-// labels: those of workers, and those that handlers have started, which inherit
-// them.
+// writeStacks writes the stacks of the goroutines that carry a pool's pprof labels:
+// its workers, and the goroutines that handlers have started, which inherit the
+// labels.
 func (p *Page) writeStacks(out *bytes.Buffer, query url.Values) *failure {
 	for key := range query {
 		if key != "stacks" && key != "worker" {
-			return badQuery("The query %q has no meaning beside stacks.", key)
+			return badQuery("The query parameter %q cannot be combined with stacks.", key)
 		}
 	}
 	number, err := strconv.Atoi(query.Get("stacks"))
@@ -30,7 +30,7 @@ func (p *Page) writeStacks(out *bytes.Buffer, query url.Values) *failure {
 	}
 	stats := pools[i].pool.Stats()
 	if !stats.Telemetry {
-		return notFound("Pool %d is made without WithTelemetry: its goroutines carry no labels.", number)
+		return notFound("Pool %d was made without WithTelemetry: its goroutines carry no labels.", number)
 	}
 	labels := []string{pprofLabel("dispatch.pool", stats.Name)}
 	whose := fmt.Sprintf("pool %q", stats.Name)
@@ -49,20 +49,20 @@ func (p *Page) writeStacks(out *bytes.Buffer, query url.Values) *failure {
 	}
 	found := labeled(profile.String(), labels)
 	if len(found) == 0 {
-		return notFound("No goroutine of %s: it has none now, or its handler has set pprof labels of its own.", whose)
+		return notFound("No goroutine of %s was found: it has none now, or its handler has replaced the pprof labels.", whose)
 	}
-	fmt.Fprintf(out, "Goroutines of %s. Those that have the same stack and labels are told once, with their number.\n", whose)
+	fmt.Fprintf(out, "Goroutines of %s. Those with the same stack and labels are listed once, with their count.\n", whose)
 	for _, group := range found {
 		fmt.Fprintf(out, "\n%s\n", group)
 	}
 	return nil
 }
 
-// pprofLabel gives a label as the goroutine profile writes it. Quotes inside of
-// other labels are escaped there, so it cannot be met in them.
+// pprofLabel returns a label as the goroutine profile writes it. The profile escapes
+// the quotes inside other labels, so the result does not occur in them.
 func pprofLabel(key, value string) string { return fmt.Sprintf("%q:%q", key, value) }
 
-// labeled returns the groups of a goroutine profile (debug=1) that carry all of
+// labeled returns the groups of a goroutine profile (debug=1) that carry all the
 // labels.
 func labeled(profile string, labels []string) []string {
 	var found []string

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	mostRunning  = 20 // jobs that run now
-	mostFailures = 3  // of each outcome, before the rest is folded
+	mostRunning  = 20 // running jobs that are listed
+	mostFailures = 3  // failures of each outcome; the rest is folded
 )
 
-// view is the page for the template: everything that is shown, as text.
+// view is the data of the template: everything that the page shows, as text.
 type view struct {
 	Build string
 	Title string
@@ -34,10 +34,10 @@ type poolView struct {
 	Level    level
 	Dials    []dial
 	Counters []total
-	Span     string // what is recent: "60 s"; empty at the first look
+	Span     string // the time that recent numbers cover: "60 s"; empty at the first look
 	Times    []timesRow
-	Chart    template.HTML // empty: there is nothing to draw
-	Drawn    string        // what the chart shows
+	Chart    template.HTML // empty if there is nothing to draw
+	Drawn    string        // which jobs the chart covers
 
 	Telemetry   bool
 	Running     []jobView
@@ -45,50 +45,50 @@ type poolView struct {
 	Failures    []failureGroup
 }
 
-// dial is a number, and how it went.
+// dial is a number, and a line of its values in the last minute.
 type dial struct {
 	Name, Value, Of string
 	Line            string
-	Fill            int // of 100, for a bar; -1: none
+	Fill            int // of a bar, in percent; -1: no bar
 	Alarm           bool
 }
 
-// total is a counter.
+// total is the value of a counter.
 type total struct {
 	Name, Value, Recent string
 	Alarm               bool
 }
 
-// timesRow is a row of the table of waits and runs.
+// timesRow is a row in the table of waits and runs.
 type timesRow struct {
 	Name, Over, Count, Mean, P50, P90, P99 string
 }
 
-// jobView is a job that runs, or has failed.
+// jobView is a job that is running or has failed.
 type jobView struct {
-	Job   string // its label, or what else tells it from others
-	Plain bool   // Job is no label
+	Job   string // its label, or other words that identify it
+	Plain bool   // Job is not a label
 
-	// Of one that runs.
+	// Set for a running job.
 	Run, Wait  string
-	State      string // what ended it, if that has happened
+	State      string // its outcome, if that is known already
 	Worker     int
 	StackQuery template.URL
 
-	// Of one that has failed.
+	// Set for a failed job.
 	ID    string // stays with the job
 	Ago   string
-	Facts string // when, and its times
+	Facts string // when it ended, how long it waited and ran
 	Error string
-	Stack string // empty if there is none, or if it is the one above
+	Stack string // empty if there is none, or if it equals the one above
 }
 
-// failureGroup is the failures with one outcome.
+// failureGroup holds the failures with one outcome.
 type failureGroup struct {
 	ID          string
 	Outcome     string
 	First, Rest []jobView
-	stack       string // the last one that is shown
+	stack       string // the last stack that is shown
 }
 
 func viewOf(l look) view {
@@ -99,7 +99,8 @@ func viewOf(l look) view {
 	return v
 }
 
-// titleOf counts the words of health, worst first: a tab shows its beginning.
+// titleOf counts the pools by their words of health, the worst first, because a
+// browser tab shows only the beginning of a title.
 func titleOf(l look) string {
 	var words []string
 	for _, lv := range []level{bad, warn, note, good, calm} {
@@ -120,7 +121,7 @@ func titleOf(l look) string {
 	return strings.Join(append(words, "dispatch"), " · ")
 }
 
-// nameOf gives the name of a pool, or its number where it has none.
+// nameOf returns the name of a pool, or its number if it has no name.
 func nameOf(s sight) string {
 	if s.stats.Name == "" {
 		return fmt.Sprintf("pool %d", s.number)
@@ -154,8 +155,8 @@ func poolViewOf(now time.Time, s sight) poolView {
 	return v
 }
 
-// addTimes adds the table of waits and runs, and their chart: of the last minute
-// if something has ended in it.
+// addTimes adds the table of waits and runs, and their chart. The chart covers the
+// last minute if a job has ended in it, and all jobs otherwise.
 func (v *poolView) addTimes(s sight) {
 	if !s.stats.Telemetry {
 		return
@@ -173,8 +174,8 @@ func (v *poolView) addTimes(s sight) {
 		row("wait", v.Span, wait)
 		row("run", v.Span, run)
 	}
-	row("wait", "in all", s.stats.Wait)
-	row("run", "in all", s.stats.Run)
+	row("wait", "total", s.stats.Wait)
+	row("run", "total", s.stats.Run)
 	if wait.Count()+run.Count() == 0 {
 		wait, run, over = s.stats.Wait, s.stats.Run, "all jobs so far"
 	}
@@ -224,7 +225,7 @@ func dialsOf(s sight) []dial {
 		Name: "blocked submitters", Value: amount(st.Blocked), Fill: -1, Alarm: st.Blocked > 0,
 		Line: line(s.recent, 1, gauge(func(s dispatch.Stats) float64 { return float64(s.Blocked) })),
 	}}
-	ends := dial{Name: "ended", Value: "–", Of: "a second", Fill: -1, Line: line(s.recent, 1, rate)}
+	ends := dial{Name: "ended", Value: "–", Of: "per second", Fill: -1, Line: line(s.recent, 1, rate)}
 	if v, ok := s.recent.rate(); ok {
 		ends.Value = perSecond(v)
 	}
@@ -271,12 +272,12 @@ func runningView(pool int, j dispatch.Job) jobView {
 	case j.Stray:
 		v.State = j.Outcome.String() + ", written off"
 	case j.Outcome != dispatch.Pending:
-		v.State = j.Outcome.String() + ", runs on"
+		v.State = j.Outcome.String() + ", still running"
 	}
 	return v
 }
 
-// identify gives the element of a failure an id that stays with the job.
+// identify returns an id for the element of a failure, which stays with the job.
 func identify(pool int, j dispatch.Job) string {
 	h := fnv.New32a()
 	facts := make([]byte, 0, 64)
@@ -288,7 +289,7 @@ func identify(pool int, j dispatch.Job) string {
 	return string(strconv.AppendUint(append(id, '-'), uint64(h.Sum32()), 36))
 }
 
-// groups gives the failures by outcome, those that failed last first.
+// groups returns the failures by outcome, the last failure first.
 func groups(now time.Time, s sight) []failureGroup {
 	var list []failureGroup
 	for n, j := range s.failures {

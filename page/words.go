@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// What users bring is cut at these many bytes.
+// Text from user code is cut at these many bytes.
 const (
 	maxLabel = 120
 	maxError = 2000
 	maxStack = 2500 // from the call of panic on
 )
 
-// duration formats d to three digits or so, in units that people say.
+// duration formats d with about three digits, in units that people use.
 func duration(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -38,7 +38,7 @@ func duration(d time.Duration) string {
 	return twoUnits(d, 24*time.Hour, "d", time.Hour, "h")
 }
 
-// ago says when something was.
+// ago says how long ago something happened.
 func ago(d time.Duration) string {
 	if d < time.Second {
 		return "just now"
@@ -46,7 +46,8 @@ func ago(d time.Duration) string {
 	return duration(d.Truncate(time.Second)) + " ago"
 }
 
-// digits gives v, which is below 1000, with three digits, but not "1.00".
+// digits formats v, which is below 1000, with three digits and without trailing
+// zeros: "1", not "1.00".
 func digits(v float64) string {
 	decimals := 2
 	switch {
@@ -70,7 +71,7 @@ func twoUnits(d, big time.Duration, bigName string, small time.Duration, smallNa
 	return fmt.Sprintf("%d %s", d/big, bigName)
 }
 
-// amount formats n for people: all digits up to a million, then three.
+// amount formats n for people: all digits below a million, three digits from there.
 func amount[N int | uint64](n N) string {
 	switch {
 	case uint64(n) < 1000:
@@ -105,8 +106,8 @@ func cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:end], "\uFFFD") + fmt.Sprintf("… (%d bytes more)", len(s)-end)
 }
 
-// oneLine returns s without line breaks and without what a terminal obeys, or what
-// turns the direction of its text.
+// oneLine returns s without line breaks, terminal control characters, and
+// characters that change the direction of text.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -2,38 +2,38 @@
 //
 //	prometheus.MustRegister(promdispatch.NewCollector(thumbs, mails))
 //
-// A scrape calls Stats once for each pool; between scrapes it costs nothing, and
-// no job becomes slower. All metrics have the label pool, the name of the pool
-// (see dispatch.WithName; "unnamed" if it has none, and a name that is taken gets
-// "#2" and so on). Pools may be added and removed while they are scraped.
+// A scrape takes one [dispatch.Stats] of each pool. Between scrapes the collector
+// costs nothing, and it adds no cost to a job. All metrics have the label pool, the
+// pool's name. A pool without a name is called "unnamed"; if several pools have the
+// same name, the later ones get "#2" and so on appended.
 //
-//	dispatch_workers                    gauge      goroutines that run jobs or wait for one; state: busy, idle
-//	dispatch_running_jobs               gauge      handlers that run
+//	dispatch_workers                    gauge      workers; state: busy, idle
+//	dispatch_running_jobs               gauge      handlers that are running, not counting strays
 //	dispatch_queued_jobs                gauge      jobs that wait for a worker
-//	dispatch_blocked_submitters         gauge      submitters that wait for room
-//	dispatch_stray_jobs                 gauge      handlers that were written off (WithGrace) and still run
-//	dispatch_max_running_jobs           gauge      left out where there is no limit
-//	dispatch_max_queued_jobs            gauge      left out where there is no limit
-//	dispatch_paused                     gauge      1: the pool takes jobs and starts none
+//	dispatch_blocked_submitters         gauge      submitters that wait for room in the queue
+//	dispatch_stray_jobs                 gauge      handlers that were written off (WithGrace) and have not returned
+//	dispatch_max_running_jobs           gauge      absent if there is no limit
+//	dispatch_max_queued_jobs            gauge      absent if there is no limit
+//	dispatch_paused                     gauge      1: the pool is paused, so it accepts jobs and starts none
 //	dispatch_jobs_submitted_total       counter
 //	dispatch_jobs_ended_total           counter    outcome: success, error, panic, canceled, timeout, dropped
 //	dispatch_jobs_rejected_total        counter    refused because the queue was full
-//	dispatch_submitters_gave_up_total   counter    their context or timeout ended the wait for room
+//	dispatch_submitters_gave_up_total   counter    submitters whose context or timeout ended their wait for room
 //
-// and for pools with [dispatch.WithTelemetry]:
+// Pools with [dispatch.WithTelemetry] have these metrics too:
 //
-//	dispatch_oldest_wait_seconds        gauge      of the job that has waited longest
-//	dispatch_longest_run_seconds        gauge      of what runs now
-//	dispatch_job_wait_seconds           histogram  from the submit until a worker started on the job
-//	dispatch_job_run_seconds            histogram  from there until its handler returned
+//	dispatch_oldest_wait_seconds        gauge      how long the oldest waiting job has waited
+//	dispatch_longest_run_seconds        gauge      how long the longest-running handler has run
+//	dispatch_job_wait_seconds           histogram  from the submission until a worker started on the job, or the job ended
+//	dispatch_job_run_seconds            histogram  from then until its handler returned
 //
-// The histograms are native ones (schema 2, a bucket is 19 % wide) and classic
-// ones (bounds from 2^-16 to 2^8 s, each twice the one before) at once: Prometheus
-// takes the kind that it is configured for. The native ones have the pool's own
-// buckets, so no precision is lost.
+// Each histogram is both a native one (schema 2: each bucket is 19 % wider than the
+// one before) and a classic one (bounds are the powers of two from 2^-16 to 2^8 s).
+// Prometheus stores the kind that it is configured for. The native histograms have the
+// same buckets as the pool, so the export loses no precision.
 //
-// The files alerts.yml and dashboard.json in this folder are alerting rules and
-// a dashboard for Grafana.
+// The file alerts.yml in this folder has alerting rules, and dashboard.json is a
+// dashboard for Grafana.
 package promdispatch
 
 import (
@@ -46,7 +46,8 @@ import (
 	"example.com/dispatch"
 )
 
-// Pool is what is exported: every *[dispatch.Pool], whatever its types.
+// Pool is a pool that can be exported. Every *[dispatch.Pool] is one, whatever its
+// types.
 type Pool interface{ Stats() dispatch.Stats }
 
 // Collector is a [prometheus.Collector] for pools. Its methods may be called by
@@ -55,27 +56,28 @@ type Collector struct{ pools pools }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector returns a collector for pools. Register it once; pools that come
-// later are added to it.
+// NewCollector returns a collector for pools. Register it once; use Add for pools
+// that are made later.
 func NewCollector(pools ...Pool) *Collector {
 	c := new(Collector)
 	c.Add(pools...)
 	return c
 }
 
-// Add exports pools too. One that is nil or exported already is left out.
+// Add adds pools to those that c exports. It ignores a pool that is nil or exported
+// already.
 func (c *Collector) Add(pools ...Pool) { c.pools.add(pools...) }
 
-// Remove exports pool no more. Its series end with the last scrape before. It
-// does nothing if pool is not exported.
+// Remove stops the export of pool: later scrapes do not have its series. It does
+// nothing if c does not export pool.
 func (c *Collector) Remove(pool Pool) { c.pools.remove(pool) }
 
 // metric is one number of Stats.
 type metric struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(dispatch.Stats) (v float64, ok bool) // not ok: the pool has none
-	label string                                    // the value of the metric's own label, if it has one
+	value func(dispatch.Stats) (v float64, ok bool) // not ok: the pool does not have this number
+	label string                                    // value of the label outcome or state, if the metric has one
 }
 
 func newDesc(name, help string, labels ...string) *prometheus.Desc {
@@ -83,22 +85,22 @@ func newDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	workersDesc = newDesc("workers", "Goroutines that run jobs or wait for one, by state.", "state")
+	workersDesc = newDesc("workers", "Workers, by state: busy or idle.", "state")
 	endedDesc   = newDesc("jobs_ended_total", "Jobs that have ended, by outcome.", "outcome")
-	waitDesc    = newDesc("job_wait_seconds", "Time from the submit of a job until a worker turned to it, or it ended.")
-	runDesc     = newDesc("job_run_seconds", "Time from when a worker turned to a job until its handler returned.")
+	waitDesc    = newDesc("job_wait_seconds", "Time from the submission of a job until a worker started on it or the job ended.")
+	runDesc     = newDesc("job_run_seconds", "Time from when a worker started on a job until its handler returned.")
 )
 
 var metrics = []metric{
 	{desc: workersDesc, kind: prometheus.GaugeValue, label: "busy", value: count(func(s dispatch.Stats) int { return s.Workers - s.Idle })},
 	{desc: workersDesc, kind: prometheus.GaugeValue, label: "idle", value: count(func(s dispatch.Stats) int { return s.Idle })},
-	gauge("running_jobs", "Handlers that run now, without strays.", count(func(s dispatch.Stats) int { return s.Running })),
-	gauge("queued_jobs", "Jobs that were accepted and wait for a worker.", count(func(s dispatch.Stats) int { return s.Queued })),
+	gauge("running_jobs", "Handlers that are running, not counting strays.", count(func(s dispatch.Stats) int { return s.Running })),
+	gauge("queued_jobs", "Accepted jobs that wait for a worker.", count(func(s dispatch.Stats) int { return s.Queued })),
 	gauge("blocked_submitters", "Submitters that wait for room in the queue.", count(func(s dispatch.Stats) int { return s.Blocked })),
-	gauge("stray_jobs", "Handlers that were written off and have not returned.", count(func(s dispatch.Stats) int { return s.Strays })),
-	gauge("max_running_jobs", "Most jobs that run at once.", limit(func(s dispatch.Stats) int { return s.MaxRunning })),
-	gauge("max_queued_jobs", "Most single jobs that wait beyond those that a worker can take.", limit(func(s dispatch.Stats) int { return s.MaxQueued })),
-	gauge("paused", "Whether the pool is paused: 1 if it takes jobs and starts none.", count(func(s dispatch.Stats) int {
+	gauge("stray_jobs", "Strays: handlers that were written off and have not returned.", count(func(s dispatch.Stats) int { return s.Strays })),
+	gauge("max_running_jobs", "Limit of jobs that run at once.", limit(func(s dispatch.Stats) int { return s.MaxRunning })),
+	gauge("max_queued_jobs", "Limit of single jobs that wait, beyond those that free workers can take.", limit(func(s dispatch.Stats) int { return s.MaxQueued })),
+	gauge("paused", "Whether the pool is paused (1) or not (0). A paused pool accepts jobs and starts none.", count(func(s dispatch.Stats) int {
 		if s.Paused {
 			return 1
 		}
@@ -113,8 +115,8 @@ var metrics = []metric{
 	ended("dropped", func(s dispatch.Stats) uint64 { return s.Dropped }),
 	counter("jobs_rejected_total", "Jobs that were refused because the queue was full.", func(s dispatch.Stats) uint64 { return s.Rejected }),
 	counter("submitters_gave_up_total", "Submitters whose context or timeout ended their wait for room.", func(s dispatch.Stats) uint64 { return s.GaveUp }),
-	gauge("oldest_wait_seconds", "Wait so far of the job that waits and came first.", seconds(func(s dispatch.Stats) time.Duration { return s.OldestWait })),
-	gauge("longest_run_seconds", "Run so far of the handler that has run for longest, strays included.", seconds(func(s dispatch.Stats) time.Duration { return s.LongestRun })),
+	gauge("oldest_wait_seconds", "Time that the oldest waiting job has waited so far.", seconds(func(s dispatch.Stats) time.Duration { return s.OldestWait })),
+	gauge("longest_run_seconds", "Time that the longest-running handler has run so far, strays included.", seconds(func(s dispatch.Stats) time.Duration { return s.LongestRun })),
 }
 
 func gauge(name, help string, value func(dispatch.Stats) (float64, bool)) metric {
@@ -174,8 +176,8 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// histogram is a metric that is a native and a classic histogram at once. There
-// is no constructor for that in package prometheus.
+// histogram is a metric that is both a native and a classic histogram. Package
+// prometheus has no constructor for such a metric.
 type histogram struct {
 	desc   *prometheus.Desc
 	labels []*dto.LabelPair
@@ -191,7 +193,7 @@ func (h *histogram) Write(out *dto.Metric) error {
 
 const (
 	schema       = 2   // bucket k ends at 2^(k/4): the pool's buckets
-	lowest       = -80 // the pool's bucket for all that is shorter, which is the zero bucket here
+	lowest       = -80 // the pool's bucket for all shorter durations, exported as the zero bucket
 	classicFirst = -16 // 2^-16 s is 15 µs
 	classicLast  = 8   // 2^8 s is 4 min
 )
@@ -206,9 +208,9 @@ func newHistogram(desc *prometheus.Desc, h dispatch.Histogram, pool string) prom
 		ZeroThreshold: new(zeroThreshold),
 		ZeroCount:     new(uint64(0)),
 	}
-	// Spans are runs of buckets that are not empty; each count is told as the
-	// difference to the one before.
-	cumulative := make(map[int]uint64) // by the exponent of the first classic bound that is not below
+	// A span is a run of adjacent buckets that are not empty. Each count is encoded
+	// as the difference from the count before it.
+	cumulative := make(map[int]uint64) // by the exponent of the bucket's classic upper bound
 	var length *uint32                 // of the last span
 	next, last := int32(0), int64(0)
 	for k, n := range h.Buckets() {

@@ -20,7 +20,7 @@ import (
 	"example.com/dispatch/internal/fakepool"
 )
 
-// full has another number in each field.
+// full returns a fake pool whose Stats has a different number in each field.
 func full() *fakepool.Pool {
 	return fakepool.New(dispatch.Stats{
 		Name: "thumbs", Workers: 8, Idle: 3, Running: 4, Queued: 5, Blocked: 6, Strays: 7, MaxRunning: 16, MaxQueued: 9, Paused: true,
@@ -30,8 +30,8 @@ func full() *fakepool.Pool {
 	})
 }
 
-// gather registers c with a registry that checks all it can, and returns what
-// that gathers, by name.
+// gather registers c with a pedantic registry, and returns the gathered metric
+// families by name.
 func gather(t *testing.T, c *Collector) map[string]*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -64,34 +64,34 @@ dispatch_jobs_rejected_total{pool="thumbs"} 17
 # HELP dispatch_jobs_submitted_total Jobs that were accepted.
 # TYPE dispatch_jobs_submitted_total counter
 dispatch_jobs_submitted_total{pool="thumbs"} 100
-# HELP dispatch_longest_run_seconds Run so far of the handler that has run for longest, strays included.
+# HELP dispatch_longest_run_seconds Time that the longest-running handler has run so far, strays included.
 # TYPE dispatch_longest_run_seconds gauge
 dispatch_longest_run_seconds{pool="thumbs"} 2.5
-# HELP dispatch_max_queued_jobs Most single jobs that wait beyond those that a worker can take.
+# HELP dispatch_max_queued_jobs Limit of single jobs that wait, beyond those that free workers can take.
 # TYPE dispatch_max_queued_jobs gauge
 dispatch_max_queued_jobs{pool="thumbs"} 9
-# HELP dispatch_max_running_jobs Most jobs that run at once.
+# HELP dispatch_max_running_jobs Limit of jobs that run at once.
 # TYPE dispatch_max_running_jobs gauge
 dispatch_max_running_jobs{pool="thumbs"} 16
-# HELP dispatch_oldest_wait_seconds Wait so far of the job that waits and came first.
+# HELP dispatch_oldest_wait_seconds Time that the oldest waiting job has waited so far.
 # TYPE dispatch_oldest_wait_seconds gauge
 dispatch_oldest_wait_seconds{pool="thumbs"} 1.5
-# HELP dispatch_paused Whether the pool is paused: 1 if it takes jobs and starts none.
+# HELP dispatch_paused Whether the pool is paused (1) or not (0). A paused pool accepts jobs and starts none.
 # TYPE dispatch_paused gauge
 dispatch_paused{pool="thumbs"} 1
-# HELP dispatch_queued_jobs Jobs that were accepted and wait for a worker.
+# HELP dispatch_queued_jobs Accepted jobs that wait for a worker.
 # TYPE dispatch_queued_jobs gauge
 dispatch_queued_jobs{pool="thumbs"} 5
-# HELP dispatch_running_jobs Handlers that run now, without strays.
+# HELP dispatch_running_jobs Handlers that are running, not counting strays.
 # TYPE dispatch_running_jobs gauge
 dispatch_running_jobs{pool="thumbs"} 4
-# HELP dispatch_stray_jobs Handlers that were written off and have not returned.
+# HELP dispatch_stray_jobs Strays: handlers that were written off and have not returned.
 # TYPE dispatch_stray_jobs gauge
 dispatch_stray_jobs{pool="thumbs"} 7
 # HELP dispatch_submitters_gave_up_total Submitters whose context or timeout ended their wait for room.
 # TYPE dispatch_submitters_gave_up_total counter
 dispatch_submitters_gave_up_total{pool="thumbs"} 18
-# HELP dispatch_workers Goroutines that run jobs or wait for one, by state.
+# HELP dispatch_workers Workers, by state: busy or idle.
 # TYPE dispatch_workers gauge
 dispatch_workers{pool="thumbs",state="busy"} 5
 dispatch_workers{pool="thumbs",state="idle"} 3
@@ -125,7 +125,7 @@ func TestWhatIsNotThereIsLeftOut(t *testing.T) {
 	require.Contains(t, families, "dispatch_running_jobs")
 }
 
-// durations gives n of all magnitudes that are not on a bucket's bound.
+// durations returns n durations of all magnitudes, none of them on a bucket's bound.
 func durations(n int) []time.Duration {
 	r := rand.New(rand.NewPCG(1, 2))
 	list := make([]time.Duration, n)
@@ -208,7 +208,7 @@ func TestANameThatIsTakenGetsANumber(t *testing.T) {
 	require.Contains(t, names(), "a#2")
 }
 
-// byValue is a pool of a type that does not compare.
+// byValue is a pool of a type that is not comparable.
 type byValue struct {
 	*fakepool.Pool
 	_ []int

@@ -14,13 +14,13 @@ import (
 	"example.com/dispatch/promdispatch"
 )
 
-// A collector is registered once, and its metrics are scraped like all others.
+// Register a collector once. Its metrics are then scraped with all others.
 func ExampleNewCollector() {
 	double := func(_ context.Context, in int) (int, error) { return 2 * in, nil }
 	pool := dispatch.Must(dispatch.New(double, dispatch.WithName("doubles"), dispatch.WithWorkers(4)))
 	defer pool.Close()
 
-	registry := prometheus.NewRegistry() // a program has one already: prometheus.DefaultRegisterer
+	registry := prometheus.NewRegistry() // most programs use prometheus.DefaultRegisterer
 	registry.MustRegister(promdispatch.NewCollector(pool))
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	defer server.Close()

@@ -12,14 +12,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// series are the names that a query may ask for.
+// series returns the names that a query may use.
 func series(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
 	for name, family := range gather(t, NewCollector(full())) {
 		names[name] = true
 		if family.GetType() == dto.MetricType_HISTOGRAM {
-			names[name+"_bucket"] = true // of the classic kind
+			names[name+"_bucket"] = true // of the classic histogram
 		}
 	}
 	return names
@@ -27,8 +27,8 @@ func series(t *testing.T) map[string]bool {
 
 var metricNames = regexp.MustCompile(`\bdispatch_\w+`)
 
-// requireKnown fails if a query asks for what is not exported, and returns what
-// it asks for.
+// requireKnown fails if a query names a metric or an outcome that is not exported.
+// It returns the names of the metrics.
 func requireKnown(t *testing.T, query string, known map[string]bool) []string {
 	t.Helper()
 	names := metricNames.FindAllString(query, -1)

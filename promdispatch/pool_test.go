@@ -26,7 +26,7 @@ func sleepy(opts ...dispatch.Option) *dispatch.Pool[time.Duration, struct{}] {
 	}, append([]dispatch.Option{dispatch.WithName("sleepy"), dispatch.WithWorkers(1), dispatch.WithTelemetry()}, opts...)...))
 }
 
-// observed is what client_golang makes of durations.
+// observed returns the histogram that client_golang makes of durations.
 func observed(t *testing.T, durations ...time.Duration) *dto.Histogram {
 	t.Helper()
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -55,7 +55,7 @@ func requireObserved(t *testing.T, got *dto.Histogram, durations ...time.Duratio
 
 func TestEachRunOfAPoolIsInItsBucketAlsoOnItsBounds(t *testing.T) {
 	var runs []time.Duration
-	for k := -79; k <= 40; k++ { // up to 17 min; bucket k holds what is above 2^((k-1)/4) and up to 2^(k/4) s
+	for k := -79; k <= 40; k++ { // up to 17 min; bucket k holds durations above 2^((k-1)/4) and up to 2^(k/4) s
 		end := time.Duration(math.Exp2(float64(k)/4) * 1e9)
 		runs = append(runs, end-1, end, end+1)
 	}
@@ -69,7 +69,7 @@ func TestEachRunOfAPoolIsInItsBucketAlsoOnItsBounds(t *testing.T) {
 			require.NoError(t, err)
 		}
 		families := gather(t, c)
-		// Beyond the last bucket of the pool, 2^17 s, its own is the last.
+		// The pool counts all durations above 2^17 s in its last bucket.
 		within := append(runs[:len(runs)-1:len(runs)-1], 36*time.Hour)
 		got := families["dispatch_job_run_seconds"].GetMetric()[0].GetHistogram()
 		require.Equal(t, native(observed(t, within...)), native(got))
@@ -122,7 +122,7 @@ func TestWaitsAndRunsOfEachKindOfJobAreExported(t *testing.T) {
 	})
 }
 
-// BenchmarkScrape is one scrape of three pools of eight workers, without the
+// BenchmarkScrape measures one scrape of three pools of eight workers, without the
 // encoding.
 func BenchmarkScrape(b *testing.B) {
 	c := NewCollector()

@@ -22,8 +22,8 @@ const (
 	noteHeight vg.Length = 17
 )
 
-// A shade is a color on a light page, and what takes its place on a dark one. They
-// are told apart also by those who do not see red and green.
+// A shade is a color on a light page, and its counterpart on a dark one. The shades can
+// be told apart by people who do not see red and green.
 type shade struct{ light, dark color.RGBA }
 
 var (
@@ -39,7 +39,8 @@ func rgb(hex uint32) color.RGBA {
 	return color.RGBA{uint8(hex >> 16), uint8(hex >> 8), uint8(hex), 0xff}
 }
 
-// darkStyle gives the colors that gonum writes into the elements their dark ones.
+// darkStyle returns CSS that replaces the light colors, which gonum writes into the
+// elements, by the dark ones.
 func darkStyle() string {
 	var b strings.Builder
 	b.WriteString("<style>@media (prefers-color-scheme: dark) {\n")
@@ -53,7 +54,7 @@ func darkStyle() string {
 	return b.String()
 }
 
-// newPlot is a plot in the colors and the type of the chart.
+// newPlot returns a plot in the colors and the font of the chart.
 func newPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = panel.light
@@ -71,8 +72,8 @@ func newPlot(title string) *plot.Plot {
 	return p
 }
 
-// svg draws p with a margin around it and the note below it. The note is no label of
-// the axis, as gonum has that cut off on a logarithmic one.
+// svg draws p with a margin around it and the note below it. The note is not the label
+// of the axis, because gonum cuts off the label of a logarithmic axis.
 func svg(p *plot.Plot, note string, height vg.Length) ([]byte, error) {
 	c := vgsvg.New(chartWidth, height)
 	canvas := draw.New(c)
@@ -88,8 +89,8 @@ func svg(p *plot.Plot, note string, height vg.Length) ([]byte, error) {
 	if _, err := c.WriteTo(&buf); err != nil {
 		return nil, err
 	}
-	// Few systems have the font the text was measured with. The next two have its
-	// widths; what else there may be can be a tenth wider.
+	// Few systems have the font with which the text was measured. The next two fonts
+	// have the same widths; others can be a tenth wider.
 	drawn := strings.ReplaceAll(buf.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;")
 	return []byte(strings.Replace(drawn, "<g ", darkStyle()+"<g ", 1)), nil
 }

@@ -14,20 +14,20 @@ import (
 	"text/tabwriter"
 )
 
-// errSlower says that a work takes longer than the gate tolerates. The table has
-// been printed.
+// errSlower says that a work takes longer than the gate tolerates. When it is returned
+// the table has been printed.
 var errSlower = errors.New("slower than the tolerance")
 
 // A side is one of the two libraries that the gate compares: the benchmarks of this
-// tree, built with it, and what they gave.
+// tree, built with that library, and their results.
 type side struct {
 	program
 
 	raw bytes.Buffer
 }
 
-// runGate measures the library of this tree, uncommitted changes and all, and that
-// of another revision by turns.
+// runGate measures the library of this tree, with uncommitted changes, and that of
+// another revision alternately.
 func runGate(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	root, err := moduleDir(ctx, rootModule)
 	if err != nil {
@@ -43,7 +43,7 @@ func runGate(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return usagef("-gate %s: %v", o.gate, err)
 	}
 	defer func() {
-		// Also after an interrupt, so not with ctx.
+		// Not with ctx: the worktree must be removed after an interrupt too.
 		if _, err := command(context.WithoutCancel(ctx), root, nil, "git", "worktree", "remove", "--force", tree); err != nil {
 			fmt.Fprintln(stderr, "report:", err)
 		}
@@ -68,7 +68,7 @@ func runGate(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		}
 		lacking := !slices.Contains(older.catalog.work(name).Pools, us)
 		if lacking {
-			fmt.Fprintf(stdout, "%s is left out: the library of %s does not have what it needs\n", name, o.gate)
+			fmt.Fprintf(stdout, "%s is left out: the library of %s lacks the feature\n", name, o.gate)
 		}
 		return lacking
 	})
@@ -86,8 +86,8 @@ func newSide(ctx context.Context, o options, library, bin string) (*side, error)
 	return &side{program: p}, err
 }
 
-// buildWith builds the benchmarks of this tree with the library in a folder. A file
-// dispatch_NAME_test.go that does not compile with it is left out by its tag.
+// buildWith builds the benchmarks of this tree with the library in a folder. It uses the
+// build tags to leave out each file dispatch_NAME_test.go that does not compile with it.
 func buildWith(ctx context.Context, library, bin string) error {
 	here, err := moduleDir(ctx, benchPackage)
 	if err != nil {
@@ -122,7 +122,7 @@ func buildWith(ctx context.Context, library, bin string) error {
 
 var optionalFile = regexp.MustCompile(`(?m)^\./dispatch_(\w+)_test\.go:`)
 
-// tagsWithout are the tags that leave out the files in which the compiler found errors.
+// tagsWithout returns the tags that leave out the files with compile errors.
 func tagsWithout(out []byte) (tags []string) {
 	for _, match := range optionalFile.FindAllSubmatch(out, -1) {
 		tags = append(tags, "without_"+string(match[1]))
@@ -131,10 +131,10 @@ func tagsWithout(out []byte) (tags []string) {
 	return slices.Compact(tags)
 }
 
-// measureSides measures each work with both, the one first in even rounds and the
-// other in odd ones.
+// measureSides measures each work with both libraries. One goes first in even rounds,
+// the other in odd ones.
 func measureSides(ctx context.Context, o options, works []string, older, newer *side, progress io.Writer) error {
-	newer.catalog.Spin = older.catalog.Spin // cpu works are to do the same
+	newer.catalog.Spin = older.catalog.Spin // so that both do the same in cpu works
 	sides := []*side{older, newer}
 	for round := range o.rounds {
 		fmt.Fprintf(progress, "report: round %d of %d\n", round+1, o.rounds)
@@ -152,8 +152,8 @@ func measureSides(ctx context.Context, o options, works []string, older, newer *
 	return nil
 }
 
-// judge prints the ratios, and fails if the newer library takes more time, or
-// allocates more, than is tolerated.
+// judge prints the ratios. It returns an error if the newer library takes more time, or
+// allocates more, than the tolerance allows.
 func judge(o options, works []string, older, newer *side, stdout io.Writer) error {
 	before, err := parseTable(&older.raw)
 	if err != nil {
@@ -175,7 +175,7 @@ func judge(o options, works []string, older, newer *side, stdout io.Writer) erro
 		if r.Value > o.tolerance {
 			said = append(said, "SLOWER")
 		}
-		// A quarter of an allocation is the runtime's own, where the jobs are few.
+		// If there are few jobs, the runtime's own allocations may be a quarter per job.
 		if b.Center > a.Center*o.tolerance+0.25 {
 			said = append(said, "ALLOCATES MORE")
 		}

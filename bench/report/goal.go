@@ -5,19 +5,19 @@ import (
 	"math"
 )
 
-// Whom a goal compares with, where it is not one pool.
+// Names for the peers that a goal compares with, if it is not one fixed pool.
 const (
 	bestPeer  = "the best peer"
 	bestPool  = "the best peer pool" // without errgroup, which has no workers
 	bestOfAll = "the best of all"
 )
 
-// A goal is a limit on dispatch in one work: on its time over that of others, or on
-// what it takes of a unit.
+// A goal is a limit on dispatch in one work: on its time divided by that of others, or
+// on a value in some unit.
 type goal struct {
 	work    string
-	against string  // a pool, or one of the above; "" for a limit in the unit itself
-	unit    string  // of a limit that compares with nobody
+	against string  // a pool, or one of the above; "" for a limit on a value
+	unit    string  // of the value, if against is empty
 	limit   float64 // at most
 }
 
@@ -52,8 +52,8 @@ var goals = []goal{
 	{work: memoryWork, unit: unitQueued, limit: 256},
 }
 
-// qualifies reports whether dispatch is compared with that pool, if it is the best of
-// those that do.
+// qualifies reports whether the goal may compare dispatch with that pool. It compares
+// with the best pool that qualifies.
 func (g goal) qualifies(c catalog, pool string) bool {
 	switch g.against {
 	case bestPeer:
@@ -81,12 +81,12 @@ const (
 	unended    state = "did not end"
 )
 
-// An outcome is a goal with what was measured.
+// An outcome is a goal with the measured value.
 type outcome struct {
 	goal
 	state state
 	got   float64 // NaN if it was not measured
-	by    string  // where it comes from
+	by    string  // the two times that got comes from
 }
 
 func (g goal) evaluate(t *table) outcome {
@@ -97,7 +97,8 @@ func (g goal) evaluate(t *table) outcome {
 	}
 	if g.against == "" {
 		if s, ok := t.summary(row{g.work, us}, g.unit); ok {
-			// A hundredth of an allocation is the runtime's own, not a job's.
+			// Rounding removes the runtime's own allocations, which are below a
+			// hundredth per job.
 			o.got = math.Round(s.Center*100) / 100
 			o.state = g.judge(o.got)
 		}
@@ -119,13 +120,13 @@ func (g goal) judge(got float64) state {
 	return missed
 }
 
-// What says what is limited.
+// What describes the limited value.
 func (o outcome) What() string {
 	if o.against != "" {
 		return "time, × " + o.against
 	}
 	return map[string]string{
-		unitAllocs: "allocations a job",
+		unitAllocs: "allocations per job",
 		unitPool:   "allocations of New and Close",
 		unitWorker: "bytes of an idle worker",
 		unitQueued: "bytes of a queued job",
@@ -150,7 +151,7 @@ func (o outcome) number(x float64) string {
 	return formatRatio(x)
 }
 
-// String is the outcome as -check prints it.
+// String returns the outcome as -check prints it.
 func (o outcome) String() string {
 	s := fmt.Sprintf("%-12s  %-13s  %-28s  %6s  at most %s", o.state, o.work, o.What(), o.Got(), o.Limit())
 	if o.by != "" {

@@ -62,7 +62,7 @@ func TestCheckListsTheGoalsAndFailsIfOneIsMissed(t *testing.T) {
 	require.ErrorIs(t, err, errMissed)
 	require.EqualError(t, err, "1 goals missed")
 	require.Regexp(t, `(?m)^reached +map-1000 +time, × conc +0\.80 +at most 1 `, stdout.String())
-	require.Regexp(t, `(?m)^missed +map-1000 +allocations a job +1\.50 +at most 0\.1$`, stdout.String())
+	require.Regexp(t, `(?m)^missed +map-1000 +allocations per job +1\.50 +at most 0\.1$`, stdout.String())
 
 	file = newResults().add("process-64", us, 10, 20).add("process-64", "tunny", 10, 25).file(t)
 	require.NoError(t, run(t.Context(), []string{"-check", "-works", "process-64", "-results", file}, io.Discard, io.Discard))

@@ -27,7 +27,7 @@ var known = catalog{
 	Floors: []string{"go", "chan"},
 }
 
-// fakeResults are results as a machine writes them.
+// fakeResults builds results in the format of a machine.
 type fakeResults struct{ strings.Builder }
 
 func newResults() *fakeResults {
@@ -53,12 +53,12 @@ cpu: A Processor
 	return r
 }
 
-// add writes rounds lines of a row around ns, which stays the median.
+// add writes a line per round for a row, with times around ns, which is the median.
 func (r *fakeResults) add(work, pool string, rounds int, ns float64) *fakeResults {
 	return r.spread(work, pool, rounds, ns, 0.001)
 }
 
-// spread is add with another distance from line to line.
+// spread is like add, with another distance between the times.
 func (r *fakeResults) spread(work, pool string, rounds int, ns, distance float64) *fakeResults {
 	for i := range rounds {
 		factor := 1 + distance*(float64(i)-float64(rounds-1)/2)

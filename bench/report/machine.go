@@ -20,16 +20,16 @@ const (
 	benchPackage = "example.com/dispatch/bench"
 )
 
-// patience is how often a row may fail to end until it is given up: each time costs
-// its limit.
+// patience is how often a row may fail to end before it is given up. Each such
+// measurement costs its whole time limit.
 const patience = 2
 
-// A machine runs benchmarks, each in a process of its own: what one pool leaves
-// behind, goroutines, garbage or a grown heap, must not be the next one's burden.
+// A machine runs benchmarks, each in a process of its own, so that the goroutines,
+// garbage or grown heap of one pool do not affect the next one.
 type machine struct {
 	program
 
-	dir      string       // temporary, holds the program
+	dir      string       // temporary folder of the program
 	raw      bytes.Buffer // the results, in the Go benchmark format
 	progress io.Writer
 	unended  map[row]int
@@ -48,8 +48,8 @@ func newMachine(ctx context.Context, o options, progress io.Writer) (*machine, e
 	return m, nil
 }
 
-// prepare builds the benchmarks and begins the results with what can be said before
-// anything is measured.
+// prepare builds the benchmarks and begins the results with the facts that are known
+// before anything is measured.
 func (m *machine) prepare(ctx context.Context, o options) error {
 	fmt.Fprintln(m.progress, "report: building the benchmarks")
 	bin := filepath.Join(m.dir, "bench.test")
@@ -86,11 +86,11 @@ func (m *machine) prepare(ctx context.Context, o options) error {
 }
 
 func (m *machine) close() {
-	// A folder that cannot be removed is in the system's temporary one.
+	// If the folder cannot be removed it stays in the system's temporary folder.
 	_ = os.RemoveAll(m.dir)
 }
 
-// measure does the groups round after round.
+// measure measures all groups in each round.
 func (m *machine) measure(ctx context.Context, rounds int, groups []group) error {
 	for round := range rounds {
 		for _, g := range groups {
@@ -108,7 +108,8 @@ func (m *machine) measure(ctx context.Context, rounds int, groups []group) error
 	return nil
 }
 
-// attempt adds what a row prints to the results, or that it did not end.
+// attempt measures a row and adds its output to the results, or the fact that it did
+// not end.
 func (m *machine) attempt(ctx context.Context, r row) error {
 	out, err := m.run(ctx, r)
 	switch {
@@ -126,7 +127,7 @@ func (m *machine) attempt(ctx context.Context, r row) error {
 	return nil
 }
 
-// A program is the benchmarks, built.
+// A program is the compiled benchmarks.
 type program struct {
 	bin     string
 	catalog catalog
@@ -135,8 +136,8 @@ type program struct {
 }
 
 func newProgram(ctx context.Context, bin string, o options) (program, error) {
-	// testing tries out how many jobs fill the time, and at the worst takes some times
-	// as long for that; some rows start 16,384 workers first, or queue a million jobs.
+	// Package testing tries out how many jobs fill the time, and may take several times
+	// as long for that. Some rows start 16,384 workers first, or queue a million jobs.
 	p := program{bin: bin, time: o.time, limit: 20*time.Second + 20*o.time}
 	out, err := command(ctx, filepath.Dir(bin), nil, bin, "-catalog")
 	if err != nil {
@@ -145,7 +146,7 @@ func newProgram(ctx context.Context, bin string, o options) (program, error) {
 	return p, json.Unmarshal(out, &p.catalog)
 }
 
-// run runs the one benchmark of that name and returns what it prints.
+// run runs the benchmark with the given name and returns its output.
 func (p program) run(ctx context.Context, r row) ([]byte, error) {
 	parts := strings.Split(r.String(), "/")
 	for i, part := range parts {
@@ -155,7 +156,7 @@ func (p program) run(ctx context.Context, r row) ([]byte, error) {
 		fmt.Sprintf("-test.benchtime=%v", p.time), fmt.Sprintf("-limit=%v", p.limit), fmt.Sprintf("-spin=%d", p.catalog.Spin))
 }
 
-// command runs a program in a folder and returns what it prints, also with an error.
+// command runs a program in a folder and returns its output, even with an error.
 func command(ctx context.Context, dir string, env []string, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
@@ -170,7 +171,7 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 	return out, nil
 }
 
-// output is what a command line prints, in one line, for the head of a page.
+// output returns the output of a command line as one line, for the head of a page.
 func output(ctx context.Context, line string) string {
 	words := strings.Fields(line)
 	out, err := command(ctx, "", nil, words[0], words[1:]...)
@@ -180,7 +181,7 @@ func output(ctx context.Context, line string) string {
 	return strings.Join(strings.Fields(string(out)), " ")
 }
 
-// moduleDir is the folder of a module.
+// moduleDir returns the folder of a module.
 func moduleDir(ctx context.Context, module string) (string, error) {
 	out, err := command(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}", module)
 	return strings.TrimSpace(string(out)), err

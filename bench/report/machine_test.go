@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The flags that a machine gives to its program, which in these tests is this test
-// binary in place of the benchmarks.
+// The flags that a machine passes to its program. In these tests the program is this
+// test binary instead of the benchmarks.
 var (
 	_         = flag.Int("spin", 0, "given by a machine")
 	limitFlag = flag.Duration("limit", 0, "given by a machine")

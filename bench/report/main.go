@@ -1,12 +1,12 @@
-// Report measures dispatch and its peers in turns and writes what it found.
+// Report measures dispatch and its peers in turns and writes reports.
 //
 //	go run ./bench/report               docs/BENCHMARKS.md and its chart
 //	go run ./bench/report -scale        docs/SCALING.md, the same for how cost grows
 //	go run ./bench/report -check        compares with the goals; exit status 1 if one is missed
 //	go run ./bench/report -gate main    compares with the library of another revision; exit status 1 if this one is slower
 //
-// With -works only these are measured, and the report goes to standard output
-// unless -out names a folder for it.
+// With -works it measures only the given works, and writes the report to standard
+// output unless -out names a folder for it.
 package main
 
 import (
@@ -88,7 +88,8 @@ func runScale(ctx context.Context, o options, stderr io.Writer) error {
 	return writeReport(ctx, o, stderr, "SCALING.md", page.Bytes())
 }
 
-// errMissed says that a goal was missed. The list has been printed.
+// errMissed says that a goal was missed. When it is returned the list of goals has been
+// printed.
 var errMissed = errors.New("goals missed")
 
 func runCheck(ctx context.Context, o options, stdout, stderr io.Writer) error {
@@ -113,11 +114,11 @@ func runCheck(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// measured measures a plan, or reads what has been measured.
+// measured measures a plan, or reads the results of an earlier run.
 func measured(ctx context.Context, o options, stderr io.Writer, plan func(c catalog, o options) []group) (*table, error) {
 	if o.results != "" {
 		if raw, err := os.ReadFile(o.results); err == nil {
-			fmt.Fprintf(stderr, "report: nothing is measured, the results are those in %s\n", o.results)
+			fmt.Fprintf(stderr, "report: using the results in %s instead of measuring\n", o.results)
 			return parseTable(bytes.NewReader(raw))
 		}
 	}
@@ -137,7 +138,7 @@ func measured(ctx context.Context, o options, stderr io.Writer, plan func(c cata
 	return parseTable(&m.raw)
 }
 
-// writeReport writes a file to the folder of the report.
+// writeReport writes a file into the folder of the report.
 func writeReport(ctx context.Context, o options, stderr io.Writer, name string, data []byte) error {
 	dir := o.out
 	if dir == "" {
@@ -154,6 +155,6 @@ func writeReport(ctx context.Context, o options, stderr io.Writer, name string, 
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stderr, "report: %s is written\n", file)
+	_, err := fmt.Fprintf(stderr, "report: wrote %s\n", file)
 	return err
 }

@@ -20,10 +20,10 @@ type options struct {
 	tolerance float64
 	out       string // "": docs beside the library
 	results   string // a file
-	command   string // as a reader would type it
+	command   string // the command line, as a reader would type it
 }
 
-// A usageError names the flag and the value that are wrong.
+// A usageError is an error in the command line. It names the flag and the value.
 type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }
@@ -36,16 +36,16 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	var o options
 	var works string
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // main prints what is wrong
+	fs.SetOutput(io.Discard) // main prints the error
 	fs.IntVar(&o.rounds, "rounds", 10, "how often everything is measured; the intervals need at least 6")
 	fs.DurationVar(&o.time, "time", 50*time.Millisecond, "least time of one measurement")
 	fs.StringVar(&works, "works", "", "comma-separated works to measure; all if empty")
-	fs.BoolVar(&o.check, "check", false, "measure what the goals need, and compare")
+	fs.BoolVar(&o.check, "check", false, "measure only what the goals need, and compare with the goals")
 	fs.BoolVar(&o.scale, "scale", false, "measure how cost grows with workers, callers and queued jobs")
-	fs.StringVar(&o.gate, "gate", "", "measure against the library of this `revision`, by turns, and compare")
+	fs.StringVar(&o.gate, "gate", "", "measure this library and that of a `revision` alternately, and compare")
 	fs.Float64Var(&o.tolerance, "tolerance", 1.05, "the ratio of medians above which -gate fails")
 	fs.StringVar(&o.out, "out", "", "`folder` for the report; docs beside the library if empty")
-	fs.StringVar(&o.results, "results", "", "keep the results in this `file`, or read them from it if it exists")
+	fs.StringVar(&o.results, "results", "", "save the results to this `file`, or read them from it if it exists")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(stderr)
@@ -87,7 +87,7 @@ func (o options) validate(args []string) error {
 	return nil
 }
 
-// validateWorks is for when it is known what there is.
+// validateWorks checks -works. It is called when the names of all works are known.
 func (o options) validateWorks(known []string) error {
 	for _, name := range o.works {
 		if !slices.Contains(known, name) {
@@ -101,8 +101,8 @@ func (o options) wants(work string) bool {
 	return o.works == nil || slices.Contains(o.works, work)
 }
 
-// commandLine leaves out the flags that are about files: they do not change what
-// is measured.
+// commandLine returns the command line without the flags that name files, which do not
+// change what is measured.
 func commandLine(fs *flag.FlagSet) string {
 	line := "go run ./bench/report"
 	fs.Visit(func(f *flag.Flag) {

@@ -11,8 +11,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// An overview has a line for each work, from top to bottom, as gonum's plotters ask
-// for it: the time of dispatch over that of the best peer.
+// An overview has a line for each work, from top to bottom: the time of dispatch divided
+// by that of the best peer. Its methods are those that gonum's plotters need.
 type overview struct {
 	works  []string
 	ratios []*ratio
@@ -32,7 +32,7 @@ func (o overview) Len() int { return len(o.ratios) }
 
 func (o overview) XY(i int) (x, y float64) { return o.ratios[i].Value, float64(i) }
 
-// XError is the interval; there is none where the rounds were too few.
+// XError returns the confidence interval, which is empty if there were too few rounds.
 func (o overview) XError(i int) (below, above float64) {
 	r := o.ratios[i]
 	if r.Lo <= 0 || math.IsInf(r.Hi, 0) || math.IsNaN(r.Lo+r.Hi) {
@@ -54,7 +54,7 @@ func (o overview) style(i int) draw.GlyphStyle {
 	return style
 }
 
-// A column has the ratios in words, one below the other: beside their points they
+// A column has the ratios as text, one below the other. Beside their points the texts
 // would cross the line at 1.
 type column struct {
 	overview
@@ -73,7 +73,7 @@ func (o overview) draw() ([]byte, error) {
 		below, above := o.XError(i)
 		low, high = min(low, r.Value-below), max(high, r.Value+above)
 	}
-	low, high = low/1.2, high*1.1 // a point at the edge would touch its note
+	low, high = low/1.2, high*1.1 // so that a point at the edge does not touch its note
 	top := float64(o.Len()) - 0.4
 
 	one, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.6}, {X: 1, Y: top}})
@@ -113,6 +113,6 @@ func (o overview) draw() ([]byte, error) {
 	p.X.Scale, p.X.Tick.Marker, p.X.Min, p.X.Max = plot.LogScale{}, ticks, low, high
 	p.NominalY(o.works...)
 	p.Y.Tick.LineStyle.Width, p.Y.Min, p.Y.Max = 0, -0.6, top
-	note := "time over the best peer's, with 95 % intervals; blue: dispatch is faster, orange: slower, gray: no difference shown"
+	note := "time divided by that of the best peer, with 95 % intervals; blue: dispatch is faster, orange: slower, gray: no difference shown"
 	return svg(p, note, vg.Length(o.Len())*18.75+86.25)
 }

@@ -30,10 +30,10 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"align": func(columns []string) string { return strings.Repeat("--:|", len(columns)) },
 }).ParseFS(templateFiles, "*.md.tmpl"))
 
-// A page is what BENCHMARKS.md shows.
+// A page is the content of BENCHMARKS.md.
 type page struct {
 	Config   map[string]string
-	Chart    bool // there is one beside the page
+	Chart    bool // there is a chart beside the page
 	Verdicts map[string]int
 	Compared bool // there is a work with two rows
 	Goals    []outcome
@@ -41,18 +41,18 @@ type page struct {
 	Works    []section
 }
 
-// A section is one work.
+// A section is the part about one work.
 type section struct {
 	work
 
-	Best, Floor *ratio // nil if there is nobody to compare with
+	Best, Floor *ratio // nil if there is no peer to compare with
 	Rows        []standing
 }
 
 // A standing is one row of a work's table.
 type standing struct {
 	Pool          string
-	Time          *benchmath.Summary // nil if it never ended
+	Time          *benchmath.Summary // nil if no measurement ended
 	Bytes, Allocs float64
 	Unended       int
 }
@@ -98,7 +98,7 @@ func newSection(t *table, w work) section {
 	return s
 }
 
-// A scalingPage is what SCALING.md shows.
+// A scalingPage is the content of SCALING.md.
 type scalingPage struct {
 	Config map[string]string
 	Axes   []axisSection
@@ -130,8 +130,8 @@ func newScalingPage(t *table) scalingPage {
 	return p
 }
 
-// bestThree are dispatch and the three peers that were best at the axis's reference
-// size.
+// bestThree returns dispatch and the three peers that were best at the reference size
+// of the axis.
 func bestThree(t *table, a axis) []string {
 	reference := a.Works[slices.Index(a.Sizes, a.Reference)]
 	pools := slices.DeleteFunc(t.pools(reference), func(pool string) bool { return pool == us || t.catalog.isFloor(pool) })
@@ -149,12 +149,12 @@ func cell(t *table, r row) string {
 	return strings.TrimSpace(text)
 }
 
-// formatTime shows a time in seconds.
+// formatTime formats a time given in seconds.
 func formatTime(seconds float64) string {
 	return benchunit.Scale(seconds, benchunit.Decimal) + "s"
 }
 
-// bold sets off losses like wins: neither is to be looked for.
+// bold sets off losses as well as wins, so that readers find both at once.
 func bold(word any) string {
 	s := fmt.Sprint(word)
 	switch s {
@@ -165,7 +165,7 @@ func bold(word any) string {
 	}
 }
 
-// label sets off our own row, and those that are no pools.
+// label sets off the row of dispatch, and the rows that are not pools.
 func (t *table) label(pool string) string {
 	switch {
 	case pool == us:

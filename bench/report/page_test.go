@@ -42,7 +42,7 @@ func TestThePageMarksALossAsPlainlyAsAWin(t *testing.T) {
 	require.Contains(t, page, "| [map-1000](#map-1000) | 500.0µs | conc 500.0µs | 1.000 | even | | |\n")
 	require.Contains(t, page, "dispatch takes 1.20 × the time of mortar, the best peer: **slower**.")
 	require.Contains(t, page, "| map-1000 | time, × conc | 1 | 1.000 | reached |\n")
-	require.Contains(t, page, "| map-1000 | allocations a job | 0.1 | 1.50 | **missed** |\n")
+	require.Contains(t, page, "| map-1000 | allocations per job | 0.1 | 1.50 | **missed** |\n")
 }
 
 func TestATableIsSortedByTimeAndSaysWhatDidNotEnd(t *testing.T) {

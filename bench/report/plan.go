@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// us is the name of our own pool in the rows.
+// us is the name of dispatch in the rows.
 const us = "dispatch"
 
-// memoryWork is the name of what only dispatch is weighed for.
+// memoryWork is the name of the work that measures the memory use of dispatch only.
 const memoryWork = "memory"
 
-// A row is one benchmark: a pool that does a work.
+// A row is one benchmark: a pool doing a work.
 type row struct{ work, pool string }
 
 func (r row) String() string { return fmt.Sprintf("BenchmarkPool/work=%s/pool=%s", r.work, r.pool) }
 
-// A group is the rows of a work. They follow one another directly, as they will be
-// compared.
+// A group is the rows of a work. They are measured directly one after another, because
+// they will be compared.
 type group []row
 
 func newGroup(work string, pools ...string) (g group) {
@@ -27,8 +27,8 @@ func newGroup(work string, pools ...string) (g group) {
 	return g
 }
 
-// order is the order of the rows in a round. Each round begins with another row, so
-// that none always has the first place.
+// order returns the rows in the order of a round. Each round begins with a different
+// row, so that no row is always first.
 func (g group) order(round int) group {
 	first := round % len(g)
 	return slices.Concat(g[first:], g[:first])
@@ -38,7 +38,7 @@ func benchmarkPlan(c catalog, o options) []group {
 	return worksPlan(c, o, func(work, string) bool { return true })
 }
 
-// checkPlan has only the rows that a goal asks for.
+// checkPlan returns only the rows that the goals need.
 func checkPlan(c catalog, o options) []group {
 	return worksPlan(c, o, func(w work, pool string) bool {
 		return slices.ContainsFunc(goals, func(g goal) bool { return g.work == w.Name && g.needs(c, pool) })
@@ -58,7 +58,7 @@ func worksPlan(c catalog, o options, wanted func(w work, pool string) bool) (gro
 	return groups
 }
 
-// scalingPlan has all peers at all points of all axes.
+// scalingPlan returns all peers at all points of all axes.
 func scalingPlan(c catalog, _ options) (groups []group) {
 	for _, a := range c.Axes {
 		for _, name := range a.Works {

@@ -6,28 +6,28 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// A verdict is what the samples allow to be said about two rows.
+// A verdict is the result of the comparison of two rows.
 type verdict string
 
 const (
-	even    verdict = "even" // no difference that the samples can tell from noise
+	even    verdict = "even" // the samples show no difference
 	faster  verdict = "faster"
 	slower  verdict = "slower"
-	unclear verdict = "unclear" // the test and the intervals do not say the same
+	unclear verdict = "unclear" // the test and the intervals disagree
 	unknown verdict = "unknown" // too few rounds to tell
 )
 
 // A ratio compares the median time of a row with that of another.
 type ratio struct {
-	Other        string // the other's pool
+	Other        string // the other pool
 	Value        float64
-	Lo, Hi       float64 // as wide as the two intervals allow
+	Lo, Hi       float64 // the widest range that the two intervals allow
 	Ours, Theirs benchmath.Summary
 	Verdict      verdict
 }
 
-// compare returns the time of one sample over that of another. Faster and slower it
-// calls what both the test and the intervals say.
+// compare returns the time of one sample divided by that of another. The verdict is
+// faster or slower only if both the test and the intervals say so.
 func compare(ours, theirs *benchmath.Sample) ratio {
 	a := benchmath.AssumeNothing.Summary(ours, confidence)
 	b := benchmath.AssumeNothing.Summary(theirs, confidence)
@@ -49,7 +49,7 @@ func compare(ours, theirs *benchmath.Sample) ratio {
 }
 
 // versusBest compares dispatch with the fastest of the other pools that qualify in a
-// work; nil if there are not two to compare.
+// work. It returns nil if either is missing.
 func (t *table) versusBest(work string, qualify func(pool string) bool) *ratio {
 	ours := t.sample(row{work, us}, unitTime)
 	for _, pool := range t.pools(work) {
@@ -63,8 +63,8 @@ func (t *table) versusBest(work string, qualify func(pool string) bool) *ratio {
 	return nil
 }
 
-// formatRatio shows three decimals where two would hide a per cent, or hide on which
-// side of 1 it is.
+// formatRatio formats a ratio with three decimals if two would hide a per cent, or on
+// which side of 1 it is.
 func formatRatio(x float64) string {
 	if x < 0.1 || x > 0.95 && x < 1.05 {
 		return fmt.Sprintf("%.3f", x)

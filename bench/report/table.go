@@ -30,7 +30,7 @@ const (
 	unitNoEnd = "sec-without-end"
 )
 
-// A table holds what was measured.
+// A table holds the results.
 type table struct {
 	config  map[string]string // the lines "key: value" of the results
 	catalog catalog
@@ -77,7 +77,7 @@ func rowOf(name string) row {
 	return row{work, gomaxprocsSuffix.ReplaceAllString(pool, "")}
 }
 
-// sample has all rounds of a row; nil if there is none.
+// sample returns the values of a row from all rounds; nil if there are none.
 func (t *table) sample(r row, unit string) *benchmath.Sample {
 	values := slices.Sorted(slices.Values(t.values[r][unit]))
 	if len(values) == 0 {
@@ -95,13 +95,13 @@ func (t *table) summary(r row, unit string) (benchmath.Summary, bool) {
 	return benchmath.AssumeNothing.Summary(s, confidence), true
 }
 
-// unended is how many measurements of a row did not end.
+// unended returns how many measurements of a row did not end.
 func (t *table) unended(r row) int {
 	return len(t.values[r][unitNoEnd])
 }
 
-// pools are those that have a row in the work, the fastest first, those that never
-// ended last.
+// pools returns the pools that have a row in the work, the fastest first, and those that
+// never ended last.
 func (t *table) pools(work string) (pools []string) {
 	for r := range t.values {
 		if r.work == work {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// others are the packages that a guide is about.
+// others lists the packages of other pools that the guides are about.
 var others = map[string][]string{
 	"tunny":                {"github.com/Jeffail/tunny"},
 	"ants":                 {"github.com/panjf2000/ants/v2"},
@@ -87,7 +87,7 @@ func TestEachCallInATableIsThere(t *testing.T) {
 	}
 	var missing []string
 	for _, file := range []string{"README.md", "docs/MIGRATING.md"} {
-		var there map[string]bool // nil: a guide to what is not Go, or not required here
+		var there map[string]bool // nil: the guide is about a package that is not Go, or that no module here requires
 		guide, line, rows := "", 0, 0
 		for l := range strings.Lines(read(t, file)) {
 			line++

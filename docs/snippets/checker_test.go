@@ -17,15 +17,15 @@ import (
 	"sync"
 )
 
-// A checker compiles snippets as far as their types.
+// A checker type-checks snippets.
 type checker struct {
 	fset     *token.FileSet
 	importer types.Importer
-	paths    map[string]string // import path by package name: what a snippet may use
-	names    *ast.File         // what a snippet takes for granted
+	paths    map[string]string // import paths by package name, of the packages that a snippet may use
+	names    *ast.File         // declarations that a snippet may use
 }
 
-// newChecker takes a second or so, which is why the tests share one.
+// newChecker takes about a second, so the tests share one checker.
 var newChecker = sync.OnceValues(func() (*checker, error) {
 	c := &checker{fset: token.NewFileSet(), paths: map[string]string{}}
 	f, err := parser.ParseFile(c.fset, "others/imports.go", nil, parser.ImportsOnly)
@@ -44,7 +44,7 @@ var newChecker = sync.OnceValues(func() (*checker, error) {
 		return nil, err
 	}
 
-	// The go command knows where the compiler has left the types of each package.
+	// The go command knows where the compiler has stored the types of each package.
 	const line = "{{.ImportPath}} {{.Name}} {{.DepOnly}} {{.Export}}"
 	list := exec.Command("go", append([]string{"list", "-C=others", "-export", "-deps", "-f", line, "--"}, paths...)...)
 	list.Stderr = os.Stderr
@@ -80,7 +80,7 @@ func (c *checker) check(s snippet) error {
 	cfg := types.Config{
 		Importer: c.importer,
 		Error: func(err error) {
-			// A fragment may end before it uses what it has made.
+			// A fragment may end before it uses the variables it declares.
 			if e, ok := errors.AsType[types.Error](err); ok && e.Soft && !whole {
 				return
 			}
@@ -91,7 +91,7 @@ func (c *checker) check(s snippet) error {
 	return errors.Join(errs...)
 }
 
-// parse takes the snippet for declarations if it is such, and otherwise for the body of a
+// parse parses the snippet as declarations if possible, and otherwise as the body of a
 // function that returns an error.
 func (c *checker) parse(s snippet) (f *ast.File, whole bool, err error) {
 	place := fmt.Sprintf("\n//line %s:%d\n", s.file, s.line) // where it stands in its document

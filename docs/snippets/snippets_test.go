@@ -1,6 +1,6 @@
-// Package snippets checks the Go code in the documents of the repository: each
-// block compiles against the library and, where a guide shows how it was before,
-// against the other pool.
+// Package snippets checks the Go code in the documents of the repository: each block
+// compiles against the library. The blocks of a migration guide that show the old code
+// compile against the other pool.
 package snippets
 
 import (
@@ -93,7 +93,7 @@ func TestEveryGoSnippetOfTheDocumentsCompiles(t *testing.T) {
 	require.NotZero(t, checked["docs/MIGRATING.md"])
 }
 
-// It is the test's own test: it must see what is wrong, and say where.
+// The checker must find errors, and report their places.
 func TestASnippetThatIsBrokenIsFoundByFileAndLine(t *testing.T) {
 	c, err := newChecker()
 	require.NoError(t, err)

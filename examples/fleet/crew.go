@@ -16,16 +16,16 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// A crew is the worker processes of a run, and the journal of what they do.
+// A crew holds the worker processes of a run, and a journal of their work.
 type crew struct {
-	mu      sync.Mutex // guards what follows, and the workers' fields that say so
+	mu      sync.Mutex // guards the fields below, and the workers' fields that say so
 	workers []*worker
 	begun   map[string]int // how often each zip was begun
 
-	leaving bool // they are being sent home
+	leaving bool // sendHome was called
 
-	onBegin func(*worker) // is told after the journal; nil: nobody
-	onLoss  func(error)   // is told when no worker is left though none was sent home
+	onBegin func(*worker) // called after the journal entry; may be nil
+	onLoss  func(error)   // called when no worker is left although sendHome was not called
 }
 
 // A worker is a process.
@@ -35,14 +35,14 @@ type worker struct {
 	stdin io.Closer
 
 	ended  int      // zips; guarded by the crew's mu
-	at     []string // zips that it has begun and not ended; guarded by the crew's mu
+	at     []string // zips that the worker has begun and not ended; guarded by the crew's mu
 	killed bool     // by us; guarded by the crew's mu
 
 	over chan struct{} // closed when the process has ended
-	err  error         // how; set before over is closed
+	err  error         // of the process; set before over is closed
 }
 
-// closeLimit is how long a worker may take to finish what it is at.
+// closeLimit is how long a worker may take to finish its zips.
 const closeLimit = time.Minute
 
 // hire starts a worker process: this program again.
@@ -73,7 +73,7 @@ func (c *crew) hire(o orders, stderr io.Writer) error {
 	return json.NewEncoder(stdin).Encode(o)
 }
 
-// follow keeps the journal of a worker until it has ended.
+// follow writes the journal of a worker until its process has ended.
 func (c *crew) follow(w *worker, stdout io.Reader) {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if verb, zip, ok := strings.Cut(lines.Text(), " "); ok {
@@ -113,8 +113,8 @@ func (c *crew) kill(w *worker) {
 	w.killed = w.cmd.Process.Kill() == nil
 }
 
-// sendHome has the workers finish what they are at, and waits until all processes
-// have ended.
+// sendHome lets the workers finish their zips, and waits until all processes have
+// ended.
 func (c *crew) sendHome() {
 	c.mu.Lock()
 	c.leaving = true
@@ -129,15 +129,15 @@ func (c *crew) sendHome() {
 		select {
 		case <-w.over:
 		case <-limit.C:
-			limit.Reset(0) // for those that come after it
+			limit.Reset(0) // for the remaining workers
 			_ = w.cmd.Process.Kill()
 			<-w.over
 		}
 	}
 }
 
-// print says what each worker has done, and which zips were begun more than once.
-// All processes have ended.
+// print writes what each worker has done, and which zips were begun more than once. It
+// is called after all processes have ended.
 func (c *crew) print(out io.Writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,7 +177,7 @@ func (w *worker) lives() bool {
 	}
 }
 
-// end says how the process has ended.
+// end describes how the process has ended.
 func (w *worker) end() string {
 	if w.err != nil {
 		return fmt.Sprintf("%s: %v", w.name, w.err)

@@ -7,7 +7,7 @@ const synopsis = `Usage: fleet [-dir DIR] [-workers N] [-places N] [-chaos] [-ht
 Checks that the Go module cache still holds what Go downloaded, on several
 worker processes that a server feeds.`
 
-// options is what the command line says.
+// options has the values of the command line.
 type options struct {
 	dir     string // the module cache; empty for the machine's own
 	workers int    // processes
@@ -19,9 +19,9 @@ type options struct {
 func parseFlags(args []string, std cli.Streams) (options, error) {
 	opts := options{workers: 3, places: 2}
 	fs := cli.NewFlags("fleet", synopsis)
-	fs.Dir(&opts.dir, "dir", "the module cache to check, a `folder` (default: what go env GOMODCACHE says)")
+	fs.Dir(&opts.dir, "dir", "the `folder` of the module cache to check (default: go env GOMODCACHE)")
 	fs.Count(&opts.workers, 1, "workers", "how `many` worker processes to start")
-	fs.Count(&opts.places, 1, "places", "how `many` zips each of them hashes at once")
+	fs.Count(&opts.places, 1, "places", "how `many` zips each worker process hashes at once")
 	fs.BoolVar(&opts.chaos, "chaos", false, "kill a worker on the way")
 	fs.Address(&opts.http, "http", "serve the live page at this `address`, until Ctrl-C")
 	if err := fs.Parse(args, std); err != nil {

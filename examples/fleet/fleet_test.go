@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// newCache makes a module cache of n zips, of which each takes some time to hash.
+// newCache makes a module cache of n zips that each take some time to hash.
 func newCache(t *testing.T, n int) modcachetest.Cache {
 	t.Helper()
 	cache := modcachetest.New(t)
@@ -44,7 +44,7 @@ func newCache(t *testing.T, n int) modcachetest.Cache {
 	return cache
 }
 
-// output is what a program prints; it can be looked at meanwhile.
+// output collects what a program prints. It can be read while the program runs.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -105,7 +105,7 @@ func TestAWorkerThatIsKilledLosesNothing(t *testing.T) {
 	again := twice.FindStringSubmatch(stdout)
 	require.NotNil(t, again)
 	if again[1] == "nothing" {
-		return // the worker had ended what it was at when the kill came
+		return // the worker had finished its zips when it was killed
 	}
 	require.LessOrEqual(t, len(strings.Split(again[1], ", ")), 2, "no more than its places held")
 }
@@ -148,7 +148,7 @@ func TestNoWorkerLeftEndsTheRun(t *testing.T) {
 	lost := make(chan error, 1)
 	c := &crew{begun: make(map[string]int), onLoss: func(err error) { lost <- err }}
 	defer c.sendHome()
-	// It has nowhere to connect to.
+	// There is no server at this address.
 	require.NoError(t, c.hire(orders{Name: "worker-1", URL: "nats://127.0.0.1:1", Places: 1}, &errs))
 	require.ErrorContains(t, <-lost, "no worker is left: worker-1: exit status 1")
 	require.Contains(t, errs.String(), "fleet worker: ")

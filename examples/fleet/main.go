@@ -1,18 +1,18 @@
-// Fleet checks the Go module cache of this machine as example verify does, on
-// several processes: it starts a server of its own and worker processes, and they
-// do the work together. On other machines it would be the same.
+// Fleet checks the Go module cache of this machine as the example verify does, but on
+// several processes: it starts a server and worker processes, which share the work.
+// Across machines it works the same way.
 //
 //	go run ./examples/fleet                            # 3 worker processes of 2 places each
 //	go run ./examples/fleet -chaos                     # kills one of them on the way
 //	go run ./examples/fleet -http 127.0.0.1:8080       # with the live page, until Ctrl-C
 //
-// It shows the step from one machine to many: the pool's handler is the Call of a
-// fleet's client, and all else is as in verify. The server listens on the loopback
-// interface, with a random password and the rights of a worker. A worker that is
-// killed with kill -9 loses no job: what it was at is begun again elsewhere once
-// its lease is over.
+// It shows the step from one machine to many: the pool's handler is the Call method of
+// a fleet client, and all else is as in verify. The server listens on the loopback
+// interface, with a random password and limited rights for workers. No job is lost when
+// a worker is killed with kill -9: its jobs run again on other workers once their
+// leases have ended.
 //
-// Ctrl-C and SIGTERM drain: no further zip is given out, those that are under way
+// Ctrl-C and SIGTERM drain the fleet: no further zip is handed out, the zips under way
 // are finished, and all processes end. A SIGTERM to a worker drains that worker.
 //
 // The exit status is
@@ -32,10 +32,10 @@ import (
 	"example.com/dispatch/fleet"
 )
 
-// checks is the kind of job that caller and workers agree on.
+// checks is the kind of job that the caller submits and the workers run.
 var checks = fleet.Kind[modcache.Zip, string]{Name: "checks", Errors: []error{modcache.ErrNoHash}}
 
-// lease is how long a zip rests that its worker has died with.
+// lease is how long a zip waits after its worker has died until another one gets it.
 const lease = 2 * time.Second
 
 func main() {

@@ -23,7 +23,7 @@ import (
 	"example.com/dispatch/fleet/embedded"
 )
 
-// run is the whole program. The report goes to std.Out, progress to std.Err.
+// run is the program. It writes the report to std.Out and progress to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	opts, err := parseFlags(args, std)
 	if err != nil {
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// The server lets a worker take jobs and do nothing else.
+	// The server allows workers to take jobs, and nothing else.
 	rights, password := checks.WorkerRights(), rand.Text()
 	server, err := embedded.Start(embedded.Options{
 		Dir: dir, Listen: "127.0.0.1:0",
@@ -78,13 +78,13 @@ type fleetRun struct {
 	zips []modcache.Zip
 	nc   *nats.Conn // of the caller
 
-	outcomes  map[string]int // how many each zip has had, by name
-	bytesDone atomic.Int64   // of the zips that have one
+	outcomes  map[string]int // number of outcomes of each zip, by name
+	bytesDone atomic.Int64   // of the zips that have an outcome
 }
 
 func (r *fleetRun) run(ctx context.Context, o orders) error {
-	// A drain lets the calls that are under way come to their end, so they do not
-	// end with ctx. They do when no worker is left.
+	// A drain lets the calls under way finish, so the end of ctx does not cancel them.
+	// The loss of the last worker does.
 	calls, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
 	client, err := fleet.NewClient(ctx, r.nc, checks)
@@ -92,7 +92,7 @@ func (r *fleetRun) run(ctx context.Context, o orders) error {
 		return err
 	}
 	defer client.Close()
-	// Twice what the workers can take: one that gets free finds the next job waiting.
+	// Twice the number of places, so that a free worker finds the next job waiting.
 	window := 2 * r.workers * r.places
 	pool, err := dispatch.New(client.Call,
 		dispatch.WithName("fleet"),
@@ -147,8 +147,8 @@ func (r *fleetRun) run(ctx context.Context, o orders) error {
 	return nil
 }
 
-// check has every zip checked. When ctx ends it gives out no more and waits for
-// those that are under way.
+// check checks every zip on the workers. When ctx ends it hands out no more zips, and
+// waits for those that are under way.
 func (r *fleetRun) check(ctx, calls context.Context, pool *dispatch.Pool[modcache.Zip, string], window int) *modcache.Report {
 	rep := &modcache.Report{Total: len(r.zips)}
 	r.outcomes = make(map[string]int)
@@ -164,8 +164,8 @@ func (r *fleetRun) check(ctx, calls context.Context, pool *dispatch.Pool[modcach
 	return rep
 }
 
-// killOne returns what kills, once a tenth of the work is done, the worker that
-// begins the next zip.
+// killOne returns a function that, once a tenth of the work is done, kills the worker
+// that begins the next zip.
 func (r *fleetRun) killOne(workers *crew) func(*worker) {
 	var once sync.Once
 	tenth := modcache.Bytes(r.zips) / 10
@@ -177,13 +177,14 @@ func (r *fleetRun) killOne(workers *crew) func(*worker) {
 }
 
 const (
-	auditLimit  = 10 * time.Second      // how long the server may take to say what it has, and to have no job left
-	settlePause = 50 * time.Millisecond // between two questions
+	auditLimit  = 10 * time.Second      // how long the server may take to answer, and to have no job left
+	settlePause = 50 * time.Millisecond // between two requests to the server
 )
 
-// settle waits until no job is left on the server, for as long as there are workers:
-// one whose worker was killed after its answer had come is done with once its lease
-// has ended and another has taken it. It is the audit that tells what is left.
+// settle waits until no job is left on the server, for as long as there are workers. A
+// job whose worker was killed after its answer had arrived is left there until its
+// lease has ended and another worker has taken it. The audit reports jobs that are
+// left in the end.
 func (r *fleetRun) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, auditLimit)
 	defer cancel()
@@ -198,8 +199,8 @@ func (r *fleetRun) settle(ctx context.Context) {
 	}
 }
 
-// audit tells whether every zip has had one outcome and the server has no job
-// left.
+// audit checks that every zip has had exactly one outcome and that the server has no
+// job left.
 func (r *fleetRun) audit(ctx context.Context) error {
 	var faults []error
 	for _, z := range r.zips {

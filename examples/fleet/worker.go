@@ -16,24 +16,24 @@ import (
 	"example.com/dispatch/fleet"
 )
 
-// workerVar in the environment has the program be a worker. It is not a flag: only
-// the program itself starts one.
+// workerVar is an environment variable that makes the program a worker. It is not a
+// flag, because only the program itself starts workers.
 const workerVar = "DISPATCH_FLEET_WORKER"
 
-// orders are what a worker is told on its standard input, which others cannot
-// read, unlike its arguments and environment.
+// orders is the configuration of a worker. The worker reads it from its standard
+// input, which other users cannot read, unlike its arguments and environment.
 type orders struct {
 	Name, URL, User, Password string
 	Places                    int
 }
 
-// work is the program of a worker. It takes jobs until SIGTERM, or until its
-// standard input ends, which is how it learns that the program that started it
-// wants no more, or is gone. It notes on its standard output what it begins and
+// work is the program of a worker. It takes jobs until it receives SIGTERM or its
+// standard input ends; the latter means that the program that started it wants no more
+// work done, or is gone. It reports on its standard output which zips it begins and
 // ends.
 func work(ctx context.Context, _ []string, std cli.Streams) error {
-	// A terminal sends Ctrl-C to all processes. What is to be done then is for the
-	// one that started this one to say.
+	// A terminal sends Ctrl-C to all processes. The worker ignores it: the process that
+	// started the worker decides what to do.
 	signal.Ignore(os.Interrupt)
 	var o orders
 	in := json.NewDecoder(std.In)
@@ -65,7 +65,7 @@ func work(ctx context.Context, _ []string, std cli.Streams) error {
 	return fleet.Serve(ctx, nc, checks, pool)
 }
 
-// What a worker notes of a zip, in a line of its own.
+// The events that a worker reports for a zip, one per line.
 const (
 	begins = "begins"
 	ends   = "ends"

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// newTree writes files, by name.
+// newTree writes files, given by name, to a new folder.
 func newTree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func newTree(t *testing.T, files map[string]string) string {
 // statsArgs runs the program as main does.
 var statsArgs = clitest.New("gostats", run)
 
-// goSource is Go's own source.
+// goSource returns the folder of Go's own source.
 func goSource(t *testing.T) string {
 	t.Helper()
 	dir, err := sourceDir(t.Context())
@@ -62,7 +62,7 @@ func surveyOf(t *testing.T, dir string, workers, top int) *survey {
 	return s
 }
 
-// counted is what a loop without a pool, and without the program's code, finds.
+// counted has the results of a loop that uses neither a pool nor the program's code.
 type counted struct {
 	files, broken, functions, lines int
 	bytes                           int64

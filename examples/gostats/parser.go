@@ -11,28 +11,28 @@ import (
 	"strconv"
 )
 
-// facts is what there is to know of one file.
+// facts has the statistics of one file.
 type facts struct {
 	bytes     int64
 	lines     int
-	broken    bool       // it is no valid Go; nothing is known of what follows
+	broken    bool       // the file is not valid Go; the fields below are not set
 	functions int        // functions and methods with a name
-	longest   []function // of them, the longest first
+	longest   []function // the longest of them, the longest first
 	imports   []string
 }
 
-// A function is one that may be among the longest.
+// A function is a function that may be among the longest.
 type function struct {
 	name  string
 	where string // file:line
 	lines int
 }
 
-// A sourceParser is a worker of the pool. Only one job at a time is in it, so
-// nothing in it needs a lock, and what one file has made grow serves the next.
+// A sourceParser is a worker of the pool. It runs one job at a time, so its fields
+// need no lock, and buffers that one file has made grow serve the next file.
 type sourceParser struct {
 	dir   string
-	top   int // functions to tell of
+	top   int // how many functions to return
 	src   bytes.Buffer
 	files *token.FileSet
 }
@@ -41,7 +41,7 @@ func newSourceParser(dir string, top int) *sourceParser {
 	return &sourceParser{dir: dir, top: top, files: token.NewFileSet()}
 }
 
-// Process parses one file. No file takes long, so ctx is looked at only before.
+// Process parses one file. No file takes long, so it checks ctx only at the start.
 func (p *sourceParser) Process(ctx context.Context, f file) (facts, error) {
 	if ctx.Err() != nil {
 		return facts{}, context.Cause(ctx)
@@ -54,7 +54,7 @@ func (p *sourceParser) Process(ctx context.Context, f file) (facts, error) {
 
 	base := p.files.Base()
 	tree, err := parser.ParseFile(p.files, f.name, src, parser.SkipObjectResolution)
-	// A file set keeps what it has of each file until it is told to forget it.
+	// A file set keeps the data of each file until the file is removed from it.
 	defer func() { p.files.RemoveFile(p.files.File(token.Pos(base))) }()
 	if err != nil {
 		found.broken = true
@@ -102,7 +102,7 @@ func (p *sourceParser) function(decl *ast.FuncDecl) function {
 	}
 }
 
-// receiver is the name of a method's type.
+// receiver returns the name of a method's type.
 func receiver(t ast.Expr) string {
 	switch t := t.(type) {
 	case *ast.StarExpr:
@@ -119,7 +119,7 @@ func receiver(t ast.Expr) string {
 	return "?"
 }
 
-// countLines counts a last line without an end too.
+// countLines returns the number of lines. It counts a last line without a newline too.
 func countLines(src []byte) int {
 	n := bytes.Count(src, []byte{'\n'})
 	if len(src) > 0 && src[len(src)-1] != '\n' {

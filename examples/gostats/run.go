@@ -15,7 +15,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// run is the whole program. The report goes to std.Out, progress to std.Err.
+// run is the program. It writes the report to std.Out and progress to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	opts, err := parseFlags(args, std)
 	if err != nil {
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return nil
 }
 
-// A tour goes over the files, once or several times, on one pool.
+// A tour parses the files, once or several times, on one pool.
 type tour struct {
 	options
 	std   cli.Streams
@@ -76,7 +76,7 @@ func newTour(opts options, files []file, std cli.Streams) (*tour, error) {
 	return &tour{options: opts, std: std, files: files, pool: pool}, err
 }
 
-// report parses the files and tells what is in them.
+// report parses the files and prints statistics about them.
 func (t *tour) report(ctx context.Context) error {
 	fmt.Fprintln(t.std.Out, "parsing", t.dir)
 	s, elapsed, err := t.pass(ctx, "parsed")
@@ -92,9 +92,9 @@ func (t *tour) report(ctx context.Context) error {
 	return nil
 }
 
-// speedUp makes two more passes and prints how much faster the second is, with all
-// workers, than the first, with one. The pass before cannot be one of the two: it
-// met files that were not in memory yet.
+// speedUp makes two more passes, one with one worker and one with all workers, and
+// prints how much faster the second is. It cannot use the pass before as one of
+// them, because not all files were in memory then.
 func (t *tour) speedUp(ctx context.Context) error {
 	if err := t.pool.Resize(1); err != nil {
 		return err
@@ -115,8 +115,8 @@ func (t *tour) speedUp(ctx context.Context) error {
 	return nil
 }
 
-// lookAhead is how many files are under way for each worker. Most take less than a
-// millisecond, so the workers are to find some more while the loop adds up.
+// lookAhead is how many files per worker are under way. Most take less than a
+// millisecond, so some must be ready for the workers while the loop adds up results.
 const lookAhead = 16
 
 // pass parses every file once. When ctx ends it returns the cause.
@@ -142,7 +142,7 @@ func (t *tour) pass(ctx context.Context, label string) (*survey, time.Duration, 
 	return s, elapsed, errors.Join(faults...)
 }
 
-// printPool writes what the pool knows of its jobs, if it has watched them.
+// printPool writes the waits and runs of the pool's jobs, if it has telemetry.
 func printPool(w io.Writer, stats dispatch.Stats, workers int, elapsed time.Duration) {
 	if !stats.Telemetry {
 		return

@@ -12,7 +12,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// A survey is what is known of a tree. One goroutine may use it at a time.
+// A survey has the statistics of a tree. One goroutine may use it at a time.
 type survey struct {
 	files, broken    int
 	lines, functions int
@@ -22,7 +22,7 @@ type survey struct {
 	importers        map[string]map[string]bool // of an import path: packages
 }
 
-// A folder is one with Go files in it.
+// A folder is a folder with Go files in it.
 type folder struct {
 	files, lines int
 }
@@ -58,8 +58,8 @@ func (s *survey) add(f file, found facts, top int) {
 	}
 }
 
-// longest returns at most n functions, the longest first, and those that are as
-// long as each other in the order of their places. It reorders functions.
+// longest returns at most n functions, the longest first. Functions of equal length
+// are in the order of their places. It reorders its argument.
 func longest(functions []function, n int) []function {
 	slices.SortFunc(functions, func(a, b function) int {
 		return cmp.Or(cmp.Compare(b.lines, a.lines), cmp.Compare(a.where, b.where))
@@ -78,8 +78,8 @@ func (s *survey) mostImported(n int) []string {
 	return first(s.importers, n, func(by map[string]bool) int { return len(by) })
 }
 
-// first returns the keys of at most n values of all, in falling order of what size
-// says, and of the keys where that is equal.
+// first returns at most n keys of all, in decreasing order of the size of their
+// values. Keys whose values have equal sizes are in alphabetical order.
 func first[V any](all map[string]V, n int, size func(V) int) []string {
 	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
 		return cmp.Or(cmp.Compare(size(all[b]), size(all[a])), cmp.Compare(a, b))
@@ -87,8 +87,8 @@ func first[V any](all map[string]V, n int, size func(V) int) []string {
 	return names[:min(n, len(names))]
 }
 
-// print writes the lists, of top lines each, and then the totals, which a person is
-// to see last.
+// print writes the lists, of top lines each, and then the totals. They come last so
+// that a user sees them at the end of the output.
 func (s *survey) print(w io.Writer, top int) {
 	fmt.Fprintln(w, "\nlongest functions (lines)")
 	for _, f := range s.longest {

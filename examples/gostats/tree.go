@@ -25,13 +25,13 @@ func sourceDir(ctx context.Context) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", fmt.Errorf("go env GOROOT: %w (-dir names a tree without it)", err)
+		return "", fmt.Errorf("go env GOROOT: %w (use -dir to name a folder)", err)
 	}
 	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
 }
 
-// findFiles returns the Go files in dir and below, the largest first: a large one
-// begun last would keep one worker busy after the others have nothing left to do.
+// findFiles returns the Go files in dir and below, the largest first: a large file
+// that is started last would keep one worker busy after the others have finished.
 // When ctx ends it returns the cause.
 func findFiles(ctx context.Context, dir string) ([]file, error) {
 	var found []file
@@ -67,7 +67,7 @@ func findFiles(ctx context.Context, dir string) ([]file, error) {
 	return found, nil
 }
 
-// sizeOf is how much there is in files.
+// sizeOf returns the total size of files.
 func sizeOf(files []file) int64 {
 	var total int64
 	for _, f := range files {

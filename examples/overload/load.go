@@ -13,18 +13,18 @@ import (
 // A load is a number of requests that come at a steady rate.
 type load struct {
 	requests int
-	rate     int // a second
+	rate     int // per second
 }
 
-// due is when request i is to be sent, if the first is at start.
+// due returns when request i is to be sent, if the first is sent at start.
 func (l load) due(start time.Time, i int) time.Time {
 	return start.Add(time.Duration(i) * time.Second / time.Duration(l.rate))
 }
 
-// An outcome is what became of a load.
+// An outcome is the result of a load.
 type outcome struct {
 	refused int
-	answers []time.Duration // from when each was due, the shortest first
+	answers []time.Duration // each from when its request was due; the shortest first
 }
 
 // send sends each request when it is due, on a goroutine of its own, and returns
@@ -64,7 +64,7 @@ func (l load) send(ctx context.Context, start time.Time, serve func(context.Cont
 	return all, fault
 }
 
-// sleepUntil reports false if ctx ended before t.
+// sleepUntil sleeps until t. It returns false if ctx ended before t.
 func sleepUntil(ctx context.Context, t time.Time) bool {
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
@@ -76,7 +76,7 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 	}
 }
 
-// inTime is how many answers came within the deadline.
+// inTime returns how many answers came within the deadline.
 func (o outcome) inTime(deadline time.Duration) int {
 	n, exact := slices.BinarySearch(o.answers, deadline)
 	for exact && n < len(o.answers) && o.answers[n] == deadline {
@@ -85,7 +85,7 @@ func (o outcome) inTime(deadline time.Duration) int {
 	return n
 }
 
-// quantile is the time within which a share q of the answers came.
+// quantile returns the time within which a share q of the answers came.
 func (o outcome) quantile(q float64) time.Duration {
 	if len(o.answers) == 0 {
 		return 0

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // overloadArgs runs the program as main does.
 var overloadArgs = clitest.New("overload", run)
 
-// takes returns work that takes d, on however many workers.
+// takes returns work that takes d, whatever the number of workers.
 func takes(d time.Duration) func(context.Context, struct{}) (struct{}, error) {
 	return func(context.Context, struct{}) (struct{}, error) {
 		time.Sleep(d)
@@ -43,7 +43,7 @@ func TestNoAnswerIsLaterThanItsQueueIsLong(t *testing.T) {
 			all, err := l.sendToPool(t.Context(), takes(work), workers, queue)
 			require.NoError(t, err)
 			require.Equal(t, l.requests, all.refused+len(all.answers))
-			// At twice what the workers can do, about half is refused.
+			// At twice the requests that the workers can answer, about half are refused.
 			require.InDelta(t, l.requests/2, all.refused, 40)
 			require.GreaterOrEqual(t, all.quantile(0), work)
 			require.LessOrEqual(t, all.quantile(1), work+(time.Duration(queue)*work+work)/workers)
@@ -69,7 +69,7 @@ func TestAQueueThatIsTooLongAnswersNearlyAllTooLate(t *testing.T) {
 
 func TestTheTimeOfAnAnswerCountsFromWhenItWasDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		held := 3 * time.Second // the sender begins so late
+		held := 3 * time.Second // the sender starts this late
 		l := load{requests: 5, rate: 10}
 		all, err := l.send(t.Context(), time.Now().Add(-held), func(context.Context) error { return nil })
 		require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// run is the whole program. Each line of the table is written as soon as it is known.
+// run is the program. It writes each line of the table as soon as the line is known.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	opts, err := parseFlags(args, std)
 	if err != nil {
@@ -25,7 +25,7 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 
 	l := load{requests: opts.requests(), rate: opts.rate}
 	for _, queue := range append([]int{noPool}, opts.queues...) {
-		// A machine that others use too is not always as fast.
+		// If other programs use the machine too, its speed varies.
 		svc, err := newService(ctx, opts.workers, opts.run)
 		if err != nil {
 			return err
@@ -44,10 +44,10 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return nil
 }
 
-// noPool stands for the line of the table without a pool.
+// noPool stands for the line of the table that is measured without a pool.
 const noPool = -1
 
-// sendDirectly has each request served by its own goroutine.
+// sendDirectly serves each request on its own goroutine.
 func (l load) sendDirectly(ctx context.Context, serve dispatch.Handler[struct{}, struct{}], _, _ int) (outcome, error) {
 	return l.send(ctx, time.Now(), func(ctx context.Context) error {
 		_, err := serve(ctx, struct{}{})
@@ -55,8 +55,8 @@ func (l load) sendDirectly(ctx context.Context, serve dispatch.Handler[struct{},
 	})
 }
 
-// sendToPool sends the load to a pool of its own, which refuses what it has no room
-// for.
+// sendToPool sends the load to a new pool, which refuses requests when its queue is
+// full.
 func (l load) sendToPool(ctx context.Context, serve dispatch.Handler[struct{}, struct{}], workers, queue int) (outcome, error) {
 	pool, err := dispatch.New(serve,
 		dispatch.WithName("overload"),
@@ -74,15 +74,15 @@ func (l load) sendToPool(ctx context.Context, serve dispatch.Handler[struct{}, s
 	})
 }
 
-// print writes the outcome as a line of the table. The quantiles are those of the
-// answers; who is refused knows it at once.
+// print writes the outcome as a line of the table. The quantiles cover the answered
+// requests only; a refused client learns that at once.
 func (o outcome) print(w io.Writer, queue string, deadline time.Duration) {
 	inTime := o.inTime(deadline)
 	printRow(w, queue, words.Number(o.refused), words.Number(inTime), words.Number(len(o.answers)-inTime),
 		short(o.quantile(0.5)), short(o.quantile(0.99)))
 }
 
-// short returns d in five characters at most, for what is below a minute.
+// short formats d, which is below a minute, in at most five characters.
 func short(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:

@@ -14,11 +14,11 @@ type service struct {
 	rounds int
 }
 
-// calibrationTime is long against the time slices of any scheduler.
+// calibrationTime is long compared with the time slices of any scheduler.
 const calibrationTime = 150 * time.Millisecond
 
-// newService returns a service whose work takes run while workers do it at once. It
-// measures how fast they are for that.
+// newService returns a service whose work takes run while all workers are at it. To
+// find out how much work that is, it measures how fast they are.
 func newService(ctx context.Context, workers int, run time.Duration) (service, error) {
 	s := service{block: make([]byte, 32<<10)}
 	var (
@@ -47,8 +47,8 @@ func newService(ctx context.Context, workers int, run time.Duration) (service, e
 	return s, nil
 }
 
-// serve does the work of one request. It is a handler of the pool, and what is
-// called directly without one.
+// serve does the work of one request. It is the handler of the pool, and is called
+// directly when there is no pool.
 func (s service) serve(ctx context.Context, _ struct{}) (struct{}, error) {
 	for range s.rounds {
 		if ctx.Err() != nil {
@@ -59,8 +59,8 @@ func (s service) serve(ctx context.Context, _ struct{}) (struct{}, error) {
 	return struct{}{}, nil
 }
 
-// hash works for some ten microseconds a round. In between it lets others run: the
-// sender's clock, above all, and without a pool the other requests.
+// hash works for about ten microseconds per round. Between rounds it yields the
+// processor: above all to the sender, and without a pool to the other requests.
 func (s service) hash(rounds int) {
 	for range rounds {
 		sha256.Sum256(s.block)

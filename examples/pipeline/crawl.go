@@ -21,15 +21,15 @@ type crawl struct {
 	fetched  func(bytes int64) // called for each page that is fetched
 	stored   func(bytes int64) // called for each page that is stored
 
-	// What follows is to be read after run.
+	// The fields below may be read after run has returned.
 
 	done     int   // pages stored
 	failed   int   // pages that could not be fetched for now
-	lastFail error // of them
-	held     gauge // pages in memory: fetched, and not stored
+	lastFail error // the last reason
+	held     gauge // pages in memory: fetched and not yet stored
 }
 
-// A gauge is a number with the highest it has been.
+// A gauge is a number and its highest value so far.
 type gauge struct {
 	mu        sync.Mutex
 	now, most int // guarded by mu
@@ -42,15 +42,15 @@ func (g *gauge) add(n int) {
 	g.most = max(g.most, g.now)
 }
 
-// lookAhead is how many pages each of the two streams is at.
+// lookAhead returns how many pages each of the two streams has under way.
 func (c *crawl) lookAhead() int { return 2 * c.fetchers }
 
-// maxHeld is how many pages are in memory at most. A page leaves the look-ahead of
-// the first stream when the second has taken it.
+// maxHeld returns how many pages are in memory at most. A page leaves the look-ahead
+// of the first stream when the second stream takes it.
 func (c *crawl) maxHeld() int { return 2 * c.lookAhead() }
 
-// run works until all pages are stored, one cannot be, or ctx ends. A page that
-// could not be fetched for now is none of these.
+// run works until all pages are stored, a page cannot be stored, or ctx ends. A page
+// that could not be fetched for now does not end it.
 func (c *crawl) run(ctx context.Context, paths []string) error {
 	fetch, err := dispatch.New(c.fetch, dispatch.WithName("fetch"), dispatch.WithWorkers(c.fetchers))
 	if err != nil {
@@ -63,8 +63,8 @@ func (c *crawl) run(ctx context.Context, paths []string) error {
 	}
 	defer parse.Close()
 
-	// The stages have a goroutine each, and a channel between: so the second goes on
-	// while the first has nothing to give. The error of one ends the other.
+	// Each stage has a goroutine, with a channel between them, so the second stage
+	// goes on while the first has nothing to pass on. An error of one ends the other.
 	stages, ctx := errgroup.WithContext(ctx)
 	pages := make(chan page)
 	stages.Go(func() error {
@@ -93,8 +93,8 @@ func (c *crawl) fetch(ctx context.Context, path string) ([]byte, error) {
 	return body, err
 }
 
-// fetchAll hands on what the first pool gives. A page that never can be fetched goes
-// on with its fault, since that is what is to be stored of it.
+// fetchAll passes the results of the first pool on. A page that can never be fetched is
+// passed on with its fault, since the fault is stored in its place.
 func (c *crawl) fetchAll(results iter.Seq[dispatch.Result[string, []byte]], hand func(page) error) error {
 	for r := range results {
 		switch {
@@ -117,7 +117,7 @@ func (c *crawl) fetchAll(results iter.Seq[dispatch.Result[string, []byte]], hand
 	return nil
 }
 
-// storeAll stores what the second pool gives.
+// storeAll stores the results of the second pool.
 func (c *crawl) storeAll(ctx context.Context, results iter.Seq[dispatch.Result[page, facts]]) error {
 	for r := range results {
 		if r.Index < 0 {

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	maxPage  = 256 << 10        // the most bytes of a page that are read
+	maxPage  = 256 << 10        // largest page that is read, in bytes
 	maxTries = 6                // for one page
-	tryLimit = 10 * time.Second // for one request, its answer included
+	tryLimit = 10 * time.Second // for one request and its answer
 )
 
-// A page is one that was fetched, or why it cannot be.
+// A page is a fetched page, or the reason why it cannot be fetched.
 type page struct {
 	path  string
 	body  []byte
-	fault string // why it never can be fetched; empty if it was
+	fault string // why the page can never be fetched; empty if it was fetched
 }
 
 // A fetcher fetches pages. Several goroutines may use it at once.
@@ -53,9 +53,9 @@ func (f *fetcher) close() {
 	f.client.CloseIdleConnections()
 }
 
-// fetch is a handler of the pool: it fetches one page, with as many tries as it
-// takes. While it pauses it keeps its worker; since it does nothing else meanwhile,
-// more workers make up for that at no cost.
+// fetch is the handler of the pool. It fetches one page, with up to maxTries tries. It
+// keeps its worker during the pauses between them. A pausing worker needs no
+// processor, so a few more workers make up for that at no cost.
 func (f *fetcher) fetch(ctx context.Context, path string) ([]byte, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval = 50 * time.Millisecond
@@ -112,8 +112,8 @@ func readPage(r io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// permanent is why a page cannot be fetched, now or later. It is stored as what
-// became of the page.
+// permanent is the reason why a page cannot be fetched, now or later. It is stored in
+// place of the page.
 type permanent string
 
 func (p permanent) Error() string { return string(p) }

@@ -11,22 +11,22 @@ import (
 	"golang.org/x/net/html"
 )
 
-// facts is what is stored of a page.
+// facts is the data about a page that is stored.
 type facts struct {
 	path  string
 	title string
 	bytes int
 	words int
 	links int
-	fault string // why there is nothing else; empty if all is well
+	fault string // why the page could not be fetched; empty if it was
 }
 
-// parse is a handler of the pool. A page that could not be fetched passes through
-// it with its fault.
+// parse is the handler of the second pool. It passes a page that could not be fetched
+// on with its fault.
 func parse(ctx context.Context, p page) (facts, error) {
 	found := facts{path: p.path, bytes: len(p.body), fault: p.fault}
 	tokens := html.NewTokenizer(bytes.NewReader(p.body))
-	inside := "" // the element whose text is no text of the page
+	inside := "" // the title, style or script element that the text is in
 	for ctx.Err() == nil {
 		kind := tokens.Next()
 		if kind == html.ErrorToken {

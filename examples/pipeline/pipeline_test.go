@@ -28,8 +28,9 @@ func TestMain(m *testing.M) {
 // pipelineArgs runs the program as main does.
 var pipelineArgs = clitest.New("pipeline", run)
 
-// wire is a network without sockets: it calls a handler, in a bubble too. An answer
-// goes to the client while the handler writes it, and ends with the request.
+// wire is an http.RoundTripper that calls a handler without sockets, so it works in a
+// synctest bubble. The client reads the answer while the handler writes it, and the
+// answer ends with the request.
 type wire struct{ handler http.Handler }
 
 func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -81,7 +82,8 @@ func (a *wireAnswer) Write(p []byte) (int, error) {
 	return a.body.Write(p)
 }
 
-// newTestCrawl returns a crawl of what handler answers, into the database in a file.
+// newTestCrawl returns a crawl of the site that handler serves, into the database in a
+// file.
 func newTestCrawl(t *testing.T, handler http.Handler, db string, fetchers int) *crawl {
 	t.Helper()
 	st, err := openStore(t.Context(), db)
@@ -98,7 +100,7 @@ func handler(pages int) http.Handler {
 	return http.HandlerFunc(s.serve)
 }
 
-// paths are those of so many pages.
+// paths returns the paths of the first n pages.
 func paths(n int) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -107,7 +109,7 @@ func paths(n int) []string {
 	return all
 }
 
-// expected is what the pages are like, as the site makes them.
+// expected returns the facts of the pages, computed from the site itself.
 func expected(pages int) []facts {
 	var all []facts
 	for n := range pages {
@@ -126,7 +128,7 @@ func expected(pages int) []facts {
 	return all
 }
 
-// table is what a database holds.
+// table returns the content of a database.
 func table(t *testing.T, name string) []facts {
 	t.Helper()
 	st, err := openStore(t.Context(), name)
@@ -150,7 +152,7 @@ func TestEveryPageIsStoredOnceAsTheSiteHasIt(t *testing.T) {
 	// Five fail twice, and three break off once.
 	require.Regexp(t, `68 requests \(13 of them again\); \d+ pages? in memory at most\n$`, stdout)
 
-	// Nothing is left to be asked for, and the report is the same.
+	// A second run has nothing to fetch, and prints the same report.
 	status, again, stderr := pipelineArgs(t.Context(), "-pages", "55", "-db", db)
 	require.Equal(t, cli.Good, status, stderr)
 	require.Contains(t, again, "stored already: 55 of 55 pages\n")
@@ -193,7 +195,7 @@ func TestPagesInMemoryAreBoundedByTheLookAheadOfTheStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestCrawl(t, handler(200), "", 4)
 		defer c.store.close()
-		c.stored = func(int64) { time.Sleep(time.Second) } // much slower than what comes in
+		c.stored = func(int64) { time.Sleep(time.Second) } // much slower than pages arrive
 		require.NoError(t, c.run(t.Context(), paths(200)))
 		require.Equal(t, 200, c.done)
 		require.LessOrEqual(t, c.held.most, c.maxHeld())
@@ -285,7 +287,7 @@ func TestAPageThatBreaksOffIsTriedAgainAndOneThatIsTooLargeIsNot(t *testing.T) {
 	require.Len(t, body, maxPage)
 }
 
-// torn ends in the middle.
+// torn is a reader that fails in the middle.
 type torn struct{}
 
 func (torn) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

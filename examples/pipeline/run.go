@@ -12,7 +12,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// run is the whole program. The report goes to std.Out, progress to std.Err.
+// run is the program. It writes the report to std.Out and progress to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) (err error) {
 	opts, err := parseFlags(args, std)
 	if err != nil {
@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, std cli.Streams) (err error) {
 	return fill(ctx, st, f, opts, std)
 }
 
-// fill stores the pages that are not stored yet, and tells what is there.
+// fill stores the pages that are not stored yet, and prints the report.
 func fill(ctx context.Context, st *store, f *fetcher, opts options, std cli.Streams) error {
 	database := context.WithoutCancel(ctx)
 	paths, err := missing(database, st, opts.pages)
@@ -83,7 +83,7 @@ func missing(ctx context.Context, st *store, pages int) ([]string, error) {
 	return paths, nil
 }
 
-// watched runs c and shows how far it has come.
+// watched runs c and shows its progress.
 func watched(ctx context.Context, c *crawl, paths []string, w io.Writer) error {
 	add, end := progress.Stages(w,
 		progress.Work{Label: "fetched", Noun: "page", Files: len(paths)},
@@ -94,7 +94,7 @@ func watched(ctx context.Context, c *crawl, paths []string, w io.Writer) error {
 	return c.run(ctx, paths)
 }
 
-// print writes what is in the database.
+// print writes a report of the database.
 func (s *store) print(ctx context.Context, w io.Writer) error {
 	longest, err := s.longest(ctx, 3)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A site is a web server with all that is unpleasant about the web. What a page is
-// like depends on its number alone.
+// A site is a web server as unpleasant as the web. The kind and content of a page
+// depend on its number alone.
 type site struct {
 	*httptest.Server
 
 	pages int
 
 	mu    sync.Mutex
-	asked map[int]int // how often, by number; guarded by mu
+	asked map[int]int // requests per page, by its number; guarded by mu
 }
 
 func newSite(pages int) *site {
@@ -38,8 +38,8 @@ const (
 	slow         // takes a while
 	flaky        // fails twice
 	broken       // ends in the middle, once
-	busy         // asks once to be left alone for a second
-	gone         // is not there
+	busy         // refuses once, with Retry-After: 1
+	gone         // does not exist
 	endless      // never ends
 )
 
@@ -90,7 +90,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	case k == broken && asked == 1:
 		_, _ = io.WriteString(w, text[:len(text)/2])
-		panic(http.ErrAbortHandler) // how a handler of net/http breaks an answer off
+		panic(http.ErrAbortHandler) // makes net/http break the answer off
 	case k == endless:
 		for r.Context().Err() == nil {
 			if _, err := io.WriteString(w, text); err != nil {
@@ -105,13 +105,13 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 // paragraph has ten words.
 const paragraph = "<p>The quick brown fox jumps over the lazy dog again.</p>\n"
 
-// paragraphs is how many page n has.
+// paragraphs returns how many paragraphs page n has.
 func paragraphs(n int) int { return 20 + n*37%180 }
 
-// links is how many page n has; the text of each is a word.
+// links returns how many links page n has. The text of each is one word.
 func links(n int) int { return n * 7 % 11 }
 
-// pageText is the HTML of page n.
+// pageText returns the HTML of page n.
 func pageText(n int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!DOCTYPE html><html><head><title>Page %d</title><style>p { color: red }</style></head><body>\n", n)

@@ -11,14 +11,14 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// A store is a database of what became of pages. One goroutine may use it at a time.
+// A store is a database of pages and their faults. One goroutine may use it at a time.
 // It answers in a millisecond or less, so its callers give it contexts that do not end.
 type store struct {
 	db  *sql.DB
-	dir string // of a database that is removed at the end; empty for none
+	dir string // of a temporary database, which close removes; otherwise empty
 }
 
-// schema tells of each page what it is like, or why there is nothing to tell.
+// schema has a row for each page, with its facts or its fault.
 const schema = `CREATE TABLE IF NOT EXISTS pages (
 	path  TEXT PRIMARY KEY,
 	title TEXT NOT NULL,
@@ -28,8 +28,8 @@ const schema = `CREATE TABLE IF NOT EXISTS pages (
 	fault TEXT NOT NULL
 )`
 
-// openStore opens the database in the file name, and makes it where there is none.
-// Without a name it is one that close removes.
+// openStore opens the database in the file name, and creates it if it does not exist.
+// Without a name it creates a temporary one, which close removes.
 func openStore(ctx context.Context, name string) (*store, error) {
 	s := new(store)
 	if name == "" {
@@ -47,8 +47,8 @@ func openStore(ctx context.Context, name string) (*store, error) {
 }
 
 func (s *store) open(ctx context.Context, name string) (err error) {
-	// With a log ahead of the database, a row costs microseconds, and one that is there
-	// stays there, also if the process is killed.
+	// With a write-ahead log a row costs microseconds, and a stored row survives even
+	// if the process is killed.
 	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(name)}).EscapedPath(), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(wal)", "synchronous(normal)"},
 	}.Encode()}
@@ -60,7 +60,7 @@ func (s *store) open(ctx context.Context, name string) (err error) {
 	return err
 }
 
-// close closes the database, and removes it if it was to be.
+// close closes the database, and removes it if it is a temporary one.
 func (s *store) close() error {
 	var err error
 	if s.db != nil {
@@ -90,15 +90,14 @@ func (s *store) done(ctx context.Context) (map[string]bool, error) {
 	return done, rows.Err()
 }
 
-// add stores a page. It is one transaction: after an interrupt the page is there,
-// or it is not.
+// add stores a page in one transaction, so an interrupt leaves no half-stored page.
 func (s *store) add(ctx context.Context, f facts) error {
 	_, err := s.db.ExecContext(ctx, `INSERT INTO pages (path, title, bytes, words, links, fault) VALUES (?, ?, ?, ?, ?, ?)`,
 		f.path, f.title, f.bytes, f.words, f.links, f.fault)
 	return err
 }
 
-// A total is how many pages have one fate.
+// A total is the number of pages with the same fault, or of the good pages.
 type total struct {
 	fault string // empty for the good ones
 	pages int
@@ -107,7 +106,8 @@ type total struct {
 	links int
 }
 
-// totals tells of the good pages first, and then of the faults by their text.
+// totals returns the total of the good pages first, and then those of the faults,
+// ordered by their text.
 func (s *store) totals(ctx context.Context) ([]total, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT fault, count(*), sum(bytes), sum(words), sum(links) FROM pages GROUP BY fault ORDER BY fault`)
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *store) longest(ctx context.Context, n int) ([]facts, error) {
 	return s.query(ctx, `WHERE fault = '' ORDER BY words DESC, path LIMIT ?`, n)
 }
 
-// all returns all pages by their path.
+// all returns all pages, keyed by path.
 func (s *store) all(ctx context.Context) ([]facts, error) {
 	return s.query(ctx, `ORDER BY path`)
 }

@@ -20,25 +20,25 @@ const (
 	rows    = 3
 )
 
-// wholePicture is the view in which the picture shows the whole set.
+// wholePicture is the tile at whose view the picture shows the whole set.
 var wholePicture = tile{x: -0.75, y: 0, zoom: 3, depth: wholeSet.depth}
 
-// An indexView is what the index shows.
+// An indexView is the data of the index page.
 type indexView struct {
 	Tiles []tileLinks
 	Size  int // of a tile, in pixels
 	Out   string
-	Whole bool // there is nothing to go out to
+	Whole bool // the picture shows the whole set: no zooming out
 }
 
 // tileLinks are the links of a tile of the picture.
 type tileLinks struct {
 	Src string // its image
-	In  string // the picture of twice the zoom, with the tile in its middle
+	In  string // the page at twice the zoom, with the tile in its middle
 }
 
-// serveIndex answers with a picture of tiles around what the query asks for. The
-// tiles are requests, and so jobs, of their own.
+// serveIndex answers with a picture of the tiles around the one in the query. Each
+// tile is a request, and so a job, of its own.
 func serveIndex(w http.ResponseWriter, r *http.Request) {
 	view, err := parseTile(r, wholePicture)
 	if err != nil {
@@ -73,7 +73,7 @@ func newIndexView(view tile) indexView {
 	return v
 }
 
-// query is the tile as parseTile reads it.
+// query returns the query that parseTile reads as t.
 func (t tile) query() string {
 	number := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 	return "?" + url.Values{

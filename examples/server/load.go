@@ -15,7 +15,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// atOnce is a rate at which requests come together.
+// atOnce is a rate so high that all requests come at the same time.
 const atOnce = 1_000_000
 
 // A burst is the pace of n requests.
@@ -32,12 +32,12 @@ func (b burst) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, sto
 	return b.ConstantPacer.Pace(elapsed, hits)
 }
 
-// A load is what came of requests: figures for each status, 0 for those that got
-// no answer.
+// A load has the results of requests: metrics for each status code. The code 0 stands
+// for requests without an answer.
 type load map[int]*vegeta.Metrics
 
-// send makes n requests, so many a second, whether or not those before have been
-// answered, and waits for the answers. When ctx ends it makes no more.
+// send makes n requests at a fixed rate per second, whether or not earlier ones have
+// been answered, and waits for the answers. When ctx ends it makes no more requests.
 func send(ctx context.Context, n, perSecond int, url string) load {
 	client := &http.Client{Transport: new(http.Transport), Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
@@ -60,7 +60,7 @@ func send(ctx context.Context, n, perSecond int, url string) load {
 	return answers
 }
 
-// requests is how many there were.
+// requests returns the number of requests.
 func (l load) requests() int {
 	n := 0
 	for _, m := range l {
@@ -69,7 +69,7 @@ func (l load) requests() int {
 	return n
 }
 
-// rate is how many requests were made in a second.
+// rate returns how many requests were made per second.
 func (l load) rate() float64 {
 	var first, last time.Time
 	for _, m := range l {
@@ -84,7 +84,7 @@ func (l load) rate() float64 {
 	return float64(l.requests()-1) / max(last.Sub(first), 1).Seconds()
 }
 
-// success is the share of requests that got what they asked for.
+// success returns the share of requests that were answered with success.
 func (l load) success() float64 {
 	if m := l[http.StatusOK]; m != nil {
 		return float64(m.Requests) / float64(l.requests())

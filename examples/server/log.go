@@ -8,8 +8,8 @@ import (
 	"example.com/dispatch"
 )
 
-// newLogger writes lines to w: with verbose of each tile, else of those that were
-// not drawn.
+// newLogger returns a logger that writes to w. With verbose it logs every tile,
+// otherwise only the tiles that were not drawn.
 func newLogger(w io.Writer, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
@@ -18,7 +18,7 @@ func newLogger(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// levelOf is how much of an event it is that a job ended so.
+// levelOf returns the log level of a job with the outcome o.
 func levelOf(o dispatch.Outcome) slog.Level {
 	switch o {
 	case dispatch.Succeeded:
@@ -30,7 +30,7 @@ func levelOf(o dispatch.Outcome) slog.Level {
 	}
 }
 
-// logJobs has the pool log its jobs. A Job knows how to be logged.
+// logJobs returns hooks that log each job of the pool. A Job is a slog.LogValuer.
 func logJobs(log *slog.Logger) dispatch.Hooks {
 	return dispatch.Hooks{Done: func(ctx context.Context, j dispatch.Job) {
 		log.Log(ctx, levelOf(j.Outcome), "tile", "job", j)

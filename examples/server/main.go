@@ -4,23 +4,22 @@
 //	go run ./examples/server                        # a show: it calls itself, then ends
 //	go run ./examples/server -addr localhost:8080   # serves until Ctrl-C; open http://localhost:8080/
 //
-// It shows how a service protects itself from more work than it can do: a few
-// requests run, a few more wait, and all others are turned away at once with
-// 503 (Reject) and told when to come again; a request that takes too long,
-// waiting included, gets 504 (ProcessTimed); a client that goes away takes its
-// work with it; and at the end, by Ctrl-C or SIGTERM, the accepted requests are
-// answered before the program stops (Shutdown).
+// It shows how a service protects itself from more work than it can do. A few
+// requests run, a few more wait, and all others are refused at once with 503 and a
+// Retry-After header (Reject). A request that takes too long, waiting included, gets
+// 504 (ProcessTimed). When a client goes away, its job is canceled. After Ctrl-C or
+// SIGTERM the server answers the accepted requests before it stops (Shutdown).
 //
 // It serves
 //
 //	/                                      a picture to zoom into: each tile is a job
 //	/tile?x=-0.5&y=0&zoom=1&depth=1000     a tile
 //	/debug/dispatch/                       the live page of the pool
-//	/debug/vars                            its Stats, among what package expvar shows
-//	/metrics                               the same for Prometheus
+//	/debug/vars                            the variables of package expvar, with the pool's Stats
+//	/metrics                               the same Stats for Prometheus
 //
-// and logs the tiles that were not drawn, with -v each of them. The clients of the
-// show are those of the library of vegeta.
+// and logs the tiles that were not drawn, or all tiles with -v. The clients of the
+// show are those of the vegeta library.
 //
 // The exit status is
 //
@@ -58,7 +57,7 @@ const synopsis = `Usage: server [-addr ADDRESS] [-workers N] [-queue N] [-limit 
 Draws tiles of the Mandelbrot set over HTTP, on a bounded number of workers.
 Without -addr it calls itself, shows what comes of it, and ends.`
 
-// run is the whole program. Results go to std.Out, log lines to std.Err.
+// run is the program. It writes results to std.Out and log lines to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	var (
 		addr    string
@@ -67,11 +66,11 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	workers, queue, limit, rate := runtime.GOMAXPROCS(0), 4, 300*time.Millisecond, 200
 	flags := cli.NewFlags("server", synopsis)
 	flags.Address(&addr, "addr", "serve at this `address` until Ctrl-C")
-	flags.Count(&workers, 1, "workers", "how `many` tiles are drawn at once; the default is one for each processor")
+	flags.Count(&workers, 1, "workers", "how `many` tiles are drawn at once; the default is one per processor")
 	flags.Count(&queue, 0, "queue", "how `many` requests may wait")
 	flags.Time(&limit, "limit", "longest `time` for a request, waiting included")
 	flags.BoolVar(&verbose, "v", false, "log every tile")
-	flags.Count(&rate, 1, "rate", "how `many` requests come in a second without -addr")
+	flags.Count(&rate, 1, "rate", "how `many` requests per second the show makes, without -addr")
 	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
@@ -87,14 +86,14 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	expvar.Publish("pool", expvar.Func(func() any { return svc.pool.Stats() })) // once in a process
+	expvar.Publish("pool", expvar.Func(func() any { return svc.pool.Stats() })) // may be called only once per process
 	fmt.Fprintf(std.Out, "serving http://%v/\n", l.Addr())
 	err = serve(ctx, l, svc, svc)
 	fmt.Fprintln(std.Out, svc.summary())
 	return err
 }
 
-// routes serves tiles, and the pages about them.
+// routes returns a handler that serves tiles and the pages about them.
 func routes(tiles http.Handler, svc *service) http.Handler {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(promdispatch.NewCollector(svc.pool))
@@ -107,8 +106,8 @@ func routes(tiles http.Handler, svc *service) http.Handler {
 	return mux
 }
 
-// serve serves at l until ctx ends. Then it takes no more requests, answers those
-// that it has taken, and shuts svc down.
+// serve serves on l until ctx ends. Then it accepts no more requests, answers those
+// that it has accepted, and shuts svc down.
 func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service) error {
 	srv := &http.Server{Handler: routes(tiles, svc), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
@@ -122,8 +121,8 @@ func serve(ctx context.Context, l net.Listener, tiles http.Handler, svc *service
 	svc.log.Info("shutting down", "cause", context.Cause(ctx), "running", stats.Running, "queued", stats.Queued)
 	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	// First the door, then the workers: no request then meets a closed pool.
-	// Clients that are still there when the budget is spent are cut off.
+	// Shut down the HTTP server before the pool, so that no request meets a closed
+	// pool. Clients that still wait when the budget is spent are cut off.
 	err := srv.Shutdown(budget)
 	if err != nil {
 		srv.Close()

@@ -30,7 +30,7 @@ import (
 	"example.com/dispatch/examples/internal/cli/clitest"
 )
 
-// programVar has the test binary be the program.
+// programVar is an environment variable that makes the test binary run the program.
 const programVar = "SERVER_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// newTestService makes a service with one worker and room for one that waits.
+// newTestService makes a service with one worker and room for one waiting request.
 func newTestService(t *testing.T, draw dispatch.Handler[tile, []byte]) *service {
 	t.Helper()
 	svc, err := newService(draw, 1, 1, time.Second, slog.New(slog.DiscardHandler))
@@ -52,7 +52,7 @@ func newTestService(t *testing.T, draw dispatch.Handler[tile, []byte]) *service 
 	return svc
 }
 
-// counts is how many answers had each status.
+// counts returns how many answers had each status.
 func (l load) counts() map[int]int {
 	counts := make(map[int]int)
 	for status, m := range l {
@@ -68,7 +68,7 @@ func request(ctx context.Context, svc *service, query string) *httptest.Response
 	return rec
 }
 
-// slowly draws nothing, for as long as it is let.
+// slowly draws nothing, and runs until its context ends.
 func slowly(ctx context.Context, _ tile) ([]byte, error) {
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
@@ -290,7 +290,7 @@ func start(t *testing.T, args ...string) (cmd *exec.Cmd, url string, stdout *buf
 	return cmd, strings.TrimSpace(strings.TrimPrefix(line, "serving ")), stdout, stderr
 }
 
-// fetch returns the body of an answer, which is to be a good one.
+// fetch returns the body of an answer, whose status must be 200.
 func fetch(t *testing.T, url string) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

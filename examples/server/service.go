@@ -17,7 +17,7 @@ import (
 // A service answers requests for tiles with pictures from a pool.
 type service struct {
 	pool  *dispatch.Pool[tile, []byte]
-	limit time.Duration // on one request, waiting included
+	limit time.Duration // of one request, waiting included
 	log   *slog.Logger
 }
 
@@ -37,7 +37,7 @@ func newService(draw dispatch.Handler[tile, []byte], workers, queue int, limit t
 	return &service{pool: pool, limit: limit, log: log}, nil
 }
 
-// shutdown draws what has been accepted, within the budget that ctx is.
+// shutdown draws the accepted tiles until ctx ends.
 func (s *service) shutdown(ctx context.Context) error {
 	return s.pool.Shutdown(ctx)
 }
@@ -47,8 +47,8 @@ func (s *service) stop() {
 	s.pool.Stop()
 }
 
-// ServeHTTP answers one request. Its context is the job's: a client that goes
-// away cancels the drawing, or its wait for it.
+// ServeHTTP answers one request. The job has the request's context, so a client that
+// goes away cancels it, whether it runs or waits.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t, err := parseTile(r, wholeSet)
 	if err != nil {
@@ -69,24 +69,24 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, dispatch.ErrTimeout):
 		http.Error(w, fmt.Sprintf("not drawn within %v", s.limit), http.StatusGatewayTimeout)
 	case r.Context().Err() != nil:
-		// Nobody is there to read an answer.
+		// The client has gone: nobody would read an answer.
 	default:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 }
 
-// restartTime is in how many seconds a client finds another server, or this one
-// again.
+// restartTime is after how many seconds a client finds another server, or this one
+// running again.
 const restartTime = 5
 
-// retryAfter reckons in how many seconds, at least one, what is there will have
-// been drawn, if tiles go on to take as long as they did.
+// retryAfter estimates after how many seconds, at least one, the running and waiting
+// tiles will have been drawn, if tiles go on to take as long as they did.
 func retryAfter(stats dispatch.Stats) int {
 	work := stats.Run.Mean() * time.Duration(stats.Running+stats.Queued)
 	return max(1, int(math.Ceil(work.Seconds()/float64(stats.MaxRunning))))
 }
 
-// summary tells what the service has done.
+// summary describes what the service has done.
 func (s *service) summary() string {
 	stats := s.pool.Stats()
 	text := fmt.Sprintf("at the end: %d drawn, %d turned away, %d too slow, %d given up by their clients",
@@ -99,8 +99,8 @@ func (s *service) summary() string {
 	return text
 }
 
-// parseTile reads the tile that a request asks for; what it does not say is as
-// in t.
+// parseTile returns the tile that the query of a request describes. Values that the
+// query does not give are those of t.
 func parseTile(r *http.Request, t tile) (tile, error) {
 	query := r.URL.Query()
 	for name, value := range map[string]*float64{"x": &t.x, "y": &t.y, "zoom": &t.zoom} {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// show serves svc on the loopback interface, calls it as many impatient clients do,
-// and shuts it down while requests are under way.
+// show serves svc on the loopback interface, sends it the requests of many impatient
+// clients, and shuts it down while requests are under way.
 func show(ctx context.Context, svc *service, perSecond int, stdout io.Writer) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,10 +55,10 @@ func show(ctx context.Context, svc *service, perSecond int, stdout io.Writer) er
 	return nil
 }
 
-// errShowOver is why the show's server is shut down.
+// errShowOver is the cause of the shutdown of the show's server.
 var errShowOver = errors.New("the show is over")
 
-// visit calls url as clients do, and prints what came of it.
+// visit sends requests to url as clients do, and prints the results.
 func visit(ctx context.Context, stdout io.Writer, url string, perSecond int) {
 	const duration = time.Second
 	for _, call := range []struct {

@@ -12,22 +12,22 @@ import (
 // A tile is a square part of the complex plane.
 type tile struct {
 	x, y  float64 // its centre
-	zoom  float64 // at 1 it is 3 wide
+	zoom  float64 // at 1 the tile is 3 wide
 	depth int     // most iterations for one pixel
 }
 
 const (
 	tileSize = 128       // pixels on a side
-	maxDepth = 1_000_000 // some milliseconds for one pixel
+	maxDepth = 1_000_000 // takes some milliseconds for one pixel
 )
 
-// width is how wide the tile is.
+// width returns the width of the tile.
 func (t tile) width() float64 { return 3 / t.zoom }
 
 var wholeSet = tile{x: -0.5, y: 0, zoom: 1, depth: 500}
 
 // drawTile is the pool's handler: it draws the Mandelbrot set in t as a PNG. It
-// looks at ctx before every pixel, so it ends within milliseconds of it.
+// checks ctx before every pixel, so it returns within milliseconds of the end of ctx.
 func drawTile(ctx context.Context, t tile) ([]byte, error) {
 	picture := image.NewPaletted(image.Rect(0, 0, tileSize, tileSize), palette)
 	step := t.width() / tileSize
@@ -49,7 +49,7 @@ func drawTile(ctx context.Context, t tile) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// palette is black for what is in the set, and goes round the colours for what is
+// palette has black for points in the set, and cycles through the colours for points
 // outside.
 var palette = func() color.Palette {
 	colours := color.Palette{color.Black}

@@ -3,10 +3,10 @@
 //	go run ./examples/thumbs                       # of samples that it draws itself
 //	go run ./examples/thumbs -in DIR -out DIR -size 200
 //
-// It shows stateful workers: each has buffers of its own that it uses again for
-// every picture, without a lock, and hands in what it counted when the pool
-// closes it. A batch gives the results in the order of the names, whichever
-// worker is first, and a picture that cannot be read stops nobody.
+// It shows stateful workers: each has buffers of its own, which it reuses for every
+// picture without a lock, and reports its count when the pool closes it. A batch gives
+// the results in the order of the names, whichever worker is first. A picture that
+// cannot be read does not stop the others.
 //
 // The exit status is
 //
@@ -42,20 +42,20 @@ const synopsis = `Usage: thumbs [-in DIR] [-out DIR] [-size PIXELS] [-workers N]
 Makes thumbnails of the .jpg, .jpeg and .png files in a folder, and an
 index.html to look at them.`
 
-// options is what the command line says.
+// options has the values of the command line.
 type options struct {
 	in, out       string
 	size, workers int
 }
 
-// run is the whole program.
+// run is the program.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	opts := options{size: 160, workers: runtime.GOMAXPROCS(0)}
 	flags := cli.NewFlags("thumbs", synopsis)
 	flags.Dir(&opts.in, "in", "the `folder` of the pictures (default: samples drawn on the spot)")
 	flags.StringVar(&opts.out, "out", "", "the `folder` for the thumbnails (default: a new one among the temporary files)")
 	flags.Count(&opts.size, 1, "size", "longest side of a thumbnail, in `pixels`")
-	flags.Count(&opts.workers, 1, "workers", "how `many` pictures are worked on at once; the default is one for each processor")
+	flags.Count(&opts.workers, 1, "workers", "how `many` pictures are worked on at once; the default is one per processor")
 	if err := flags.Parse(args, std); err != nil {
 		return err
 	}
@@ -69,9 +69,9 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return makeThumbs(ctx, pictures, opts, std)
 }
 
-// makeFolders makes the folders that are not there, with samples where no pictures
-// are named. It refuses to write among the originals, and over a page that is not
-// its own.
+// makeFolders makes the folders that do not exist, and draws samples if no folder of
+// pictures is given. It refuses to write into the folder of the originals, and to
+// overwrite a page of another program.
 func (o *options) makeFolders() (err error) {
 	if o.out == "" {
 		o.out, err = os.MkdirTemp("", "thumbs-")
@@ -132,8 +132,8 @@ func findPictures(dir string) ([]string, error) {
 	return pictures, nil
 }
 
-// makeThumbs makes the thumbnails on a pool, says what became of each, and writes
-// the page.
+// makeThumbs makes the thumbnails on a pool, prints the result of each, and writes the
+// page.
 func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.Streams) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -148,7 +148,7 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 	if err != nil {
 		return err
 	}
-	defer pool.Close() // for the way out by an error; a second Close does nothing
+	defer pool.Close() // in case of an error; a second Close does nothing
 
 	var made []thumb
 	failed := 0
@@ -164,8 +164,8 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 		}
 	}
 
-	// The workers hand in their counts when they are closed, so the report is
-	// complete once the pool is.
+	// The workers report their counts when they are closed, so the report is complete
+	// once the pool is closed.
 	if err := pool.Close(); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func makeThumbs(ctx context.Context, pictures []string, opts options, std cli.St
 	return nil
 }
 
-// sides writes a size as people do: 160x120.
+// sides formats a size: 160x120.
 func sides(size image.Point) string {
 	return fmt.Sprintf("%dx%d", size.X, size.Y)
 }

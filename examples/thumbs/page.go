@@ -19,24 +19,24 @@ var pageText string
 
 var pageTemplate = template.Must(template.New(pageName).Parse(pageText))
 
-// mark is in every page of this program.
+// mark is a text that every page of this program has.
 const mark = `<meta name="generator" content="dispatch example thumbs">`
 
-// isOwnPage tells whether the page in dir is one of this program.
+// isOwnPage reports whether the page in dir was written by this program.
 func isOwnPage(dir string) (bool, error) {
 	text, err := os.ReadFile(filepath.Join(dir, pageName))
 	return bytes.Contains(text, []byte(mark)), err
 }
 
-// A shown is a thumbnail with its links as the page needs them.
+// A shown is a thumbnail with the links that the page needs.
 type shown struct {
 	thumb
 
 	Title, Src, Link string // Link leads to the original
 }
 
-// writePage writes a page that shows the thumbnails in dir, no side of which is
-// longer than size, and returns where it is. Each links to its original.
+// writePage writes a page that shows the thumbnails in dir, whose sides are at most
+// size, and returns its path. Each thumbnail links to its original.
 func writePage(dir string, thumbs []thumb, size int) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -66,7 +66,7 @@ func writePage(dir string, thumbs []thumb, size int) (string, error) {
 	return name, os.WriteFile(name, page.Bytes(), 0o644)
 }
 
-// link is a path as a page links to it.
+// link returns the URL by which a page links to a path.
 func link(path string) string {
 	return (&url.URL{Path: filepath.ToSlash(path)}).String()
 }

@@ -23,7 +23,7 @@ func drawSamples(dir string, n int) error {
 	return nil
 }
 
-// drawSample draws a pattern that seed shifts.
+// drawSample draws a pattern that is shifted by seed.
 func drawSample(width, height, seed int) image.Image {
 	picture := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// A thumb is a thumbnail that was made.
+// A thumb is a finished thumbnail.
 type thumb struct {
 	Original string // path of the picture
 	Name     string // of its file
@@ -24,13 +24,13 @@ type thumb struct {
 	Bytes    int
 }
 
-// A thumbnailer is a worker of the pool. Only one job at a time is in it, so
-// nothing in it needs a lock.
+// A thumbnailer is a worker of the pool. It runs one job at a time, so its fields need
+// no lock.
 type thumbnailer struct {
 	out     string
 	size    int          // longest side of a thumbnail
-	pixels  []byte       // of the thumbnail; as many as the largest so far had
-	encoded bytes.Buffer // the file to be
+	pixels  []byte       // of the thumbnail; as large as the largest so far
+	encoded bytes.Buffer // the content of the file
 	made    int
 	report  *workReport
 }
@@ -41,8 +41,8 @@ func newThumbnailer(out string, size int, report *workReport) *thumbnailer {
 	return &thumbnailer{out: out, size: size, report: report}
 }
 
-// Process makes the thumbnail of the picture in the file name. It looks at ctx
-// between its steps, none of which takes long.
+// Process makes the thumbnail of the picture in the file name. It checks ctx between
+// its steps, none of which takes long.
 func (t *thumbnailer) Process(ctx context.Context, name string) (thumb, error) {
 	picture, err := decode(name)
 	if err != nil {
@@ -63,7 +63,7 @@ func (t *thumbnailer) Process(ctx context.Context, name string) (thumb, error) {
 	if err := jpeg.Encode(&t.encoded, scaled, nil); err != nil {
 		return thumb{}, err
 	}
-	// The whole name, so that a.png and a.jpg do not meet.
+	// The name keeps its extension, so that a.png and a.jpg do not collide.
 	target := filepath.Base(name) + ".jpg"
 	if err := os.WriteFile(filepath.Join(t.out, target), t.encoded.Bytes(), 0o644); err != nil {
 		return thumb{}, err

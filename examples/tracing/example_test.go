@@ -20,10 +20,10 @@ import (
 	"example.com/dispatch/oteldispatch"
 )
 
-var propagator = propagation.TraceContext{} // or otel.GetTextMapPropagator(), which the program has set
+var propagator = propagation.TraceContext{} // or otel.GetTextMapPropagator(), if the program has set it
 
-// Shout is imported by both sides. Its hooks have the trace travel in the headers
-// of a job, and note on the caller's span where the time went.
+// Shout is used by both sides. Its hooks carry the trace context in the headers of a
+// job, and record on the caller's span where the time went.
 var Shout = fleet.Kind[string, string]{
 	Name: "shout",
 	Hooks: fleet.Hooks{
@@ -43,7 +43,7 @@ var Shout = fleet.Kind[string, string]{
 	},
 }
 
-// Example prints the spans of a request that is handled on another machine: each
+// Example prints the spans of a request that is handled on another machine. Each span
 // is a child of the one above it.
 func Example() {
 	spans := tracetest.NewSpanRecorder()
@@ -64,8 +64,8 @@ func Example() {
 	//       disk
 }
 
-// request has the job done whose spans go to the provider. A program would have
-// the worker on another machine, and the server on a third.
+// request runs the job whose spans go to the provider. In a real system the worker
+// would run on another machine, and the server on a third.
 func request(ctx context.Context, provider trace.TracerProvider) error {
 	dir, err := os.MkdirTemp("", "tracing")
 	if err != nil {

@@ -1,15 +1,15 @@
-// Verify checks the Go module cache of this machine: it hashes every module
-// zip that Go has downloaded and compares the hash with the one that Go stored
-// beside the zip when it came. It does in parallel what go mod verify does for the
+// Verify checks the Go module cache of this machine: it hashes every module zip that
+// Go has downloaded, and compares the hash with the one that Go stored beside the zip.
+// It does in parallel, and for the whole cache, what go mod verify does for the
 // modules of one program.
 //
 //	go run ./examples/verify                  # the cache that go env GOMODCACHE names
 //	go run ./examples/verify -dir DIR         # another one
 //	go run ./examples/verify -workers 4 -timeout 30s -compare
 //
-// It shows a batch that fans work out to a pool and brings the results back
-// over a channel in the order in which they are ready, a limit of time on
-// every job, and an interrupt (Ctrl-C, SIGTERM) that ends the work cleanly.
+// It shows a batch that fans work out to a pool and delivers the results on a channel
+// in the order of completion, a time limit on every job, and an interrupt (Ctrl-C,
+// SIGTERM) that ends the work cleanly.
 //
 // The exit status is
 //

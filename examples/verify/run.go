@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// run is the whole program. The report goes to std.Out, progress to std.Err.
+// run is the program. It writes the report to std.Out and progress to std.Err.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	opts, err := parseFlags(args, std)
 	if err != nil {
@@ -43,8 +43,8 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return c.compare(ctx, opts.workers, zips, std)
 }
 
-// report is one pass over the zips with its report. When ctx ends before all are
-// done, the report is about those that are, and the error is the cause of ctx.
+// report makes one pass over the zips and prints a report. When ctx ends before all
+// are done, the report covers those that are, and the error is the cause of ctx.
 func (c checker) report(ctx context.Context, workers int, zips []modcache.Zip, std cli.Streams) error {
 	rep := &modcache.Report{Total: len(zips)}
 	elapsed, err := c.pass(ctx, "checked", workers, zips, rep, std)
@@ -58,9 +58,9 @@ func (c checker) report(ctx context.Context, workers int, zips []modcache.Zip, s
 	return rep.Err()
 }
 
-// compare makes two more passes and prints how much faster the second is, with
-// all workers, than the first, with one. The pass that checked the zips cannot be
-// one of the two: it met files that were not in memory yet.
+// compare makes two more passes, one with one worker and one with all workers, and
+// prints how much faster the second is. It cannot use the pass that checked the zips
+// as one of them, because not all files were in memory then.
 func (c checker) compare(ctx context.Context, workers int, zips []modcache.Zip, std cli.Streams) error {
 	one, err := c.pass(ctx, "with one worker", 1, zips, new(modcache.Report), std)
 	if err != nil {
@@ -76,7 +76,7 @@ func (c checker) compare(ctx context.Context, workers int, zips []modcache.Zip, 
 }
 
 // pass checks every zip once, counts the results in rep and returns how long it
-// took. It returns the cause of ctx when that ended first.
+// took. If ctx ends first it returns the cause.
 func (c checker) pass(ctx context.Context, label string, workers int, zips []modcache.Zip, rep *modcache.Report, std cli.Streams) (time.Duration, error) {
 	prog := progress.New(std.Err, progress.Work{Label: label, Noun: "zip", Files: len(zips), Bytes: modcache.Bytes(zips)})
 	defer prog.End()

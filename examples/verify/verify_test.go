@@ -142,7 +142,7 @@ func TestCompareMeasuresTheSpeedUp(t *testing.T) {
 	require.Regexp(t, `speed-up over one worker: \d+\.\d\d \(\S+ with one, \S+ with 2\)`, stdout)
 }
 
-// blocked is a check that takes as long as its context lets it.
+// blocked is a check that runs until its context ends.
 func blocked(ctx context.Context, _ modcache.Zip) (string, error) {
 	<-ctx.Done()
 	return "", context.Cause(ctx)

@@ -1,17 +1,17 @@
 // Wordcount prints the most frequent words of some files.
 //
-//	go run ./examples/wordcount                    # of the .go and .md files of this folder and below
-//	go run ./examples/wordcount -top 20 FILE...    # of these
+//	go run ./examples/wordcount                    # of the .go and .md files in this folder and below
+//	go run ./examples/wordcount -top 20 FILE...    # of these files
 //	cat FILE | go run ./examples/wordcount -       # of the standard input
 //
-// It shows a stream: blocks of lines come over a channel only as fast as the pool
-// counts them, and the counts come back in the order of the input, so a text of
-// any length is worked through in bounded memory. A Ctrl-C ends it at once, also
-// while the standard input says nothing.
+// It shows a stream: blocks of lines arrive on a channel only as fast as the pool
+// counts them, and the counts come back in the order of the input, so the program
+// reads a text of any length in bounded memory. Ctrl-C ends it at once, even while it
+// waits for input.
 //
 // The exit status is
 //
-//	0         all was counted
+//	0         all words were counted
 //	1         a file could not be read
 //	2         the command line is wrong
 //	130, 143  ended by Ctrl-C, by SIGTERM
@@ -43,12 +43,12 @@ const synopsis = `Usage: wordcount [-top N] [-workers N] [FILE...]
 Prints the most frequent words of the files; - is the standard input. Without
 any it counts the .go and .md files of this folder and below.`
 
-// run is the whole program.
+// run is the program.
 func run(ctx context.Context, args []string, std cli.Streams) error {
 	top, workers := 10, runtime.GOMAXPROCS(0)
 	flags := cli.NewFlags("wordcount", synopsis)
 	flags.Count(&top, 1, "top", "how `many` words to print")
-	flags.Count(&workers, 1, "workers", "how `many` blocks of lines are counted at once; the default is one for each processor")
+	flags.Count(&workers, 1, "workers", "how `many` blocks of lines are counted at once; the default is one per processor")
 	if err := flags.ParseWithArgs(args, std); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, std cli.Streams) error {
 	return nil
 }
 
-// findTexts returns the .go and .md files in dir and below, hidden folders left out.
+// findTexts returns the .go and .md files in dir and below, without hidden folders.
 func findTexts(dir string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -88,8 +88,8 @@ func findTexts(dir string) ([]string, error) {
 	return files, err
 }
 
-// count counts the words of src on a pool. The first error ends it, and so does
-// the end of ctx, whatever src is waiting for.
+// count counts the words of src on a pool. It returns at the first error, and when
+// ctx ends, even while src waits for input.
 func count(ctx context.Context, src *source, workers int) (map[string]int, error) {
 	pool, err := dispatch.New(countBlock,
 		dispatch.WithName("wordcount"),
@@ -113,8 +113,8 @@ func count(ctx context.Context, src *source, workers int) (map[string]int, error
 	return total, src.err
 }
 
-// countBlock is the pool's handler. Its input is small, so it need not watch its
-// context: an interrupted program waits at most for the blocks that are counted.
+// countBlock is the pool's handler. Its input is small, so it need not check its
+// context: an interrupted program waits at most for the blocks that are being counted.
 func countBlock(_ context.Context, lines []string) (map[string]int, error) {
 	counts := make(map[string]int)
 	for _, line := range lines {
@@ -125,8 +125,8 @@ func countBlock(_ context.Context, lines []string) (map[string]int, error) {
 	return counts, nil
 }
 
-// mostFrequent returns at most n words, the most frequent first and words that
-// are as frequent as each other in alphabetical order.
+// mostFrequent returns at most n words, the most frequent first. Words of equal
+// frequency are in alphabetical order.
 func mostFrequent(counts map[string]int, n int) []string {
 	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// blockLines is how many lines make a job. To count one line takes about as long
-// as to hand it to a worker; to count a few hundred makes the handing over cheap.
+// blockLines is how many lines make a job. Counting one line takes about as long as
+// handing it to a worker; for a block of a few hundred lines that cost does not matter.
 const blockLines = 256
 
 // A source reads files one after another; "-" is stdin.
@@ -19,10 +19,10 @@ type source struct {
 	err   error // why blocks ended before the last line, or nil
 }
 
-// start reads on a goroutine of its own, and returns the channel that the blocks
-// come over. It is closed after the last one, when err is final. The goroutine
-// ends with ctx, but for a read that does not return: one of a terminal at which
-// nobody types, say. That ends with the program.
+// start reads the files on a new goroutine, and returns the channel on which it sends
+// the blocks. The goroutine closes the channel after the last block, when err is final.
+// It returns when ctx ends, unless it is in a read that does not return, such as one
+// from a terminal at which nobody types. Then it ends with the program.
 func (s *source) start(ctx context.Context) <-chan []string {
 	blocks := make(chan []string)
 	go func() {
@@ -38,8 +38,8 @@ func (s *source) start(ctx context.Context) <-chan []string {
 	return blocks
 }
 
-// blocks yields the lines of all files in order, blockLines at a time. A block
-// does not reach from one file into the next.
+// blocks yields the lines of all files in order, blockLines at a time. A block has
+// lines of one file only.
 func (s *source) blocks(yield func([]string) bool) {
 	for _, name := range s.files {
 		more, err := s.file(name, yield)
@@ -74,7 +74,7 @@ func (s *source) file(name string, yield func([]string) bool) (more bool, err er
 		if !yield(block) {
 			return false, nil
 		}
-		block = make([]string, 0, blockLines) // the old one is a worker's now
+		block = make([]string, 0, blockLines) // the old block now belongs to a worker
 	}
 	if err := lines.Err(); err != nil {
 		return false, err

@@ -1,14 +1,14 @@
-// Command mutate tests the tests: it breaks a copy of the pool in one place at a
-// time and expects a test to notice, of the pool's own module or of modeltest.
+// Command mutate tests the tests: it breaks a copy of the pool in one place at a time,
+// and expects that a test of the pool's own module or of modeltest notices.
 //
 //	go run ./modeltest/mutate               # all mutations
-//	go run ./modeltest/mutate -only wake    # those whose name contains it
-//	go run ./modeltest/mutate -from wake    # from the first whose name contains it
-//	go run ./modeltest/mutate -list         # and check that they fit the source
+//	go run ./modeltest/mutate -only wake    # mutations whose name contains "wake"
+//	go run ./modeltest/mutate -from wake    # from the first mutation whose name contains "wake"
+//	go run ./modeltest/mutate -list         # only lists the mutations, and checks that they fit the source
 //
-// It first checks that each mutation still fits the source: its text occurs
-// exactly once. It prints a table of what killed each mutation, and exits with 1
-// if one does not fit, does not compile, or survived. Nothing is changed in the
+// It first checks that each mutation still fits the source: its text occurs exactly
+// once. It prints a table of the tests that killed each mutation, and exits with 1 if a
+// mutation does not fit, does not compile, or survived. It changes nothing in the
 // repository.
 package main
 
@@ -66,8 +66,8 @@ func run(ctx context.Context, only, from string, list bool, jobs int) error {
 	return testAll(ctx, source, chosen, jobs)
 }
 
-// checkList names the mutations that do not fit the source: none of them may be
-// passed over, or a text that has changed would look like a test that works.
+// checkList prints the mutations that do not fit the source. They may not be skipped,
+// because a test that was never run against its mutation would look like one that works.
 func checkList(source string, chosen []mutation) error {
 	if len(chosen) == 0 {
 		return errors.New("there is no such mutation")
@@ -85,8 +85,8 @@ func checkList(source string, chosen []mutation) error {
 	return nil
 }
 
-// checkUnbroken makes sure that the tests pass before anything is broken:
-// otherwise every mutation would seem to be killed.
+// checkUnbroken checks that the tests pass before anything is broken. Otherwise every
+// mutation would seem to be killed.
 func checkUnbroken(ctx context.Context, source string) error {
 	r := test(ctx, source, mutation{name: "none"})
 	if r.verdict != survived {
@@ -119,7 +119,7 @@ func testAll(ctx context.Context, source string, chosen []mutation, jobs int) er
 	for i, m := range chosen {
 		r := <-results[i]
 		if ctx.Err() != nil {
-			return ctx.Err() // what ended early tells nothing of the mutation
+			return ctx.Err() // a run that ended early says nothing about the mutation
 		}
 		fmt.Printf("%-60s  %-27s  %-8s  %5.1fs  %s\n", m.name, m.file, r.verdict, r.took.Round(100*time.Millisecond).Seconds(), r.by)
 		if r.verdict != killed {

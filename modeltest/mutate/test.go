@@ -31,10 +31,10 @@ const (
 	misfit   verdict = "MISFIT" // the edit does not fit the source, or the result does not compile
 )
 
-// result is what became of a mutation.
+// result is the result of a mutation.
 type result struct {
 	verdict verdict
-	by      string // the test that failed first, or what is wrong
+	by      string // the test that failed first, or what is wrong with the mutation
 	took    time.Duration
 }
 
@@ -68,9 +68,9 @@ func test(ctx context.Context, source string, m mutation) (r result) {
 	return result{verdict: survived, by: m.breaks}
 }
 
-// suites are what may kill a mutation, the fastest first. A test that hangs
-// kills it too: the limits are some ten times what the tests take. Most of the
-// time goes into compiling the tests, so that is done without optimization.
+// suites are the tests that may kill a mutation, the fastest first. A test that hangs
+// kills it too: the time limits are about ten times what the tests take. Most of the
+// time is spent compiling the tests, so they are compiled without optimization.
 var suites = []struct {
 	name, dir string
 	args      []string
@@ -133,8 +133,8 @@ func copyModule(dir, source string) error {
 	})
 }
 
-// snapshot copies the source once, so that all mutations are of the same one,
-// whatever is being edited meanwhile.
+// snapshot copies the source once, so that all mutations are applied to the same source
+// even if somebody edits it meanwhile.
 func snapshot(ctx context.Context) (dir string, err error) {
 	source, err := findModule(ctx)
 	if err != nil {
@@ -146,7 +146,7 @@ func snapshot(ctx context.Context) (dir string, err error) {
 	return dir, copyModule(dir, source)
 }
 
-// findModule is the directory of the pool's module, from anywhere in the
+// findModule returns the directory of the pool's module, from anywhere in the
 // repository.
 func findModule(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "example.com/dispatch")
@@ -164,7 +164,8 @@ func command(ctx context.Context, dir string, args ...string) ([]byte, error) {
 
 var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^panic: (.*)|^fatal error: (.*)`)
 
-// firstFailure is the test that failed, or what ended the test binary.
+// firstFailure returns the test that failed first, or the reason why the test binary
+// ended.
 func firstFailure(out []byte) string {
 	var first string
 	for _, m := range failure.FindAllSubmatch(out, -1) {

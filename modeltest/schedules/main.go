@@ -1,13 +1,13 @@
-// Command schedules runs the tests of module modeltest, and those of the pool
-// itself, under schedules that a plain go test does not meet: the race detector,
-// one to eight processors, no preemption, a garbage collection every moment, and
+// Command schedules runs the tests of module modeltest, and those of the pool itself,
+// under schedules that a plain go test does not produce: with the race detector, on one
+// to eight processors, without preemption, with very frequent garbage collection, and
 // once with the goroutine leak profile.
 //
-//	go run ./modeltest/schedules            # all of them
-//	go run ./modeltest/schedules -only race # those whose name contains it
+//	go run ./modeltest/schedules            # all schedules
+//	go run ./modeltest/schedules -only race # schedules whose name contains "race"
 //	go run ./modeltest/schedules -- -short  # with further flags for go test: all in a few minutes
 //
-// It prints a line for each and exits with 1 if one failed.
+// It prints a line for each schedule, and exits with 1 if one failed.
 package main
 
 import (
@@ -68,7 +68,7 @@ func main() {
 	}
 }
 
-// moduleRoot is the directory of the pool's module, from anywhere in the
+// moduleRoot returns the directory of the pool's module, from anywhere in the
 // repository.
 func moduleRoot(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "example.com/dispatch")

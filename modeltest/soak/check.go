@@ -25,14 +25,14 @@ func counters(s dispatch.Stats) []uint64 {
 	return []uint64{s.Submitted, s.Succeeded, s.Failed, s.Panicked, s.Canceled, s.TimedOut, s.Dropped, s.Rejected, s.GaveUp, s.Wait.Count(), s.Run.Count()}
 }
 
-// patience is how many jobs a pool may run while one caller waits for the end of
-// its round, which is two hundred jobs at most. Callers and batches take turns,
-// so it takes a few thousand. Jobs are counted, and not time, because others may
-// use the machine too: that slows down everything alike.
+// patience is how many jobs a pool may run while one caller waits for the end of its
+// round of at most two hundred jobs. Callers and batches take turns, so a round takes a
+// few thousand jobs of the pool. The check counts jobs instead of time, because other
+// programs may use the machine too, which slows down everything alike.
 const patience = 100_000
 
-// checkStalls checks that no caller is left behind while its pool runs the jobs
-// of others. If nothing runs at all, the loads do not end, and soak tells.
+// checkStalls checks that no caller is left behind while its pool runs the jobs of
+// others. If nothing runs at all, the loads do not end, and soak reports that.
 func (m *monitor) checkStalls() {
 	m.mu.Lock()
 	callers := m.callers
@@ -64,7 +64,7 @@ func (m *monitor) checkEnded(r *rig) {
 	}
 }
 
-// checkTold compares what the hooks of a pool that is closed were told with Stats.
+// checkTold compares the outcomes that the hooks of a closed pool received with Stats.
 func (m *monitor) checkTold(r *rig, s dispatch.Stats) {
 	counted := counters(s)
 	for o := dispatch.Succeeded; o <= dispatch.Dropped; o++ {
@@ -78,7 +78,7 @@ func (m *monitor) checkTold(r *rig, s dispatch.Stats) {
 }
 
 // checkGoroutines checks that as many goroutines are left as there were before.
-// The last ones may be on their way out.
+// The last ones may be about to return.
 func (m *monitor) checkGoroutines(before int) {
 	for range 1000 {
 		if runtime.NumGoroutine() <= before {

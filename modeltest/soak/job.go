@@ -11,7 +11,7 @@ import (
 	"example.com/dispatch"
 )
 
-// job is an input: what its handler is to do.
+// job is an input: it says what its handler does.
 type job struct {
 	n     int
 	asked time.Time
@@ -96,7 +96,7 @@ func (r *rig) handle(ctx context.Context, j job) (int, error) {
 	return 2 * j.n, ctx.Err()
 }
 
-// nest has two jobs run on the same pool, and waits for them.
+// nest runs two jobs on the same pool, and waits for them.
 func (r *rig) nest(ctx context.Context, j job) error {
 	child := job{n: j.n, asked: time.Now(), work: j.work, depth: j.depth - 1}
 	if _, err := r.pool.Process(ctx, child); err != nil {
@@ -109,8 +109,8 @@ func (r *rig) nest(ctx context.Context, j job) error {
 	return err
 }
 
-// judge checks that an outcome is one that the job can have. Where the caller
-// may end it, that is more.
+// judge checks that an outcome is one that the job can have. If the caller may end the
+// job, more outcomes are possible.
 func (r *rig) judge(j job, out int, err error) {
 	var pe *dispatch.PanicError
 	switch {

@@ -46,7 +46,7 @@ func newRigs(m *monitor) []*rig {
 	}
 }
 
-// load is one kind of use: one call of it is one round.
+// load is one kind of use of a pool. One call is one round.
 type load struct {
 	name  string
 	round func(ctx context.Context, r *rig, random *rand.Rand)
@@ -178,7 +178,7 @@ func streamSome(_ context.Context, r *rig, random *rand.Rand) {
 // batchSome reads a batch in one way or another, or not at all.
 func batchSome(_ context.Context, r *rig, random *rand.Rand) {
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel() // which ends what nobody reads
+	defer cancel() // ends a batch that nobody reads
 	jobs := newJobs(random, random.IntN(200))
 	b := r.pool.Batch(ctx)
 	if err := b.Add(jobs...); err != nil {
@@ -227,7 +227,7 @@ func resizeOnce(ctx context.Context, r *rig, random *rand.Rand) {
 	}
 }
 
-// poolOnce makes a pool of its own, and ends it while it is at work.
+// poolOnce makes a new pool, and ends it while it is working.
 func poolOnce(_ context.Context, r *rig, random *rand.Rand) {
 	const n = 20
 	var ran atomic.Int64

@@ -1,15 +1,15 @@
-// Command soak keeps pools of all kinds under full load, with everything that
-// can happen to them at once: jobs that fail, panic, end their goroutines, time
-// out, are canceled, wait for jobs of their own pool; batches whose readers walk
-// away, or that have bounds; live streams; hooks that misbehave; callers that run
-// their jobs themselves; changing limits and pauses; pools that come and go.
+// Command soak keeps pools of all kinds under full load, with everything that can
+// happen to them at the same time: jobs that fail, panic, end their goroutines, time
+// out, are canceled, or wait for jobs of their own pool; batches whose readers go away,
+// or that have bounds; live streams; hooks that misbehave; callers that run their jobs
+// inline; changing limits and pauses; pools that are made and closed.
 //
 //	go run ./modeltest/soak -for 30m
 //
-// It prints a line every 10 s and ends with a verdict: every outcome was one
-// that the job could have, no counter fell, the counters balance, nothing
-// stalled, and neither goroutines nor memory have grown. The exit status is 1
-// if one of these does not hold.
+// It prints a line every 10 s and ends with a verdict: every outcome was possible for
+// its job, no counter decreased, the counters balance, nothing stalled, and neither
+// goroutines nor memory have grown. If one of these does not hold, the exit status is
+// 1.
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 	fmt.Println("verdict: ok")
 }
 
-// soak puts the load on, watches, takes it off, and returns what was wrong.
+// soak starts the loads, watches them, stops them, and returns the faults it found.
 func soak(ctx context.Context, length, every time.Duration, callers int) []string {
 	goroutines := runtime.NumGoroutine()
 	m := newMonitor()
@@ -64,7 +64,8 @@ func soak(ctx context.Context, length, every time.Duration, callers int) []strin
 	return m.faults()
 }
 
-// within gives f five minutes, and otherwise prints all stacks and gives up.
+// within runs f. If f takes longer than five minutes, within prints all stacks and gives
+// up.
 func within(m *monitor, what string, f func()) {
 	timer := time.AfterFunc(5*time.Minute, func() {
 		buf := make([]byte, 4<<20)

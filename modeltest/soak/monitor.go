@@ -13,7 +13,7 @@ import (
 	"example.com/dispatch"
 )
 
-// monitor gathers what the loads see, prints it, and notes what is wrong.
+// monitor gathers the observations of the loads, prints them, and records faults.
 type monitor struct {
 	began     time.Time
 	queueWait recorder
@@ -63,7 +63,7 @@ func newMonitor() *monitor {
 	return &monitor{began: time.Now(), queueWait: histogram(), runTime: histogram(), previous: map[string]dispatch.Stats{}}
 }
 
-// fault notes something that must not be; a hundred of them are enough.
+// fault records a fault, unless there are a hundred already.
 func (m *monitor) fault(format string, args ...any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,8 +86,8 @@ func (m *monitor) caller(load string, r *rig) *caller {
 	return c
 }
 
-// watch prints a line now and then until ctx is done, and looks at the counters
-// more often than that.
+// watch prints a line at intervals until ctx is done, and checks the counters more
+// often than that.
 func (m *monitor) watch(ctx context.Context, rigs []*rig, every time.Duration) {
 	look, line := time.NewTicker(50*time.Millisecond), time.NewTicker(every)
 	defer look.Stop()

@@ -13,14 +13,14 @@ import (
 	"example.com/dispatch"
 )
 
-// inlineRig is a pool whose callers run their jobs themselves.
+// inlineRig returns a rig whose callers run their jobs inline.
 func inlineRig(rigOf func(name string, strict bool, opts ...dispatch.Option) *rig) *rig {
 	r := rigOf("inline", true, dispatch.WithQueue(4), dispatch.WithInline())
 	r.inline = true
 	return r
 }
 
-// stay has a job not end the goroutine of its caller, which goes on with the load.
+// stay keeps a job from ending the goroutine of its caller, which goes on with the load.
 func (r *rig) stay(j job) job {
 	if r.inline && j.fate == exits {
 		j.fate = fails
@@ -28,7 +28,7 @@ func (r *rig) stay(j job) job {
 	return j
 }
 
-// watchedRig is a pool with telemetry, labels and hooks, some of which misbehave.
+// watchedRig returns a rig with telemetry, labels and hooks, some of which misbehave.
 func watchedRig(m *monitor, most int) *rig {
 	r := &rig{name: "watched", monitor: m, most: most, hooked: true}
 	var hooks atomic.Int64
@@ -60,7 +60,7 @@ func watchedRig(m *monitor, most int) *rig {
 	return r
 }
 
-// boundSome runs a batch that may run so many items, and have so many pending.
+// boundSome runs a batch with MaxRunning and MaxPending.
 func boundSome(_ context.Context, r *rig, random *rand.Rand) {
 	jobs, most := newJobs(random, random.IntN(100)), 1+random.IntN(8)
 	b := r.pool.Batch(context.Background(), dispatch.MaxRunning(1+random.IntN(2)), dispatch.MaxPending(most))
@@ -123,7 +123,7 @@ func streamLive(_ context.Context, r *rig, random *rand.Rand) {
 	}
 }
 
-// pauseOnce pauses the pool for a moment, and makes its minimum of workers.
+// pauseOnce pauses the pool for a moment, and prestarts its minimum of workers.
 func pauseOnce(ctx context.Context, r *rig, random *rand.Rand) {
 	r.pool.Pause()
 	if err := r.pool.Prestart(ctx); err != nil && !errors.Is(err, ctx.Err()) && !errors.Is(err, errConstruct) {

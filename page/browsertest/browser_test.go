@@ -22,7 +22,7 @@ import (
 	"example.com/dispatch/page"
 )
 
-// browser is the context of the one browser of all tests; nil if there is none.
+// browser is the context of the browser that all tests share; nil if there is none.
 var browser context.Context
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -40,7 +40,7 @@ func runTests(m *testing.M) int {
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
 		chromedp.UserDataDir(data),
-		chromedp.NoSandbox, // it only sees our own page, and may run as root in a container
+		chromedp.NoSandbox, // it loads only our own page, and may run as root in a container
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
@@ -65,7 +65,7 @@ func browserPath() string {
 	return ""
 }
 
-// site serves a page, and notes what it was asked for.
+// site serves a page, and records the requests.
 type site struct {
 	*httptest.Server
 
@@ -93,7 +93,7 @@ func serve(t *testing.T, pools ...page.Pool) *site {
 	return s
 }
 
-// asked returns what the site was asked for so far.
+// asked returns the requests so far.
 func (s *site) asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,10 +107,10 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
-	troubles []string // what the console would show in red
+	troubles []string // errors that the console would show
 }
 
-// look says how a tab looks at a site.
+// look describes the browser window: its size, its color scheme, whether scripts run.
 type look struct {
 	width, height int64
 	dark          bool
@@ -145,7 +145,7 @@ func open(t *testing.T, s *site, l look) *tab {
 	return b
 }
 
-// note keeps what the tests ask about. The browser waits for it.
+// note records events for the tests. The browser waits for it.
 func (b *tab) note(ev any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,8 +161,8 @@ func (b *tab) note(ev any) {
 	}
 }
 
-// requireQuiet fails if the console shows anything, or if something else than
-// the site was asked for.
+// requireQuiet fails if the console shows anything, or if the browser sent a request
+// to anything but the site.
 func (b *tab) requireQuiet(s *site) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -175,7 +175,7 @@ func (b *tab) requireQuiet(s *site) {
 	}
 }
 
-// eval returns what an expression gives in the tab.
+// eval returns the value of an expression in the tab.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))

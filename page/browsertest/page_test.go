@@ -14,8 +14,8 @@ import (
 	"example.com/dispatch/internal/fakepool"
 )
 
-// thumbs is a pool with a bit of everything, which the tests change while the
-// browser looks: a real one would not stand still meanwhile.
+// thumbs returns a fake pool with a bit of everything. The tests change it while the
+// browser shows it; a real pool would not stand still meanwhile.
 func thumbs() *fakepool.Pool {
 	p := fakepool.New(dispatch.Stats{
 		Name: "thumbs", Workers: 4, MaxRunning: 4, MaxQueued: 100, Running: 4, Queued: 12, Blocked: 1,
@@ -77,7 +77,7 @@ func TestAHandlerThatHangsIsFoundByItsStack(t *testing.T) {
 	defer close(end)
 	s := serve(t, p)
 	b := open(t, s, look{})
-	b.waitFor(`document.body.innerText.includes("Nothing runs and nothing waits.")`)
+	b.waitFor(`document.body.innerText.includes("No job is running or waiting.")`)
 
 	f := dispatch.Must(p.Submit(t.Context(), "<i>a.png</i>"))
 	b.waitFor(`document.querySelector(".now bdi")?.innerText === "<i>a.png</i>"`)
@@ -85,8 +85,8 @@ func TestAHandlerThatHangsIsFoundByItsStack(t *testing.T) {
 	eval[bool](b, `fetch(document.querySelector(".now td a").href).then(a => a.text()).then(text => { window.stack = text }), true`)
 	b.waitFor(`window.stack?.includes("TestAHandlerThatHangsIsFoundByItsStack.func1")`)
 	f.Cancel()
-	b.waitFor(`document.body.innerText.includes("1 handler runs on though its job is over; the longest (worker 1, <i>a.png</i>) has run for ")`)
-	require.Contains(t, b.text(), "canceled, runs on")
+	b.waitFor(`document.body.innerText.includes("1 handler is still running although its job has ended; the longest (worker 1, <i>a.png</i>) has run for ")`)
+	require.Contains(t, b.text(), "canceled, still running")
 	require.True(t, strings.HasPrefix(eval[string](b, `document.title`), "1 stuck"))
 }
 
@@ -117,7 +117,7 @@ func TestAPageThatIsPausedWaits(t *testing.T) {
 	b := open(t, s, look{})
 	b.click(".bar button")
 	require.Contains(t, b.text(), "paused")
-	time.Sleep(1200 * time.Millisecond) // what it asked for before has come
+	time.Sleep(1200 * time.Millisecond) // a request that was already sent has been answered
 	asked := len(s.asked())
 	p.Update(func(s *dispatch.Stats, _, _ *[]dispatch.Job) { s.Succeeded = 4711 })
 	time.Sleep(2500 * time.Millisecond)
@@ -203,7 +203,7 @@ function luminance(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }`
 
-// faint lists elements whose text has less than WCAG AA's contrast.
+// faint lists elements whose text has less contrast than WCAG AA requires.
 const faint = `
 [...document.querySelectorAll("body *")].filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).flatMap(e => {
   if (e.closest("script")) return [];

@@ -1,10 +1,10 @@
-// Package others requires what the code in the documents uses, other pools above
-// all. It is a module of its own, so that nobody else has to.
+// Package others imports the packages that the code in the documents uses, above all
+// other pools. It is a module of its own, so that no other module requires them.
 package others
 
 import (
-	// A snippet names packages and does not import them, as is usual in documents.
-	// These are those that it may name.
+	// A snippet uses packages without importing them, as is usual in documents. These
+	// are the packages that it may use.
 	_ "context"
 	_ "crypto/sha256"
 	_ "errors"
@@ -20,7 +20,7 @@ import (
 	_ "sync"
 	_ "time"
 
-	// Other pools, and what goes with a pool.
+	// Other pools, and packages that are used with a pool.
 	_ "github.com/Jeffail/tunny"
 	_ "github.com/alitto/pond/v2"
 	_ "github.com/gammazero/workerpool"

@@ -1,9 +1,9 @@
-// Package cli is what the examples have in common as programs: how they read
-// their flags, say what is wrong, and end.
+// Package cli has the code that the example programs share: it parses flags, reports
+// errors, and sets the exit status.
 //
 // The exit status is
 //
-//	0    all is well, or -help was asked for
+//	0    success, or -help was given
 //	1    something failed
 //	2    the command line is wrong
 //	130  ended by Ctrl-C (SIGINT) before the work was done
@@ -21,21 +21,21 @@ import (
 	"syscall"
 )
 
-// The exit statuses, but for those of a [Signal].
+// The exit statuses, except those of a [Signal].
 const (
 	Good   = 0
 	Failed = 1
 	Usage  = 2
 )
 
-// Streams are where a program reads and writes. Results go to Out, progress and
-// complaints to Err.
+// Streams are the standard streams of a program. It writes results to Out, and progress
+// and errors to Err.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// A Program is a whole program: it returns why it could not do what it was told.
+// A Program is a whole program. Its error says why it has failed.
 type Program func(ctx context.Context, args []string, std Streams) error
 
 // A Signal is the cause of a program's context once the user has ended it.
@@ -48,7 +48,7 @@ func (s Signal) Error() string {
 	return "interrupted"
 }
 
-// status is what a shell makes of a program that the signal ended.
+// status returns the exit status that a shell reports for a program ended by the signal.
 func (s Signal) status() int {
 	if s.Signal == syscall.SIGTERM {
 		return 128 + int(syscall.SIGTERM)
@@ -70,7 +70,7 @@ func Main(name string, run Program) {
 	os.Exit(Run(ctx, name, run, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// Run runs the program, says what has gone wrong, and returns the exit status.
+// Run runs the program, prints its error, and returns the exit status.
 func Run(ctx context.Context, name string, run Program, args []string, std Streams) int {
 	err := run(ctx, args, std)
 	if err == nil || errors.Is(err, errHelp) {
@@ -78,7 +78,7 @@ func Run(ctx context.Context, name string, run Program, args []string, std Strea
 	}
 	fmt.Fprintf(std.Err, "%s: %v\n", name, err)
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(std.Err, "%s: -help tells what the flags are\n", name)
+		fmt.Fprintf(std.Err, "%s: -help lists the flags\n", name)
 		return Usage
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -89,15 +89,15 @@ func Run(ctx context.Context, name string, run Program, args []string, std Strea
 	return Failed
 }
 
-// errHelp ends a program that has printed its synopsis.
+// errHelp is the error of a program that has only printed its synopsis.
 var errHelp = errors.New("help was asked for")
 
-// usageError is the error of a command line.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// Wrong returns an error about the command line, with which a program exits 2.
+// Wrong returns an error about the command line. It gives a program the exit status 2.
 func Wrong(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
@@ -109,7 +109,7 @@ type Flags struct {
 	synopsis string
 }
 
-// NewFlags returns the flags of a program. What -help prints begins with the
+// NewFlags returns the flags of a program. The output of -help begins with the
 // synopsis.
 func NewFlags(name, synopsis string) *Flags {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -117,9 +117,8 @@ func NewFlags(name, synopsis string) *Flags {
 	return &Flags{fs, synopsis}
 }
 
-// Parse reads the command line of a program that takes flags only. For -help it
-// prints the synopsis and the flags, and returns an error that Run takes for
-// success.
+// Parse parses the command line of a program that takes flags only. For -help it
+// prints the synopsis and the flags, and returns an error that Run treats as success.
 func (f *Flags) Parse(args []string, std Streams) error {
 	if err := f.ParseWithArgs(args, std); err != nil {
 		return err

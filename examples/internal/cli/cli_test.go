@@ -16,7 +16,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// programVar has the test binary be a program that waits for its end.
+// programVar is an environment variable that makes the test binary run a program that
+// waits for a signal.
 const programVar = "CLI_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -117,9 +118,9 @@ func TestAWrongFlagIsNamedOnceWithItsValue(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
 		{"-n=1", `invalid value "1" for flag -n: must be a whole number, 2 or more`},
 		{"-n=many", `invalid value "many" for flag -n: must be a whole number, 2 or more`},
-		{"-ns=1,,2", `invalid value "1,,2" for flag -ns: must be whole numbers with commas between, each 0 or more`},
-		{"-ns=", `invalid value "" for flag -ns: must be whole numbers with commas between, each 0 or more`},
-		{"-ns=3,-1", `invalid value "3,-1" for flag -ns: must be whole numbers with commas between, each 0 or more`},
+		{"-ns=1,,2", `invalid value "1,,2" for flag -ns: must be whole numbers separated by commas, each 0 or more`},
+		{"-ns=", `invalid value "" for flag -ns: must be whole numbers separated by commas, each 0 or more`},
+		{"-ns=3,-1", `invalid value "3,-1" for flag -ns: must be whole numbers separated by commas, each 0 or more`},
 		{"-d=0s", `invalid value "0s" for flag -d: must be a duration above zero, such as 30s`},
 		{"-d=5", `invalid value "5" for flag -d: must be a duration above zero, such as 30s`},
 		{"-dir=", `invalid value "" for flag -dir: must name a folder`},
@@ -132,7 +133,7 @@ func TestAWrongFlagIsNamedOnceWithItsValue(t *testing.T) {
 		status, stdout, stderr, _ := runFlags(tt.arg)
 		require.Equal(t, Usage, status)
 		require.Empty(t, stdout)
-		require.Equal(t, "program: "+tt.want+"\nprogram: -help tells what the flags are\n", stderr)
+		require.Equal(t, "program: "+tt.want+"\nprogram: -help lists the flags\n", stderr)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Count is a flag for a whole number of at least least. What *n holds before is
-// its default; a number below least is none.
+// Count defines a flag for a whole number of at least least. The value of *n before the
+// call is the default; a value below least means that there is no default.
 func (f *Flags) Count(n *int, least int, name, usage string) {
 	f.Var(&count{n, least}, name, usage)
 }
@@ -22,7 +22,7 @@ type count struct {
 }
 
 func (c *count) String() string {
-	if c.n == nil || *c.n < c.least { // nil in the zero value, which package flag makes to compare with
+	if c.n == nil || *c.n < c.least { // c.n is nil in the zero value, which package flag makes for comparison
 		return ""
 	}
 	return strconv.Itoa(*c.n)
@@ -37,8 +37,8 @@ func (c *count) Set(s string) error {
 	return nil
 }
 
-// Counts is a flag for whole numbers of at least least with commas between. What
-// *ns holds before is its default.
+// Counts defines a flag for whole numbers of at least least, separated by commas. The
+// value of *ns before the call is the default.
 func (f *Flags) Counts(ns *[]int, least int, name, usage string) {
 	f.Var(&counts{ns, least}, name, usage)
 }
@@ -64,7 +64,7 @@ func (c *counts) Set(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < c.least {
-			return fmt.Errorf("must be whole numbers with commas between, each %d or more", c.least)
+			return fmt.Errorf("must be whole numbers separated by commas, each %d or more", c.least)
 		}
 		ns = append(ns, n)
 	}
@@ -72,8 +72,8 @@ func (c *counts) Set(s string) error {
 	return nil
 }
 
-// Time is a flag for a duration above zero. What *d holds before is its default;
-// zero is none.
+// Time defines a flag for a duration above zero. The value of *d before the call is the
+// default; zero means that there is no default.
 func (f *Flags) Time(d *time.Duration, name, usage string) {
 	f.Var(&span{d}, name, usage)
 }
@@ -96,7 +96,7 @@ func (s *span) Set(text string) error {
 	return nil
 }
 
-// Dir is a flag for a folder that is there.
+// Dir defines a flag for an existing folder.
 func (f *Flags) Dir(dir *string, name, usage string) {
 	f.Func(name, usage, func(s string) error {
 		info, err := os.Stat(s)
@@ -113,7 +113,7 @@ func (f *Flags) Dir(dir *string, name, usage string) {
 	})
 }
 
-// Address is a flag for an address to listen at, host:port.
+// Address defines a flag for an address to listen on, host:port.
 func (f *Flags) Address(addr *string, name, usage string) {
 	f.Func(name, usage, func(s string) error {
 		if _, _, err := net.SplitHostPort(s); err != nil {

@@ -19,7 +19,7 @@ type Server struct {
 	served chan error
 }
 
-// Serve shows pools on a page at addr. It returns once the page can be opened.
+// Serve starts to serve a page of pools at addr. When it returns the page can be opened.
 func Serve(ctx context.Context, addr string, pools ...page.Pool) (*Server, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -34,7 +34,8 @@ func Serve(ctx context.Context, addr string, pools ...page.Pool) (*Server, error
 	return s, nil
 }
 
-// Close ends the page at once: who looks at it keeps what was there last.
+// Close stops the server at once. A browser that has the page open keeps showing the
+// last state.
 func (s *Server) Close() error {
 	err := s.server.Close()
 	if end := <-s.served; !errors.Is(end, http.ErrServerClosed) {

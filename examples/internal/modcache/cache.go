@@ -1,6 +1,6 @@
-// Package modcache reads the Go module cache of a machine, and tells whether it
-// still holds what Go has downloaded: every module zip can be hashed again and
-// compared with the hash that Go stored beside it.
+// Package modcache reads the Go module cache of a machine, and checks that it is
+// unchanged since the download: it can hash every module zip again, and compare the
+// hash with the one that Go stored beside the zip.
 package modcache
 
 import (
@@ -25,7 +25,7 @@ type Zip struct {
 	Size int64  // of the file, in bytes
 }
 
-// HashFile names the file in which Go stored the zip's hash.
+// HashFile returns the name of the file in which Go stored the zip's hash.
 func (z Zip) HashFile() string {
 	return strings.TrimSuffix(z.Path, ".zip") + ".ziphash"
 }
@@ -37,15 +37,14 @@ func Dir(ctx context.Context) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", fmt.Errorf("go env GOMODCACHE: %w (-dir names the cache without it)", err)
+		return "", fmt.Errorf("go env GOMODCACHE: %w (use -dir to name the cache)", err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Find returns the module zips of the cache in dir, the largest first: a large
-// one begun last would keep one worker busy after the others have nothing left to
-// do. A cache that Go has not made yet is an empty one. When ctx ends it returns
-// the cause.
+// Find returns the module zips of the cache in dir, the largest first: a large zip that
+// is started last would keep one worker busy after the others have finished. A cache
+// that does not exist yet is empty. When ctx ends Find returns the cause.
 func Find(ctx context.Context, dir string) ([]Zip, error) {
 	var found []Zip
 	root := filepath.Join(dir, "cache", "download")
@@ -79,7 +78,7 @@ func Find(ctx context.Context, dir string) ([]Zip, error) {
 	return found, nil
 }
 
-// Bytes is how much there is in zips.
+// Bytes returns the total size of zips.
 func Bytes(zips []Zip) int64 {
 	var total int64
 	for _, z := range zips {
@@ -89,8 +88,8 @@ func Bytes(zips []Zip) int64 {
 }
 
 // moduleName turns root/github.com/!burnt!sushi/toml/@v/v1.5.0.zip into
-// github.com/BurntSushi/toml@v1.5.0. A path that no module could have made
-// is its own name.
+// github.com/BurntSushi/toml@v1.5.0. It returns a path unchanged if no module can
+// have it.
 func moduleName(root, path string) string {
 	rel, err := filepath.Rel(root, path)
 	if err != nil {

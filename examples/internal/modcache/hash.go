@@ -13,12 +13,12 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 )
 
-// ErrNoHash is the error of a zip that cannot be told good or bad, because there
-// is nothing to compare it with.
+// ErrNoHash is the error of a zip that cannot be checked, because there is no hash to
+// compare with.
 var ErrNoHash = errors.New("no .ziphash file to compare with")
 
-// Check hashes a zip and returns the hash, with an error unless it is the stored
-// one. When ctx ends it returns the cause within one read.
+// Check hashes a zip and returns the hash. The error is nil if the hash equals the
+// stored one. When ctx ends Check returns the cause, after at most one more read.
 func Check(ctx context.Context, z Zip) (string, error) {
 	want, err := storedHash(z)
 	if err != nil {
@@ -34,8 +34,8 @@ func Check(ctx context.Context, z Zip) (string, error) {
 	return got, nil
 }
 
-// storedHash reads the hash that Go stored beside the zip. A .ziphash file with
-// anything else in it is damaged, which is not the same as missing.
+// storedHash reads the hash that Go stored beside the zip. If the .ziphash file has
+// other content it is damaged, and the error is not ErrNoHash.
 func storedHash(z Zip) (string, error) {
 	data, err := os.ReadFile(z.HashFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,14 +46,14 @@ func storedHash(z Zip) (string, error) {
 	}
 	hash := strings.TrimSpace(string(data))
 	if !strings.HasPrefix(hash, "h1:") {
-		return "", errors.New("its .ziphash file holds no h1: hash")
+		return "", errors.New("its .ziphash file has no h1: hash")
 	}
 	return hash, nil
 }
 
-// hashZip returns the hash that Go gives a module zip. Package dirhash does not
-// watch a context; the files it reads here do, so the hashing stops within one
-// read of the context's end, with its cause.
+// hashZip returns the hash of a module zip as Go computes it. Package dirhash has no
+// context, so hashZip gives it files whose reads fail with the cause once ctx has
+// ended.
 func hashZip(ctx context.Context, name string) (string, error) {
 	r, err := zip.OpenReader(name)
 	if err != nil {

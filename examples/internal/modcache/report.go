@@ -13,8 +13,8 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// A Report counts the outcomes of checks and remembers those that a person must
-// hear of. One goroutine may use it at a time.
+// A Report counts the outcomes of checks and keeps those that a user must know about.
+// One goroutine may use it at a time.
 type Report struct {
 	Total                        int // zips to check
 	Good, Bad, Skipped, TimedOut int
@@ -28,8 +28,8 @@ type remark struct {
 	err           error
 }
 
-// Add counts the outcome of a zip's check and tells whether it did: an error that
-// is only the end of ctx is of a zip that was not done.
+// Add counts the outcome of a zip's check and returns true. If the error only says that
+// ctx has ended, the zip was not checked, and Add returns false.
 func (r *Report) Add(ctx context.Context, z Zip, err error) bool {
 	verdict := ""
 	switch {
@@ -54,12 +54,12 @@ func (r *Report) Add(ctx context.Context, z Zip, err error) bool {
 	return true
 }
 
-// Done is how many zips have been dealt with.
+// Done returns how many zips have an outcome.
 func (r *Report) Done() int {
 	return r.Good + r.Bad + r.Skipped + r.TimedOut
 }
 
-// Err is nil if no zip is bad.
+// Err returns nil if no zip is bad or has timed out.
 func (r *Report) Err() error {
 	if n := r.Bad + r.TimedOut; n > 0 {
 		return fmt.Errorf("%d of %s bad or timed out", n, words.Count(r.Total, "zip"))
@@ -67,8 +67,8 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// Print writes the remarks in the order of their names, then the counts. Who says
-// who did the work.
+// Print writes the remarks in the order of their names, then the counts. who names the
+// workers that did the work.
 func (r *Report) Print(w io.Writer, who string, elapsed time.Duration) {
 	slices.SortFunc(r.remarks, func(a, b remark) int {
 		return cmp.Compare(a.name, b.name)

@@ -1,4 +1,4 @@
-// Package progress shows how far a program has come: a bar on a terminal, plain
+// Package progress shows the progress of a program: as a bar on a terminal, as plain
 // lines elsewhere.
 package progress
 
@@ -14,18 +14,18 @@ import (
 	"example.com/dispatch/examples/internal/words"
 )
 
-// Work is what there is to do: a number of files, and how much is in them.
+// Work is the work to do: a number of files, and their total size.
 type Work struct {
 	Label string // what is being done: "checked"
-	Noun  string // one of the files: "zip"
+	Noun  string // for one of the files: "zip"
 	Files int
-	Bytes int64 // zero: not known; the files are counted
+	Bytes int64 // total size; zero if not known, then progress counts files
 }
 
-// Progress shows how far a Work has come. One goroutine may use it at a time.
+// Progress shows the progress of a Work. One goroutine may use it at a time.
 type Progress interface {
-	Add(bytes int64) // one more file is done, with so much in it
-	End()            // once, after the last Add; the work may have been cut short
+	Add(bytes int64) // adds a finished file of that size
+	End()            // called once, after the last Add, even if the work was cut short
 }
 
 // New shows the progress at w.
@@ -36,10 +36,9 @@ func New(w io.Writer, work Work) Progress {
 	return &lines{w: w, work: work}
 }
 
-// Stages shows the progress of works that go on side by side, each of which hands
-// its files to the next: a bar for each on a terminal, and lines for the last one
-// elsewhere. A goroutine of its own may call each add; end is called once, after
-// the last of them.
+// Stages shows the progress of concurrent stages, each of which passes its files on to
+// the next: a bar for each on a terminal, and lines for the last stage elsewhere. Each
+// add may be called by a different goroutine. Call end once, after the last add.
 func Stages(w io.Writer, works ...Work) (add []func(bytes int64), end func()) {
 	if !isTerminal(w) {
 		for range works[1:] {
@@ -62,8 +61,8 @@ func Stages(w io.Writer, works ...Work) (add []func(bytes int64), end func()) {
 	}
 }
 
-// isTerminal asks for the width as well: a terminal that has none, as some
-// recorders and build systems make them, has no room for a bar.
+// isTerminal checks the width as well: the terminals of some recorders and build
+// systems have a width of zero, and so no room for a bar.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -73,8 +72,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && width > 0
 }
 
-// A bar grows with the bytes that are done, since files differ in size by a
-// factor of thousands, and with their number where the bytes are not known.
+// A bar grows with the bytes that are done, since files differ in size by a factor of
+// thousands. If the sizes are not known it grows with the number of files.
 type bar struct {
 	container *mpb.Progress
 	bar       *mpb.Bar
@@ -108,8 +107,8 @@ func (b *bar) End() {
 	b.container.Wait()
 }
 
-// lines writes one line for each tenth of the files: enough to see that the work
-// goes on, and not so much that it hides the report.
+// lines writes one line for each tenth of the files: enough to see that the work goes
+// on, but not so many that they hide the report.
 type lines struct {
 	w    io.Writer
 	work Work

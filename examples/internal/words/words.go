@@ -1,4 +1,4 @@
-// Package words writes numbers as people read them.
+// Package words formats numbers for people.
 package words
 
 import (
@@ -17,7 +17,7 @@ func Count(n int, noun string) string {
 	return Number(n) + " " + noun
 }
 
-// Number returns n, which is not negative, with a comma before each three digits.
+// Number formats n, which must not be negative, with a comma before each three digits.
 func Number(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -26,7 +26,7 @@ func Number(n int) string {
 	return s
 }
 
-// Bytes returns a number of bytes: 12 B, 103.4 MB.
+// Bytes formats a number of bytes: 12 B, 103.4 MB.
 func Bytes(n int64) string {
 	if n < 1000 {
 		return strconv.FormatInt(n, 10) + " B"
@@ -34,7 +34,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("% .1f", decor.SizeB1000(n))
 }
 
-// Time returns d with the digits that matter of a measurement.
+// Time formats d with only the significant digits of a measurement.
 func Time(d time.Duration) time.Duration {
 	switch {
 	case d > 10*time.Millisecond:

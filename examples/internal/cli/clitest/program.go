@@ -24,8 +24,8 @@ func New(name string, run cli.Program) Program {
 	}
 }
 
-// RequireRefused asserts that the program refuses arguments, separated by spaces, says
-// what stands beside them, and does nothing.
+// RequireRefused asserts for each command line (arguments separated by spaces) that the
+// program refuses it with the message beside it, and does nothing.
 func (p Program) RequireRefused(t *testing.T, says map[string]string) {
 	t.Helper()
 	for args, want := range says {
@@ -36,7 +36,7 @@ func (p Program) RequireRefused(t *testing.T, says map[string]string) {
 	}
 }
 
-// RequireHelp asserts that -help shows how the program of that name is called.
+// RequireHelp asserts that -help prints how to call the program of that name.
 func (p Program) RequireHelp(t *testing.T, name string) {
 	t.Helper()
 	status, stdout, _ := p(t.Context(), "-help")

@@ -28,9 +28,9 @@ func New(t *testing.T) Cache {
 	return Cache{t.TempDir(), t}
 }
 
-// Add puts a module into the cache the way Go does: a zip and its hash, which it
-// takes with dirhash's own function rather than the programs'. It returns the path
-// of the zip.
+// Add puts a module into the cache the way Go does: a zip and its hash. It computes the
+// hash with package dirhash, not with the code under test. It returns the path of the
+// zip.
 func (c Cache) Add(escapedPath, version string) string {
 	c.t.Helper()
 	return c.AddFiles(escapedPath, version, map[string]string{
@@ -51,7 +51,7 @@ func (c Cache) AddFiles(escapedPath, version string, files map[string]string) st
 	return name
 }
 
-// AddCopy adds a module whose zip is the same as one that there is.
+// AddCopy adds a module whose zip is a copy of an existing one.
 func (c Cache) AddCopy(zip, escapedPath, version string) {
 	c.t.Helper()
 	name := c.place(escapedPath, version)
@@ -67,7 +67,7 @@ func (c Cache) place(escapedPath, version string) string {
 	return filepath.Join(dir, version+".zip")
 }
 
-// Zips returns what the programs find in the cache.
+// Zips returns the zips that the programs find in the cache.
 func (c Cache) Zips() []modcache.Zip {
 	c.t.Helper()
 	found, err := modcache.Find(c.t.Context(), c.Dir)
@@ -90,7 +90,7 @@ func WriteZip(t *testing.T, name string, files map[string]string) {
 	require.NoError(t, os.WriteFile(name, buf.Bytes(), 0o644))
 }
 
-// HashFile names the file with the hash of a zip.
+// HashFile returns the name of the file with the hash of a zip.
 func HashFile(zip string) string {
 	return modcache.Zip{Path: zip}.HashFile()
 }
