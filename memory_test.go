@@ -267,6 +267,17 @@ func TestAnIdleWorkerKeepsNothingOfItsLastJob(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A job of Process is used again, and waits for that in a sync.Pool, which keeps what it
+// has for one collection.
+func TestG14NoOutputIsKeptByTheJobOfProcess(t *testing.T) {
+	type big [1024]byte
+	p := openPool(t, func(context.Context, int) (*big, error) { return new(big), nil }, dispatch.WithWorkers(1))
+	kept := weak.Make(dispatch.Must(p.Process(t.Context(), 1)))
+	eventually(t, "the worker is idle", func() bool { return p.Stats().Idle == 1 })
+	runtime.GC()
+	require.Nil(t, kept.Value())
+}
+
 // allocated returns how many bytes a run of f allocates. It is the least of several runs,
 // because other code in this process may allocate meanwhile.
 func allocated(f func()) uint64 {

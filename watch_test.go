@@ -136,6 +136,54 @@ func TestAJobEndsWithTheCauseOfItsOwnContextWhereSeveralShareAChannel(t *testing
 	requireSound(t, p)
 }
 
+// exitingContext ends the goroutine that asks why it is done.
+type exitingContext struct{ lyingContext }
+
+func (c exitingContext) Err() error {
+	if isClosed(c.done) {
+		runtime.Goexit()
+	}
+	return nil
+}
+
+func TestAContextThatEndsItsGoroutineLeavesNoOtherJobOfItsChannelWaiting(t *testing.T) {
+	p, g := heldPool(t)
+	done := make(chan struct{})
+	var fs []*dispatch.Future[int]
+	for _, ctx := range []context.Context{
+		exitingContext{lyingContext{done}}, erringContext{lyingContext{done}, errCause},
+		exitingContext{lyingContext{done}}, erringContext{lyingContext{done}, errCause},
+	} {
+		f, err := p.Submit(ctx, 0)
+		require.NoError(t, err)
+		fs = append(fs, f)
+	}
+	close(done)
+	for _, f := range fs {
+		requireSoon(t, f.Done(), "the job")
+	}
+	g.open()
+	requireSound(t, p)
+}
+
+func TestAContextThatCannotRegisterAFunctionStillEndsItsJob(t *testing.T) {
+	p, g := heldPool(t)
+	ctx := newRegistrar(func(method string) {
+		if method == "AfterFunc" {
+			panic(errUser)
+		}
+	})
+	ctx.active.Store(true)
+	f, err := p.Submit(ctx, 0)
+	require.NoError(t, err)
+	ctx.end()
+	requireSoon(t, f.Done(), "the job") // while the worker is held
+	_, err = f.Wait(t.Context())
+	require.ErrorIs(t, err, context.Canceled)
+	g.open()
+	requireSound(t, p)
+}
+
 func TestARegistrationGoesWhenTheJobsHaveEnded(t *testing.T) {
 	ctx := newRegistrar(nil)
 	g := newGated()

@@ -441,3 +441,21 @@ func TestAWorkerThatCannotBeMadeLeavesAndTheNextCallTriesAgain(t *testing.T) {
 	require.NotNil(t, again)
 	m.close()
 }
+
+// The goroutine that settles a task may still need it when the caller has its answer.
+func TestOnlyATaskWhoseWorkerHasDecidedIsReusable(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	for name, settled := range map[string]bool{"by its worker": false, "by another goroutine": true} {
+		j := m.submit(1)
+		m.dispatch()
+		w := m.enter(j)
+		require.False(t, j.Reusable(), "its handler runs")
+		if settled {
+			require.True(t, j.Cancel())
+			require.False(t, j.Reusable(), "its handler runs")
+		}
+		require.Equal(t, !settled, m.finish(w, Outcome{}))
+		require.Equal(t, !settled, j.Reusable(), name)
+	}
+	m.close()
+}
