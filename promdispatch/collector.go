@@ -4,8 +4,9 @@
 //
 // A scrape takes one [dispatch.Stats] of each pool. Between scrapes the collector
 // costs nothing, and it adds no cost to a job. All metrics have the label pool, the
-// pool's name. A pool without a name is called "unnamed"; if several pools have the
-// same name, the later ones get "#2" and so on appended.
+// pool's name (see [dispatch.WithName]). A pool without a name is called "unnamed"; if
+// several pools have the same name, the later ones get "#2" and so on appended. Pools
+// may be added and removed while they are scraped.
 //
 //	dispatch_workers                    gauge      workers; state: busy, idle
 //	dispatch_running_jobs               gauge      handlers that are running, not counting strays
