@@ -6,28 +6,32 @@ import "time"
 // what was accepted is done. The first call does it, also for the others, which return
 // at once.
 func (s *Scheduler) Drain() {
-	if s.refuse(Draining) {
+	if s.refuse(Draining, Outcome{}) {
 		s.endRefusal()
 	}
 }
 
 // Halt is Drain that lets nothing start any more and ends what there is with o:
 // what runs is told. Stop, Shutdown and the end of the pool's context call it, on any
-// goroutine. The first call does it; it may be the one that overtakes a Drain.
+// goroutine. The first call says with what; it may be the one that overtakes a Drain. A
+// later call does what the first has not come to yet, and does not wait for it, which may
+// be in a hook: so when any of them returns, all that was accepted has been halted.
 func (s *Scheduler) Halt(o Outcome) {
-	first := s.refuse(Stopping)
-	switch {
-	case first:
+	first, on := s.refuse(Stopping, o), true
+	if first {
 		s.endRefusal()
-	case s.stop():
-		s.closeGroups() // those that Drain has not come to
-	default:
-		return
+	} else {
+		if first, on = s.stop(&o); !on {
+			return
+		}
+		s.closeGroups() // those that Drain, or the first call, has not come to
 	}
 	// The marker stands in the queue so that workers may take jobs out before and behind
-	// it between two pieces. It has a stage that does not wait: nobody grants it a slot.
-	// Nothing comes in any more, so the walk ends.
+	// it between two pieces. It has a stage that does not wait: nobody grants it a slot; and
+	// a phase that is over, so that the walk of another call passes it by. Nothing comes in
+	// any more, so the walk ends.
 	marker := &Task{stage: released}
+	marker.phase.Store(returned)
 	s.lock()
 	s.queue.insert(marker, nil)
 	s.unlock()
@@ -36,7 +40,7 @@ func (s *Scheduler) Halt(o Outcome) {
 	// All groups stand in closingGroups by now, where haltGroups looks.
 	for s.haltGroups(&o) {
 	}
-	if s.cfg.OnStop != nil {
+	if first && s.cfg.OnStop != nil {
 		s.cfg.OnStop(o.Err) // now: what a constructor makes of it is no failure that halts a group
 	}
 	s.EndBackground()
@@ -44,8 +48,8 @@ func (s *Scheduler) Halt(o Outcome) {
 
 // refuse takes the pool from Running to the state; false if it is not Running. What
 // is left to be done counts as a background call: the pool does not end before. Of
-// several calls at once the mutex lets one through.
-func (s *Scheduler) refuse(to State) bool {
+// several calls at once the mutex lets one through. o is what a Halt ends with.
+func (s *Scheduler) refuse(to State, o Outcome) bool {
 	s.lock()
 	defer s.unlock()
 	if s.state != Running {
@@ -59,21 +63,27 @@ func (s *Scheduler) refuse(to State) bool {
 	// Two units: endRefusal ends the first, and Halt, which goes on, the second.
 	if to == Stopping {
 		s.background++
+		s.stopped = o
 	}
 	return true
 }
 
-// stop takes the pool from Draining to Stopping; false if it is not Draining: somebody
-// else has halted it, or it has ended. Halt ends the unit of background.
-func (s *Scheduler) stop() bool {
+// stop takes the pool from Draining to Stopping. If another Halt has done so, it is not
+// the first, and gets the outcome of that; if the pool has ended, nothing is left to be
+// done. Halt ends the unit of background.
+func (s *Scheduler) stop(o *Outcome) (first, on bool) {
 	s.lock()
 	defer s.unlock()
-	if s.state != Draining {
-		return false
+	switch s.state {
+	case Draining:
+		s.state, s.stopped, first = Stopping, *o, true
+	case Stopping:
+		*o = s.stopped
+	default:
+		return false, false
 	}
-	s.state = Stopping
 	s.background++
-	return true
+	return first, true
 }
 
 // endRefusal tells those who wait for room, and the groups, that the pool takes no

@@ -126,6 +126,7 @@ type Scheduler struct {
 	unmade     int           // of making, how many workers the dispatcher is to start
 	making     *Making       // workers that are being made before there is a job
 	quiescent  chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
+	stopped    Outcome       // what a pool was halted with, once it is Stopping
 	unstarted  Unstarted     // what Stop kept from running
 }
 
