@@ -53,3 +53,42 @@ func TestG11AStopThatMeetsTheEndOfThePoolsContextGivesEverythingBack(t *testing.
 		})
 	}
 }
+
+// A worker whose item had failed counted as one that has an item until it left the batch:
+// so an item that had succeeded counted as running again.
+func TestG15WhatHasSucceededStaysSoWhileAFailureStopsItsBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail, release := make(chan struct{}), make(chan struct{})
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			switch in {
+			case 0:
+				<-fail
+				return 0, errOdd
+			case 4:
+				<-release
+			}
+			return in, nil
+		}, dispatch.WithWorkers(2), dispatch.WithHooks(dispatch.Hooks{
+			Done: func(_ context.Context, j dispatch.Job) {
+				if j.Index == 5 { // which the failure halts: its worker is held here
+					<-release
+				}
+			},
+		}))
+		b := p.BatchOf(context.Background(), []int{0, 1, 2, 3, 4, 5}, dispatch.StopOnError())
+		synctest.Wait()
+		before := p.Stats()
+		require.Equal(t, uint64(3), before.Succeeded)
+		require.Equal(t, 2, before.Running)
+		close(fail)
+		synctest.Wait()
+		now, progress := p.Stats(), b.Progress()
+		close(release)
+		<-b.Done()
+		require.Equal(t, uint64(1), now.Failed)
+		require.Equal(t, uint64(3), now.Succeeded)
+		require.Equal(t, 1, now.Running)
+		require.Equal(t, dispatch.Progress{Total: 6, Done: 5, Failed: 2}, progress)
+		requireSum(t, now)
+	})
+}

@@ -21,7 +21,8 @@ type Group struct {
 	total   int // items
 	counted int // of these, how many have an outcome that the scheduler has been told of
 	failed  int // of those, how many have failed
-	active  int // workers that have an item
+	active  int // workers whose run has begun and has not ended
+	holding int // of these, how many have an item that has not been counted
 	coming  int // slots whose worker has not come yet
 	lent    int // ... on top of the limit
 	void    int // workers that are to come and have no slot any more: others have claimed what there was
@@ -339,12 +340,12 @@ func (g *Group) Progress() (total, done, failed int) {
 
 // live counts the items that are being handled, and those that have succeeded without
 // being counted yet. The mutex is held, but workers go on meanwhile: so it looks once
-// at what is claimed. An active worker has an item, or has just had its last one
-// counted: so what is claimed bounds what is being handled.
+// at what is claimed. An active worker has an item, or has had its last one
+// counted (holding); but for what it claims while this looks.
 func (g *Group) live() (handling, uncounted int) {
 	left := g.source.Left(g.total - g.counted)
 	claimed := g.total - left - g.counted
-	handling = min(g.active, claimed)
+	handling = min(g.holding, claimed)
 	return handling, claimed - handling
 }
 
@@ -401,6 +402,7 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 	g.exhaust()
 	w.run = r
 	g.runs.push(&r.link, r)
+	g.holding++
 	if g.active++; g.active == 1 {
 		s.busy.push(&g.busyLink, g)
 	}
@@ -461,6 +463,7 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 		failed = 0
 	}
 	g.count(1, failed, last.Kind)
+	g.holding--
 	if halt != nil {
 		g.halt(halt)
 	}
@@ -468,6 +471,9 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 	// last worked out may want its slot.
 	s.updatePreempt()
 	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
+	if next {
+		g.holding++
+	}
 	g.exhaust()
 	return next, false
 }
@@ -508,6 +514,7 @@ func (r *Run) leave() {
 func (r *Run) abandon(o Outcome) {
 	r.leave()
 	r.stray = true
+	r.g.holding--
 	r.g.count(1, 1, o.Kind)
 	if halt := r.g.source.HaltAfter(r, &o); halt != nil {
 		r.g.halt(halt)
