@@ -92,3 +92,21 @@ func TestG15WhatHasSucceededStaysSoWhileAFailureStopsItsBatch(t *testing.T) {
 		requireSum(t, now)
 	})
 }
+
+// Of two inputs that failed at once, one stopped the batch, and the worker of the other
+// could begin a further input before that.
+func TestAFailureStopsItsWorkerAlsoIfAnotherStopsTheBatch(t *testing.T) {
+	const n = 2
+	p := openPool(t, func(context.Context, int) (int, error) { return 0, errOdd }, dispatch.WithWorkers(n))
+	for range 20_000 / slow {
+		b := p.BatchOf(context.Background(), make([]int, 50), dispatch.StopOnError())
+		<-b.Done()
+		failed := 0
+		for r := range b.All() {
+			if r.Err == errOdd { //nolint:errorlint // its own, and not that of a halt
+				failed++
+			}
+		}
+		require.LessOrEqual(t, failed, n, "each worker fails once")
+	}
+}
