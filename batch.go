@@ -572,10 +572,10 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	case o.Kind != sched.Succeeded && b.cfg.stopOnError && o.By == sched.ByCaller:
 		return endOfAll(o)
 	case o.Kind != sched.Succeeded && b.cfg.stopOnError:
-		e := &ItemError{Index: index, Err: o.Err}
-		if b.culprit.CompareAndSwap(nil, e) {
-			return &sched.Outcome{Kind: sched.Canceled, Err: e}
-		}
+		b.culprit.CompareAndSwap(nil, &ItemError{Index: index, Err: o.Err})
+		// Also the worker of another failure halts with it: the culprit's own may not have come
+		// to that yet, and this one would begin a further input.
+		return &sched.Outcome{Kind: sched.Canceled, Err: b.culprit.Load()}
 	}
 	return nil
 }

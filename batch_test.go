@@ -303,3 +303,13 @@ func TestTheItemsOfABatchDoNotStandInTheQueue(t *testing.T) {
 		h.letAll()
 	})
 }
+
+// A worker that found a chunk empty looked next whether there is another, and went on to
+// that: what had been added to the first in between was claimed by nobody, and the batch
+// never ended. It takes two calls of Add between two loads of one worker's, so the test
+// is of the claims alone.
+func TestWhatIsAddedWhileAWorkerLooksForMoreIsNotPassedOver(t *testing.T) {
+	for range 50_000 / slow {
+		require.Equal(t, 2, dispatch.ClaimsAsChunksCome())
+	}
+}

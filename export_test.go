@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -29,6 +30,30 @@ func StreamSleeps[In, Out any](p *Pool[In, Out], then func()) (open, after bool)
 	defer s.end()
 	then()
 	return s.sleep(true), s.sleep(false)
+}
+
+// ClaimsAsChunksCome has an input come to the chunk that a run claims from, and another in
+// a chunk behind it, while the run claims. It returns how many of the two the run gets.
+func ClaimsAsChunksCome() (claimed int) {
+	g := new(group[int, int])
+	first, behind := newChunk[int, int](nil, 1), newChunk[int, int](nil, 1)
+	g.claiming.Store(first)
+	go func() {
+		first.one[0].end.Store(1)
+		behind.one[0].end.Store(1)
+		first.after.Store(behind)
+	}()
+	r := &run[int, int]{g: g}
+	for all, looks := false, 0; !all; looks++ {
+		if looks%1000 == 999 { // with one processor the inputs come now
+			runtime.Gosched()
+		}
+		all = first.after.Load() != nil // and then the run claims all there is
+		for g.claim(r) {
+			claimed++
+		}
+	}
+	return claimed
 }
 
 // Tally is what a pool counts durations with.

@@ -173,6 +173,10 @@ func (g *group[In, Out]) claim(r *run[In, Out]) bool {
 // stays at the span where it finds one, so that it seldom meets other runs.
 func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 	for c := g.claiming.Load(); c != nil; c = g.claiming.Load() {
+		// Before the look at the spans: with a next one this chunk gets no further inputs, so
+		// what is found empty from here on stays so. Whoever adds inputs meanwhile has the
+		// worker find them in Count, with the mutex held.
+		next := c.after.Load()
 		for range c.spans {
 			if r.span++; r.span >= len(c.spans) {
 				r.span = 0
@@ -182,12 +186,10 @@ func (g *group[In, Out]) claimElsewhere(r *run[In, Out]) bool {
 				return true
 			}
 		}
-		next := c.after.Load()
 		if next == nil {
 			return false
 		}
-		// This chunk gets no more inputs, because there is a next one. If the swap fails,
-		// another worker has already moved claiming forward.
+		// If the swap fails, another worker has already moved claiming forward.
 		g.claiming.CompareAndSwap(c, next)
 	}
 	return false

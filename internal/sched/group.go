@@ -21,7 +21,8 @@ type Group struct {
 	total   int // items
 	counted int // of these, how many have an outcome that the scheduler knows of
 	failed  int // of those, how many have failed
-	active  int // workers that have an item
+	active  int // workers whose run has begun and has not ended
+	holding int // of these, how many have an item that has not been counted
 	coming  int // slots whose worker has not come yet
 	lent    int // the same, for slots on top of the limit
 	void    int // workers on their way that have lost their slot: others have claimed the last items
@@ -347,12 +348,12 @@ func (g *Group) Progress() (total, done, failed int) {
 
 // live returns how many items are being handled, and how many have succeeded without
 // being counted yet. The mutex is held, but workers go on meanwhile: so live looks only
-// once at what is claimed. An active worker has an item, or its last item has just been
-// counted: so the number of claimed items bounds the number being handled.
+// once at what is claimed. A worker that holds an item (holding) handles it, so the number
+// of claimed items bounds the number being handled.
 func (g *Group) live() (handling, uncounted int) {
 	left := g.source.Left(g.total - g.counted)
 	claimed := g.total - left - g.counted
-	handling = min(g.active, claimed)
+	handling = min(g.holding, claimed)
 	return handling, claimed - handling
 }
 
@@ -409,6 +410,7 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 	g.exhaust()
 	w.run = r
 	g.runs.push(&r.link, r)
+	g.holding++
 	if g.active++; g.active == 1 {
 		s.busy.push(&g.busyLink, g)
 	}
@@ -471,6 +473,7 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 		failed = 0
 	}
 	g.count(1, failed, last.Kind)
+	g.holding--
 	if halt != nil {
 		g.halt(halt)
 	}
@@ -478,6 +481,9 @@ func (r *Run) Count(done int, last, halt *Outcome, more bool) (next, abandoned b
 	// the last update may want its slot.
 	s.updatePreempt()
 	next = more && !s.preempt.Load() && s.state <= Draining && r.claim()
+	if next {
+		g.holding++
+	}
 	g.exhaust()
 	return next, false
 }
@@ -518,6 +524,7 @@ func (r *Run) leave() {
 func (r *Run) abandon(o Outcome) {
 	r.leave()
 	r.stray = true
+	r.g.holding--
 	r.g.count(1, 1, o.Kind)
 	if halt := r.g.source.HaltAfter(r, &o); halt != nil {
 		r.g.halt(halt)

@@ -5,29 +5,33 @@ import "time"
 // Drain refuses everything from now on, and has the dispatcher end the pool when all
 // accepted work is done. The first call does it for all; the others return at once.
 func (s *Scheduler) Drain() {
-	if s.refuse(Draining) {
+	if s.refuse(Draining, Outcome{}) {
 		s.endRefusal()
 	}
 }
 
 // Halt is Drain, but it also starts nothing more, and ends everything that is left with
 // the outcome o; running handlers are told. Stop, Shutdown and the end of the pool's
-// context call it, on any goroutine. Only the first call does it; it may overtake a
-// Drain.
+// context call it, on any goroutine. The first call decides the outcome; it may overtake a
+// Drain. A later call does what the first has not reached yet, and does not wait for it,
+// since the first may be in a hook. So when any call returns, all accepted work has been
+// halted.
 func (s *Scheduler) Halt(o Outcome) {
-	first := s.refuse(Stopping)
-	switch {
-	case first:
+	first, on := s.refuse(Stopping, o), true
+	if first {
 		s.endRefusal()
-	case s.stop():
-		s.closeGroups() // those that Drain has not reached
-	default:
-		return
+	} else {
+		if first, on = s.stop(&o); !on {
+			return
+		}
+		s.closeGroups() // those that Drain, or the first call, has not reached
 	}
 	// The marker stands in the queue so that workers may take out jobs before and
 	// behind it between two pieces. Its stage is not waiting, so nobody grants it a
-	// slot. No more jobs come in, so the walk ends.
+	// slot. Its phase is returned, so the walk of another call passes it by. No more jobs
+	// come in, so the walk ends.
 	marker := &Task{stage: released}
+	marker.phase.Store(returned)
 	s.lock()
 	s.queue.insert(marker, nil)
 	s.unlock()
@@ -36,7 +40,7 @@ func (s *Scheduler) Halt(o Outcome) {
 	// All groups are in closingGroups by now, where haltGroups looks.
 	for s.haltGroups(&o) {
 	}
-	if s.cfg.OnStop != nil {
+	if first && s.cfg.OnStop != nil {
 		s.cfg.OnStop(o.Err) // only now: a constructor that fails because of it no longer halts a group
 	}
 	s.EndBackground()
@@ -44,8 +48,9 @@ func (s *Scheduler) Halt(o Outcome) {
 
 // refuse takes the pool from Running to the given state. It returns false if the pool
 // is not Running: of several concurrent calls one gets through. The work that is left
-// counts as a background call, so that the pool does not end before it is done.
-func (s *Scheduler) refuse(to State) bool {
+// counts as a background call, so that the pool does not end before it is done. o is the
+// outcome of a Halt.
+func (s *Scheduler) refuse(to State, o Outcome) bool {
 	s.lock()
 	defer s.unlock()
 	if s.state != Running {
@@ -60,22 +65,27 @@ func (s *Scheduler) refuse(to State) bool {
 	// second.
 	if to == Stopping {
 		s.background++
+		s.stopped = o
 	}
 	return true
 }
 
-// stop takes the pool from Draining to Stopping. It returns false if the pool is not
-// Draining: another call has halted it, or it has ended. Halt ends the unit of
-// background.
-func (s *Scheduler) stop() bool {
+// stop takes the pool from Draining to Stopping. If another Halt has done so, first is
+// false and o becomes the outcome of that Halt. If the pool has ended, on is false:
+// nothing is left to do. Halt ends the unit of background.
+func (s *Scheduler) stop(o *Outcome) (first, on bool) {
 	s.lock()
 	defer s.unlock()
-	if s.state != Draining {
-		return false
+	switch s.state {
+	case Draining:
+		s.state, s.stopped, first = Stopping, *o, true
+	case Stopping:
+		*o = s.stopped
+	default:
+		return false, false
 	}
-	s.state = Stopping
 	s.background++
-	return true
+	return first, true
 }
 
 // endRefusal tells blocked submitters and groups that the pool takes no more. It works

@@ -99,7 +99,7 @@ func TestStopGoesOnInPiecesWhileWorkersFinish(t *testing.T) {
 		running = append(running, m.enter(j))
 	}
 	// These are the critical sections of Halt, with the steps of workers between them.
-	require.True(t, m.refuse(Stopping))
+	require.True(t, m.refuse(Stopping, Outcome{}))
 	m.endRefusal()
 	require.True(t, m.finish(running[1], Outcome{}), "it is done before Stop comes to it")
 	require.Empty(t, m.grantedJobs(), "nothing starts any more")

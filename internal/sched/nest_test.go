@@ -334,7 +334,7 @@ func TestALoanDoesNotBringInASubmitterThatIsRefused(t *testing.T) {
 			return func() {}
 		},
 		"the pool takes no more": func(m *machine, _ *testJob) func() {
-			require.True(m.t, m.refuse(Draining))
+			require.True(m.t, m.refuse(Draining, Outcome{}))
 			return m.endRefusal
 		},
 	} {

@@ -373,9 +373,10 @@ func (p *program) halt() {
 	m := p.m
 	switch p.halts {
 	case 0:
-		if m.refuse(Stopping) {
+		o := stopped
+		if m.refuse(Stopping, o) {
 			m.endRefusal()
-		} else if !m.stop() {
+		} else if _, on := m.stop(&o); !on {
 			return
 		}
 	case 1:

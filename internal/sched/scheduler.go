@@ -127,6 +127,7 @@ type Scheduler struct {
 	unmade     int           // workers of making that the dispatcher must still start
 	making     *Making       // workers that are being made before there is a job
 	quiescent  chan struct{} // closed when nothing is queued or running; nil while nobody waits for that
+	stopped    Outcome       // the outcome that Halt gives, once the pool is Stopping
 	unstarted  Unstarted     // the work that Stop kept from running
 }
 

@@ -33,7 +33,7 @@ var holes = []mutation{
 		s.queued--
 `, `	case waiting:
 `, "Wait does not wait for it"},
-	{"Stats counts workers whose item has ended", group, `handling = min(g.active, claimed)`, `handling = g.active`, "Stats balances"},
+	{"Stats counts workers whose item has ended", group, `handling = min(g.holding, claimed)`, `handling = g.active`, "Stats balances"},
 	{"a job overtakes what fill has left", admission, `	case !s.free() || s.queued > 0:
 `, `	case !s.free():
 `, "jobs start in the order in which they were accepted"},

@@ -65,8 +65,8 @@ var sharing = []mutation{
 	}
 	return o.Err
 `, "siblings of a failure end with ErrHalted"},
-	{"siblings are not told whose failure it was", "batch.go", `			return &sched.Outcome{Kind: sched.Canceled, Err: e}
-`, `			return &sched.Outcome{Kind: sched.Canceled, Err: ErrHalted}
+	{"siblings are not told whose failure it was", "batch.go", `		return &sched.Outcome{Kind: sched.Canceled, Err: b.culprit.Load()}
+`, `		return &sched.Outcome{Kind: sched.Canceled, Err: ErrHalted}
 `, "the cause of siblings is the *ItemError"},
 	{"Wait gives a common end item by item", "results.go", `o.Kind == sched.Canceled || o.Kind == sched.TimedOut && o.By == sched.ByCaller {`, `false {`, "Wait: a common end once"},
 	{"Wait takes an item's limit for the batch's end", "results.go", ` || o.Kind == sched.TimedOut && o.By == sched.ByCaller {`, ` || o.Kind == sched.TimedOut {`, "Wait: an item's own limit is its own"},

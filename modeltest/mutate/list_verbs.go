@@ -73,8 +73,8 @@ var pausing = []mutation{
 
 // draining: Drain, and the context of WithContext.
 var draining = []mutation{
-	{"Drain stops", life, `	if s.refuse(Draining) {
-`, `	if s.refuse(Stopping) {
+	{"Drain stops", life, `	if s.refuse(Draining, Outcome{}) {
+`, `	if s.refuse(Stopping, Outcome{}) {
 `, "Drain runs all that was accepted"},
 	{"Drain waits", "life.go", `	p.sched.Drain()
 }
@@ -84,9 +84,9 @@ var draining = []mutation{
 }
 
 // Pause keeps`, "Drain does not wait"},
-	{"Drain does not tell the groups", life, `	if s.refuse(Draining) {
+	{"Drain does not tell the groups", life, `	if s.refuse(Draining, Outcome{}) {
 		s.endRefusal()
-`, `	if s.refuse(Draining) {
+`, `	if s.refuse(Draining, Outcome{}) {
 		for s.refuseBlocked() {
 		}
 		s.EndBackground()
