@@ -406,10 +406,12 @@ func (b *Batch[In, Out]) progressed() {
 	if start {
 		b.reporting = true
 		b.items.left.Add(1)
+		// Before reading is unlocked: the goroutine that has counted may find a report under
+		// way then, and with it the pool may come to its end.
+		b.items.pool.sched.BeginBackground()
 	}
 	b.reading.Unlock()
 	if start {
-		b.items.pool.sched.BeginBackground()
 		sched.Go(b.report)
 	}
 }
