@@ -32,6 +32,19 @@ func StreamSleeps[In, Out any](p *Pool[In, Out], then func()) (open, after bool)
 	return s.sleep(true), s.sleep(false)
 }
 
+// StreamTokens has the loop of a stream sleep, and get a token just as something else has
+// woken it. It returns how many tokens are left for the next sleep.
+func StreamTokens[In, Out any](p *Pool[In, Out]) int {
+	s := p.newStream(context.Background(), streamConfig{}, nil)
+	defer s.end()
+	s.sleep(true)
+	s.outbox.mu.Lock()
+	s.outbox.tell()
+	s.outbox.mu.Unlock()
+	s.wakeUp()
+	return len(s.outbox.wake)
+}
+
 // ClaimsAsChunksCome has an input come to the chunk that a run claims from, and another in
 // a chunk behind it, while the run claims. It returns how many of the two the run gets.
 func ClaimsAsChunksCome() (claimed int) {

@@ -147,7 +147,7 @@ type stream[In, Out any] struct {
 	ahead  int
 	last   *chunk[In, Out] // the chunk for the next input; nothing keeps the earlier ones once workers are done with them
 	total  int             // inputs taken
-	open   int             // of these, how many the loop is not done with, whether they have an outcome or not
+	open   int             // of these, how many the loop has not yielded, whether they have an outcome or not
 	order  *reorder[In, Out]
 
 	got []Result[In, Out] // outcomes that have been taken out of the outbox; those from index at on are yet to be yielded
@@ -350,10 +350,8 @@ func (s *stream[In, Out]) yieldNext() bool {
 		r, s.got[s.at] = s.got[s.at], r
 		s.at++
 	}
-	// The outcome counts as open until the body of the loop is done with it.
-	goesOn := s.yield(r)
 	s.open--
-	return goesOn
+	return s.yield(r)
 }
 
 // drain yields all outcomes that are yet to come. It returns false if the stream ends

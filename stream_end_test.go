@@ -377,6 +377,12 @@ func TestAStreamThatWaitsForItsSourceDoesNotSleepOnceThePoolIsClosed(t *testing.
 	<-p.Done()
 }
 
+// A token that is left could block a worker that sends the next one.
+func TestAStreamThatSomethingElseHasWokenTakesTheTokenOfItsSleep(t *testing.T) {
+	p := openPool(t, double)
+	require.Zero(t, dispatch.StreamTokens(p))
+}
+
 // Regression: ErrClosed was yielded in place of outcomes, and their inputs were canceled.
 func TestAStreamYieldsWhatAClosingPoolHasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

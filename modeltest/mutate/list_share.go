@@ -183,12 +183,6 @@ var streaming = []mutation{
 	{"a channel's stream looks one too far ahead", "stream.go", `			if s.open == s.ahead {
 				source`, `			if s.open == s.ahead+1 {
 				source`, "bounded look-ahead"},
-	{"an outcome in the body does not count", "stream.go", `	goesOn := s.yield(r)
-	s.open--
-	return goesOn
-`, `	s.open--
-	return s.yield(r)
-`, "bounded look-ahead"},
 	{"a stream ends at once when the pool closes", "stream.go", `	} else if s.drain() {
 `, `	} else {
 `, "Stream: every outcome of what it had accepted"},
