@@ -30,8 +30,8 @@ func TestTypesShowWhatIsMeantForUsersAndNothingElse(t *testing.T) {
 		{reflect.TypeFor[*dispatch.TimeoutError](), "Error Is Timeout", "Pool Limit Ran"},
 	} {
 		var methods, fields []string
-		for i := range shown.of.NumMethod() {
-			methods = append(methods, shown.of.Method(i).Name)
+		for method := range shown.of.Methods() {
+			methods = append(methods, method.Name)
 		}
 		of := shown.of
 		if of.Kind() == reflect.Pointer {
