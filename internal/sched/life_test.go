@@ -33,12 +33,17 @@ func TestAPoolThatHasDoneNothingEndsAtOnce(t *testing.T) {
 
 func TestTheEndWaitsForWhatIsInTheBackground(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
+	j := m.submit(1)
+	m.dispatch()
+	m.run(j)
 	m.BeginBackground()
 	m.Drain()
-	m.dispatch()
-	require.Equal(t, Draining, m.state)
+	m.dispatch() // the worker leaves
+	require.Empty(t, m.live)
+	require.Equal(t, Draining, m.Snapshot().State)
 	m.EndBackground()
-	require.Equal(t, End, m.dispatch().Action)
+	m.dispatch()
+	require.Equal(t, Ended, m.Snapshot().State)
 }
 
 func TestDrainRefusesThoseThatWaitForRoom(t *testing.T) {
