@@ -237,7 +237,7 @@ func (g *Group) Watch(done <-chan struct{}) {
 	s := g.s
 	s.lock()
 	var made *watch
-	if done != nil && g.halted == nil && g.openLink.listed() && !s.watches.has(g) {
+	if done != nil && g.halted == nil && g.openLink.listed() {
 		made = s.watches.join(g, done)
 	}
 	if made != nil {

@@ -34,4 +34,8 @@ func (s *Scheduler) Rest() error {
 // Watched reports whether the caller's context of the group is watched. A batch that is
 // over and still watched would be held by its caller's context for as long as that
 // lives.
-func (g *Group) Watched() bool { return g.s.watches.has(g) }
+func (g *Group) Watched() bool {
+	g.s.watches.mu.Lock()
+	defer g.s.watches.mu.Unlock()
+	return g.watch != nil
+}

@@ -55,11 +55,15 @@ func (w *watches) add(m member, done <-chan struct{}) {
 	}
 }
 
-// join makes m a member of the watch of done. If the watch is new, join returns it, and
-// the caller must register it, for all members that join meanwhile.
+// join makes m a member of the watch of done, unless m is watched already. If the watch is
+// new, join returns it, and the caller must register it, for all members that join
+// meanwhile.
 func (w *watches) join(m member, done <-chan struct{}) (made *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if e, _ := m.watched(); e != nil {
+		return nil
+	}
 	e, shared := w.byDone[done]
 	if !shared {
 		e = &watch{of: w, done: done}
@@ -116,14 +120,6 @@ func (w *watches) leave(m member) (unused *watch) {
 		return e
 	}
 	return nil
-}
-
-// has reports whether m is watched.
-func (w *watches) has(m member) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e, _ := m.watched()
-	return e != nil
 }
 
 // forgetIfEmpty takes the watch out of the table if nobody needs it any more, and

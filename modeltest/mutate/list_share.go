@@ -24,7 +24,10 @@ var sharing = []mutation{
 	}
 `, `	_ = unused
 `, "G12: nothing stays registered with the caller's context"},
-	{"a group is watched twice", group, ` && !s.watches.has(g) {`, ` {`, "G12: nothing stays registered with the caller's context"},
+	{"a group is watched twice", "internal/sched/watch.go", `	if e, _ := m.watched(); e != nil {
+		return nil
+	}
+	e, shared`, `	e, shared`, "G12: nothing stays registered with the caller's context"},
 	{"a run's outcomes are not counted", group, `	g.count(done, 0, Succeeded)
 	r.starting`, `	r.starting`, "Progress: Done is Total in the end"},
 	{"progress forgets what is not counted", group, `	return g.total, g.counted + uncounted, g.failed
