@@ -27,7 +27,9 @@
 // follows on: it finishes a job and takes the next one from the queue itself. Or
 // the job is dispatched: the dispatcher, a goroutine of the pool, pairs the jobs
 // that are left with idle workers, and starts a worker if none is idle and the
-// limit allows one.
+// limit allows one. A worker that is woken wakes the next before it runs its job,
+// as long as jobs are left: so short jobs wake few workers, and long ones get one
+// each.
 //
 // The dispatcher never holds a job itself, so a pool with N workers and a queue of
 // Q accepts exactly N+Q jobs. A slot is the right to run one job; there are N. A

@@ -158,6 +158,31 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 
 // Regression: Done was closed while Cancel was still at work and the batch was still
 // registered with its context.
+func TestG17JobsThatMeetEachGetAnIdleWorkerOfTheirOwn(t *testing.T) {
+	const n = 32
+	synctest.Test(t, func(t *testing.T) {
+		meeting := make(chan struct{})
+		p := openPool(t, func(_ context.Context, in int) (int, error) {
+			if in > 0 {
+				<-meeting
+			}
+			return in, nil
+		}, dispatch.WithWorkers(n), dispatch.WithMinWorkers(n))
+		require.NoError(t, p.Prestart(t.Context()))
+		synctest.Wait()
+		require.Equal(t, n, p.Stats().Idle)
+		// Short jobs keep the workers that are awake busy while the others come.
+		for i := range 2 * n {
+			_, err := p.Submit(t.Context(), i%2)
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Equal(t, n, p.Stats().Running, "no job waits behind one that blocks")
+		close(meeting)
+		p.Close()
+	})
+}
+
 func TestG12DoneIsNotClosedBeforeABatchIsDoneWith(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], b *dispatch.Batch[int, int], ctx *heldStop){
 		"Cancel":      func(_ *dispatch.Pool[int, int], b *dispatch.Batch[int, int], _ *heldStop) { b.Cancel() },

@@ -146,7 +146,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 		return nil, nil
 	// New room belongs to the submitter that has waited for it longest.
 	case s.hasCapacity() && s.blocked.empty():
-		s.enqueue(t)
+		s.enqueue(t, a.Waits)
 		return nil, nil
 	// A nested job waits whatever the policy is: here it waits for its turn with the
 	// loan. A paused pool starts no job, not even for CallerRuns.
@@ -156,7 +156,7 @@ func (s *Scheduler) admit(t *Task, a *Admission) (*blockedSubmitter, error) {
 	// refused.
 	case a.Policy == DropOldest && s.queued > 0:
 		oldest := s.queue.first
-		s.enqueue(t) // before the drop, so that nobody else takes the room it makes
+		s.enqueue(t, a.Waits) // before the drop, so that nobody else takes the room it makes
 		s.complete(oldest, &Outcome{Kind: Dropped, Err: s.cfg.Errors.Dropped})
 		return nil, nil
 	case a.Policy == CallerRuns:
@@ -176,8 +176,9 @@ func (s *Scheduler) hasCapacity() bool {
 	return s.state == Running && s.queued < s.room+max(s.limit-s.inUse, 0)
 }
 
-// enqueue accepts t, which gets a slot at once if one is free. The mutex is held.
-func (s *Scheduler) enqueue(t *Task) {
+// enqueue accepts t, which gets a slot at once if one is free. awaited says that the
+// submitter waits for its outcome. The mutex is held.
+func (s *Scheduler) enqueue(t *Task, awaited bool) {
 	t.accept()
 	s.submitted++
 	switch {
@@ -185,12 +186,17 @@ func (s *Scheduler) enqueue(t *Task) {
 	// before t.
 	case !s.free() || s.queued > 0:
 		s.queued++
-	// These are the conditions of pair, which would find t first: so t gets the worker
-	// that pair would give it, without passing through the ring.
-	case len(s.idleSince) > 0 && s.called == 0 && s.nothingGranted():
+	// Nothing else waits for a worker, so t gets an idle one in one step. A submitter
+	// that does not wait may bring more jobs before that one has come: they are left to
+	// it, and to the workers that it calls.
+	case len(s.idleSince) > 0 && (awaited || s.called == 0) && s.nothingGranted():
 		w := s.claimIdle()
 		s.giveJob(t, w)
-		s.after.wakeUp(w.inbox)
+		if awaited {
+			s.after.wakeUp(w.inbox)
+		} else {
+			s.call(w)
+		}
 	default:
 		s.grantJob(t)
 	}

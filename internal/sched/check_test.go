@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/stretchr/testify/require"
@@ -95,9 +96,7 @@ func (c *census) rings(m *machine) {
 		}
 	}
 	for _, w := range m.ready.works[m.ready.head:] {
-		if w.Group != nil {
-			c.group(w.Group).ToCome += w.count
-		}
+		c.group(w.Group).ToCome += w.count
 	}
 	c.InUse += m.unmade
 }
@@ -171,10 +170,30 @@ func (p *program) check() {
 	}
 	require.Equal(t, c.Idle, idle)
 	p.checkSlots(c)
+	p.checkQueue()
 	p.checkHints()
 	if !m.awake() && m.state != Ended {
 		require.False(t, m.needsDispatcher(), "the dispatcher sleeps, or is gone")
+		require.True(t, !m.waits() || m.called > 0 || m.returning > 0, "nobody is on the way to what has been granted")
 	}
+}
+
+// checkQueue checks that the queue knows the first job that has a slot and no worker, and
+// the first that waits.
+func (p *program) checkQueue() {
+	q := &p.m.queue
+	var granted1, first *Task
+	for t := q.head; t != nil; t = t.next {
+		switch {
+		case t.stage == waiting:
+			first = cmp.Or(first, t)
+		case t.stage == granted && !t.overLimit:
+			require.Nil(p.m.t, first, "slots are granted in order")
+			granted1 = cmp.Or(granted1, t)
+		}
+	}
+	require.Same(p.m.t, granted1, q.granted)
+	require.Same(p.m.t, first, q.first)
 }
 
 func (p *program) checkItems(g *testGroup) {

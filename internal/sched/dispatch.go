@@ -140,10 +140,12 @@ func (s *Scheduler) needsDispatcher() bool {
 	switch {
 	case s.unfilled() || s.unmade > 0:
 		return true
+	// A worker that was called looks again at all of this when it comes, and calls the
+	// next idle worker itself. If none is idle, one must be started.
+	case s.called > 0 && idle > 0:
+		return false
 	case s.waits():
-		// A returning worker takes the work. A worker that was called to a group calls
-		// the next idle worker itself; if none is idle, one must be started.
-		return s.returning == 0 && (s.called == 0 || idle == 0)
+		return s.returning == 0 // a returning worker takes the work
 	case s.state != Running:
 		return idle > 0 || s.workforce == 0 && s.strays == 0 && s.background == 0 && !s.unfinished()
 	case idle == 0:

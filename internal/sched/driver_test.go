@@ -77,11 +77,11 @@ func (m *machine) admission(j *testJob, a *Admission) (*blockedSubmitter, error)
 	return m.admit(&j.Task, a)
 }
 
-// submit makes the pool accept a job.
+// submit makes the pool accept a job whose submitter waits for its outcome.
 func (m *machine) submit(id int) *testJob {
 	m.t.Helper()
 	j := m.newJob(id, context.Background())
-	b, err := m.admission(j, &Admission{Policy: Reject})
+	b, err := m.admission(j, &Admission{Policy: Reject, Waits: true})
 	require.NoError(m.t, err)
 	require.Nil(m.t, b)
 	return j
@@ -118,11 +118,14 @@ func (m *machine) waiting() (ids []int) {
 
 // grantedJobs returns the numbers of the jobs that have a slot and no worker, in order.
 func (m *machine) grantedJobs() (ids []int) {
-	for _, r := range []*ring{&m.immediate, &m.ready} {
-		for _, w := range r.works[r.head:] {
-			if w.Task != nil && w.Task.stage == granted {
-				ids = append(ids, w.Task.job.(*testJob).id)
-			}
+	for _, w := range m.immediate.works[m.immediate.head:] {
+		if w.Task != nil && w.Task.stage == granted {
+			ids = append(ids, w.Task.job.(*testJob).id)
+		}
+	}
+	for t := m.queue.head; t != nil; t = t.next {
+		if t.stage == granted && !t.overLimit {
+			ids = append(ids, t.job.(*testJob).id)
 		}
 	}
 	return ids

@@ -393,12 +393,7 @@ func (w *Worker) BeginRun(r *Run, careful bool) bool {
 			s.inUse++
 		}
 	}
-	// The worker has come: the unlock of this critical section may call the next
-	// (pair).
-	if w.called {
-		w.called = false
-		s.called--
-	}
+	s.came(w)
 	r.Task.Init(s, nil, &r.Context, g.caller)
 	r.Task.phase.Store(running)
 	r.g, r.careful = g, careful

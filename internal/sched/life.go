@@ -283,21 +283,16 @@ func (s *Scheduler) Pause() {
 // order: jobs have not moved in the queue. Work on top of the limit stays granted: a
 // running job waits for it, or its submitter does.
 func (s *Scheduler) takeGrantsBack() {
+	// Without these slots the groups want some again, and take their turns.
 	for ; !s.ready.empty(); s.ready.pop() {
-		switch w := s.ready.first(); {
-		case w.Group != nil:
-			// Without these slots the group wants some again, and takes its turn.
-			w.Group.takeBack(w.count)
-			w.Group.list()
-		// Otherwise the job is withdrawn, and withdraw has freed its slot.
-		case w.Task.stage == granted:
-			w.Task.stage = waiting
-			s.granted--
-			s.queued++
-			s.inUse--
-		}
+		w := s.ready.first()
+		w.Group.takeBack(w.count)
+		w.Group.list()
 	}
-	s.queue.rewind()
+	n := s.queue.ungrant()
+	s.granted -= n
+	s.queued += n
+	s.inUse -= n
 }
 
 // Resume ends a Pause. unlock grants the free slots, as after any other change.
@@ -374,13 +369,9 @@ func (s *Scheduler) oldest() (oldest time.Duration) {
 	if s.queue.first != nil {
 		note(s.queue.first.Added())
 	}
-	for _, w := range s.ready.works[s.ready.head:] {
-		// Withdrawn jobs are still in the ring. The first job that is granted came
-		// before those behind it, so the others need not be looked at.
-		if w.Task != nil && w.Task.stage == granted {
-			note(w.Task.Added())
-			break
-		}
+	// The first job that is granted came before those behind it.
+	if s.queue.granted != nil {
+		note(s.queue.granted.Added())
 	}
 	n := 0
 	for _, groups := range []*list[Group]{&s.open, &s.closingGroups} {

@@ -73,6 +73,127 @@ func TestASubmitterHandsItsJobToAnIdleWorker(t *testing.T) {
 	m.close()
 }
 
+// idle returns a machine with as many idle workers as it has slots.
+func idle(t *testing.T, workers int) *machine {
+	t.Helper()
+	m := newMachine(t, Config{Limit: workers, Queue: 9})
+	for _, j := range m.submits(workers) {
+		m.dispatch()
+		m.enter(j)
+	}
+	for _, w := range m.live {
+		m.finish(w, Outcome{})
+	}
+	m.dispatch()
+	require.Equal(t, workers, m.Snapshot().Idle)
+	return m
+}
+
+func TestAWorkerThatIsCalledCallsTheNext(t *testing.T) {
+	m := idle(t, 4)
+	jobs := map[int]*testJob{}
+	for id := 11; id <= 13; id++ {
+		j, b, err := m.try(id, Block)
+		require.NoError(t, err)
+		require.Nil(t, b)
+		jobs[id] = j
+	}
+	require.Equal(t, []int{11}, m.inHand(), "one worker is on its way")
+	require.Equal(t, []int{12, 13}, m.grantedJobs())
+	m.worker(jobs[11])
+	require.ElementsMatch(t, []int{11, 12}, m.inHand(), "it has come, and has called the next before it runs its job")
+	m.worker(jobs[12])
+	require.ElementsMatch(t, []int{11, 12, 13}, m.inHand())
+	m.worker(jobs[13])
+	require.Equal(t, 1, m.Snapshot().Idle, "nothing is left for which to call one")
+	require.False(t, m.awake(), "the dispatcher has slept all the time")
+	m.close()
+}
+
+func TestWorkersThatFinishTakeWhatTheCalledOneWouldTake(t *testing.T) {
+	m := idle(t, 4)
+	first, _, _ := m.try(11, Block)
+	w := m.enter(first)
+	called, _, _ := m.try(12, Block)
+	_, _, _ = m.try(13, Block)
+	_, _, _ = m.try(14, Block)
+	require.Equal(t, []int{13, 14}, m.grantedJobs())
+	m.finish(w, Outcome{})
+	require.ElementsMatch(t, []int{12, 13}, m.inHand(), "the worker has not waited for the one that was called")
+	m.worker(called)
+	require.ElementsMatch(t, []int{12, 13, 14}, m.inHand())
+	m.close()
+}
+
+func TestAnAwaitedJobIsHandedOverThoughAWorkerIsOnItsWay(t *testing.T) {
+	m := idle(t, 4)
+	m.submit(11)
+	m.submit(12)
+	require.ElementsMatch(t, []int{11, 12}, m.inHand())
+	_, _, _ = m.try(13, Block)
+	m.submit(14)
+	require.ElementsMatch(t, []int{11, 12, 13, 14}, m.inHand())
+	m.close()
+}
+
+func TestAnAwaitedJobDoesNotOvertakeWhatHasASlot(t *testing.T) {
+	m := idle(t, 4)
+	_, _, _ = m.try(11, Block)
+	_, _, _ = m.try(12, Block)
+	m.submit(13)
+	require.Equal(t, []int{11}, m.inHand())
+	require.Equal(t, []int{12, 13}, m.grantedJobs())
+	m.close()
+}
+
+func TestJobsAndGroupsTakeTurnsForWorkers(t *testing.T) {
+	m := newMachine(t, Config{Limit: 6, Queue: 9})
+	m.Pause()
+	m.submits(3)
+	g := m.newGroup(3, 3)
+	m.Resume()
+	var order []string
+	for range 6 {
+		w := m.decide().Worker
+		require.NotNil(t, w)
+		if w.Work.Group == &g.Group {
+			order = append(order, "item")
+		} else {
+			order = append(order, "job")
+		}
+	}
+	require.Equal(t, []string{"job", "item", "job", "item", "job", "item"}, order)
+	m.close()
+}
+
+func TestAWorkerThatFinishesTakesTurnsBetweenJobsAndGroupsThatHaveSlots(t *testing.T) {
+	m := newMachine(t, Config{Limit: 4})
+	w := m.worker(m.startJob())
+	m.submit(2)
+	m.submit(3)
+	g := m.newGroup(1, 1)
+	m.finish(w, Outcome{})
+	require.Equal(t, []*Worker{w}, m.atGroup(g), "its last work was a job")
+	m.proceed(w, Outcome{})
+	m.proceed(w, Outcome{})
+	require.Equal(t, []int{2}, m.inHand())
+	m.close()
+}
+
+func TestAWorkerThatFinishesTakesWhatARunningJobWaitsForFirst(t *testing.T) {
+	m := newMachine(t, Config{Limit: 3, Queue: 1})
+	outer := m.startJob()
+	other := m.submit(2)
+	m.dispatch()
+	w := m.enter(other)
+	m.submit(3)
+	m.nest(4, outer)
+	require.Equal(t, []int{4, 3}, m.grantedJobs())
+	m.finish(w, Outcome{})
+	require.ElementsMatch(t, []int{1, 4}, m.inHand())
+	m.close()
+}
+
 func TestWhatHasASlotComesToWorkersInItsOrder(t *testing.T) {
 	t.Run("to idle ones", func(t *testing.T) {
 		m := newMachine(t, Config{Limit: 3, Queue: 9})
@@ -88,9 +209,11 @@ func TestWhatHasASlotComesToWorkersInItsOrder(t *testing.T) {
 		m.submit(4)
 		m.submit(5)
 		m.Resume() // hands the first to a worker
-		require.Equal(t, []int{5}, m.grantedJobs())
 		m.submit(6)
-		require.ElementsMatch(t, []int{4, 5}, m.inHand())
+		require.Equal(t, []int{4}, m.inHand())
+		require.Equal(t, []int{5, 6}, m.grantedJobs(), "the last to come does not overtake")
+		m.dispatch()
+		require.ElementsMatch(t, []int{4, 5, 6}, m.inHand())
 		m.close()
 	})
 	t.Run("to one that finishes", func(t *testing.T) {

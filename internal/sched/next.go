@@ -12,6 +12,12 @@ package sched
 //	the submitter hands its job to an idle worker                    (handed over)
 //	a worker that has finished takes what has been granted first     (followed on)
 //	the dispatcher pairs the rest with idle workers, or starts some  (dispatched)
+//
+// One worker at a time is called: an idle one is given work and woken, and calls the next
+// when it has come, before it runs anything. So a burst of short jobs wakes few workers,
+// which stay warm, and work that takes long soon has a worker each. Only a job whose
+// submitter waits for it is handed over without that, because its submitter brings no
+// other meanwhile.
 
 // Work is what a worker is given to do. The zero work is nothing.
 type Work struct {
@@ -103,10 +109,9 @@ func (s *Scheduler) dequeue() *Task {
 
 // grantJob gives a slot to t, which is not waiting in the queue.
 func (s *Scheduler) grantJob(t *Task) {
-	t.stage = granted
+	s.queue.grant(t)
 	s.inUse++
 	s.granted++
-	s.ready.push(Work{Task: t})
 }
 
 // giveJob gives a slot to t, which is not waiting in the queue, and gives t to w. It
@@ -120,7 +125,9 @@ func (s *Scheduler) giveJob(t *Task, w *Worker) {
 }
 
 // nothingGranted reports whether no granted work waits for a worker.
-func (s *Scheduler) nothingGranted() bool { return s.ready.empty() && s.immediate.empty() }
+func (s *Scheduler) nothingGranted() bool {
+	return s.queue.granted == nil && s.ready.empty() && s.immediate.empty()
+}
 
 // grantGroup grants g a slot, or all that g can use if nothing else waits.
 func (s *Scheduler) grantGroup(g *Group) {
@@ -156,11 +163,11 @@ func (s *Scheduler) dropExhausted() {
 // critical section asks.
 func (s *Scheduler) waits() bool { return !s.nothingGranted() && s.findGranted() }
 
-// findGranted is waits for when something has been granted. It removes jobs that have
-// been settled, and items that other workers have claimed: only their places in a ring
-// are left, and nobody else has to search the rings. A pool that stops holds back all
-// granted work. The dispatcher and pair call it before they find a worker for the work
-// that it has found.
+// findGranted is waits for when something has been granted. It removes groups whose items
+// other workers have claimed, and settled work on top of the limit: only their places in
+// a ring are left, and nobody else has to search the rings. A pool that stops holds back
+// all granted work. The dispatcher and pair call it before they find a worker for the
+// work that it has found.
 func (s *Scheduler) findGranted() bool {
 	stops := s.state > Draining
 	for ; !s.immediate.empty(); s.immediate.pop() {
@@ -177,39 +184,46 @@ func (s *Scheduler) findGranted() bool {
 	}
 	for ; !s.ready.empty(); s.ready.pop() {
 		w := s.ready.first()
-		switch {
-		case w.Group == nil && w.Task.stage != withdrawn:
-			return !stops
-		case w.Group == nil:
-			continue
-		}
 		// The group had an item for each slot when it was granted them. Other workers
 		// may have claimed some since, and a worker would be woken for nothing.
 		if w.count -= w.Group.takeBack(w.count - w.Group.source.Left(w.count)); w.count > 0 {
 			return !stops
 		}
 	}
-	return false
+	return s.queue.granted != nil && !stops
 }
 
 // takeFirst puts into w.Work what waits has just found. It does not look again, because
-// workers claim items meanwhile.
+// workers claim items meanwhile. Jobs and groups take turns for workers, as they do for
+// slots.
 func (s *Scheduler) takeFirst(w *Worker) {
-	// immediate comes first: a running job waits for its work, and holds its own slot
-	// meanwhile.
-	from := &s.immediate
-	if from.empty() {
-		from = &s.ready
+	switch {
+	// A running job waits for this work, and holds its own slot meanwhile.
+	case !s.immediate.empty():
+		w.Work = *s.immediate.first()
+		s.immediate.pop()
+		if t := w.Work.Task; t != nil {
+			t.stage = handed
+			s.granted--
+			s.running++
+		}
+	case s.queue.granted != nil && (!s.groupNext || s.ready.empty()):
+		s.groupNext = true
+		s.takeGranted(w)
+	default:
+		s.groupNext = false
+		w.Work = *s.ready.first()
+		if s.ready.first().count--; s.ready.first().count == 0 {
+			s.ready.pop()
+		}
 	}
-	w.Work = *from.first()
-	if t := w.Work.Task; t != nil {
-		t.stage = handed
-		s.granted--
-		s.running++
-	} else if from.first().count--; from.first().count > 0 {
-		return
-	}
-	from.pop()
+}
+
+// takeGranted gives w the first job that has a slot within the limit and no worker.
+func (s *Scheduler) takeGranted(w *Worker) {
+	w.Work.Task = s.queue.hand()
+	s.granted--
+	s.running++
 }
 
 // giveUp frees the slot of work that a worker has had. Work on top of the limit has no
@@ -268,11 +282,19 @@ func (s *Scheduler) next(w *Worker) {
 	s.stand(w)
 }
 
-// follow makes w follow on with the first waiting job. It returns false if there is
-// none, or if something else must be considered: a group, whose turn it may be; a
-// blocked submitter that must be let in; or earlier grants, which come first.
+// follow makes w follow on with the first job that has a slot and no worker, or else
+// with the first that waits. It returns false if there is none, or if something else
+// must be considered: a group, whose turn it may be; a blocked submitter that must be
+// let in; or work on top of the limit, which comes first.
 func (s *Scheduler) follow(w *Worker) bool {
-	if !s.free() || !s.groups.empty() || !s.blocked.empty() || !s.nothingGranted() || !s.anyQueued() {
+	if !s.free() || !s.groups.empty() || !s.blocked.empty() || !s.ready.empty() || !s.immediate.empty() {
+		return false
+	}
+	if s.queue.granted != nil {
+		s.takeGranted(w)
+		return true
+	}
+	if !s.anyQueued() {
 		return false
 	}
 	s.turn = true
@@ -319,21 +341,32 @@ func (s *Scheduler) claimSurplus() *Worker {
 	return w
 }
 
-// pair hands granted work to an idle worker, once in each critical section. A worker
-// that is called to a group calls the next when it begins: so a group of cheap items
-// wakes few workers.
+// pair calls an idle worker to granted work, unless one is on its way: that one calls the
+// next when it has come.
 func (s *Scheduler) pair() bool {
 	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
 		return false
 	}
 	w := s.claimIdle()
 	s.takeFirst(w)
-	if w.Work.Group != nil {
-		w.called = true
-		s.called++
-	}
-	s.after.wakeUp(w.inbox)
+	s.call(w)
 	return true
+}
+
+// call wakes w, which has been given work. No other worker is called until it has come.
+func (s *Scheduler) call(w *Worker) {
+	w.called = true
+	s.called++
+	s.after.wakeUp(w.inbox)
+}
+
+// came notes that w has come, if it was called. The unlock of this critical section calls
+// the next worker (pair).
+func (s *Scheduler) came(w *Worker) {
+	if w.called {
+		w.called = false
+		s.called--
+	}
 }
 
 // updatePreempt asks workers that go through a group to come back while something else

@@ -191,7 +191,7 @@ func (p *program) step() {
 }
 
 func (p *program) submit(arg int) {
-	a := Admission{Policy: Policy(arg % 4)}
+	a := Admission{Policy: Policy(arg % 4), Waits: arg/16%2 == 1}
 	p.accept(&a, arg/4%4)
 }
 

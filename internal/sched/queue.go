@@ -9,8 +9,13 @@ import (
 // that have a slot and those that wait for one. A job is not moved when its turn comes,
 // and a job that is brought forward stays where it is, so that Stop returns the jobs
 // that never ran in this order. Guarded by the scheduler's mutex.
+//
+// Jobs get slots in order, and workers in the same order: so all jobs that have a slot
+// and no worker stand before the first that waits. A job that runs on top of the limit
+// may stand anywhere.
 type queue struct {
 	head, tail *Task
+	granted    *Task // the first job that has a slot within the limit, and no worker; nil if there is none
 	first      *Task // the first job that waits; nil if none does
 }
 
@@ -45,11 +50,46 @@ func (q *queue) advance() {
 	}
 }
 
-// rewind looks for the first waiting job again, from the head on, because jobs that had
-// a slot wait again.
-func (q *queue) rewind() {
+// grant notes that t, which does not wait, has a slot.
+func (q *queue) grant(t *Task) {
+	t.stage = granted
+	if q.granted == nil {
+		q.granted = t
+	}
+}
+
+// hand takes the first job that has a slot, which is about to get a worker.
+func (q *queue) hand() *Task {
+	t := q.granted
+	t.stage = handed
+	q.advanceGranted()
+	return t
+}
+
+// advanceGranted looks for the next job that has a slot and no worker. None stands
+// behind the first that waits, and few other jobs stand in between.
+func (q *queue) advanceGranted() {
+	t := q.granted.next
+	for t != nil && t != q.first && (t.stage != granted || t.overLimit) {
+		t = t.next
+	}
+	if t == q.first {
+		t = nil
+	}
+	q.granted = t
+}
+
+// ungrant makes all jobs that have a slot and no worker wait again, and returns their
+// number.
+func (q *queue) ungrant() (n int) {
+	for q.granted != nil {
+		q.granted.stage = waiting
+		q.advanceGranted()
+		n++
+	}
 	q.first = q.head
 	q.advance()
+	return n
 }
 
 // remove takes t out. It does nothing if t is not in the queue: a withdrawn job leaves
@@ -61,6 +101,9 @@ func (q *queue) remove(t *Task) {
 	if q.first == t {
 		q.first = t.next
 		q.advance()
+	}
+	if q.granted == t {
+		q.advanceGranted()
 	}
 	if t.prev != nil {
 		t.prev.next = t.next
@@ -178,9 +221,9 @@ func (i *intake) start(room int) {
 	i.mu.Unlock()
 }
 
-// ring is a queue of granted work that waits for a worker. The elements are values in
-// one array, so that a grant seldom allocates. Settled work stays in the ring until it
-// is the first (see waits).
+// ring is a queue of work that waits for a worker: groups that have been granted slots,
+// or work on top of the limit. The elements are values in one array, so that a grant
+// seldom allocates. Settled work stays in the ring until it is the first (see waits).
 type ring struct {
 	works []Work
 	head  int

@@ -93,7 +93,8 @@ type Scheduler struct {
 
 	queue     queue
 	immediate ring // work on top of the limit that waits for a worker
-	ready     ring // work that has a slot and waits for a worker
+	ready     ring // groups that have slots for which no worker has come; jobs that have one: queue.granted
+	groupNext bool // the next worker goes to a group in ready, not to a job
 	intake    intake
 	blocked   list[blockedSubmitter] // submitters that wait for room, in order
 	nblocked  int
@@ -113,7 +114,7 @@ type Scheduler struct {
 	idleSince []time.Duration // since when this many workers have not been needed, longest first; new work removes the last
 	workforce int             // workers, strays not counted
 	leaving   int             // of these, how many have been told to leave
-	called    int             // of these, how many have been called to a group and must call the next
+	called    int             // of these, how many have been called and have not come yet
 	returning int             // of these, how many are about to find that their job has been settled
 	strays    int             // handlers that were abandoned and have not returned
 

@@ -253,3 +253,17 @@ func TestALimitThatIsLateDoesNotEndTheNextExecution(t *testing.T) {
 	require.ErrorIs(t, jobs[1].Err(), errTimeout)
 	m.close()
 }
+
+func TestAJobOnTopOfTheLimitIsNotTakenForOneThatHasASlot(t *testing.T) {
+	m := newMachine(t, Config{Limit: 1})
+	canceled := m.submit(1)
+	over, _, err := m.try(2, CallerRuns)
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 1}, m.grantedJobs())
+	canceled.Cancel()
+	require.Equal(t, []int{2}, m.grantedJobs())
+	m.dispatch()
+	require.Equal(t, []int{2}, m.inHand(), "one worker has it")
+	m.run(over)
+	m.close()
+}

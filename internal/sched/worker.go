@@ -18,7 +18,7 @@ type Worker struct {
 	run    *Run       // with a group; nil if there is none
 	exec   *Execution // nil in pools that do not interrupt
 	parked bool       // the worker is idle, and must not look at Work before there is a token. The worker's own
-	called bool       // it was called to a group, and must call the next worker
+	called bool       // it was called, and must call the next worker when it comes
 	broken bool       // it can do no more, and leaves
 }
 
@@ -42,7 +42,18 @@ func (w *Worker) Await() {
 	if w.parked {
 		<-w.inbox
 		w.parked = false
+		if w.called && w.Work.Group == nil { // with a group BeginRun says it
+			w.come()
+		}
 	}
+}
+
+// come calls the next worker, if there is work for it, before this one enters user code,
+// which may block.
+func (w *Worker) come() {
+	w.s.lock()
+	w.s.came(w)
+	w.s.unlock()
 }
 
 // Run returns the worker's run with a group, while it has one; otherwise nil.

@@ -83,10 +83,22 @@ var meeting = []mutation{
 	{"a group takes all that is free", next, `	if s.queued == 0 && s.groups.single() && s.blocked.empty() {
 		n = `, `	if true {
 		n = `, "groups and single jobs take turns"},
-	{"a called worker does not call the next", group, `		w.called = false
+	{"a called worker does not call the next", next, `		w.called = false
 		s.called--
 `, `		w.called = false
 `, "no input waits while a worker is idle"},
+	{"a worker that is called to a job does not say that it has come", worker, `		if w.called && w.Work.Group == nil {`, `		if false {`, "a job is queued while a worker could take it"},
+	{"every job wakes a worker", admission, `(awaited || s.called == 0)`, `true`, "a worker that is called calls the next"},
+	{"an awaited job calls its worker", admission, `		if awaited {`, `		if false {`, "an awaited job is handed over though a worker is on its way"},
+	{"workers go to jobs first", next, `		s.groupNext = true
+`, ``, "jobs and groups take turns for workers"},
+	{"workers go to groups first", next, `		s.groupNext = false
+`, ``, "jobs and groups take turns for workers"},
+	{"a granted job that ends leaves its place to nobody", queue, `	if q.granted == t {
+		q.advanceGranted()
+	}
+`, ``, "what ends before it starts frees its slot at once"},
+	{"a lent slot is taken for one within the limit", queue, ` && (t.stage != granted || t.overLimit) {`, ` && t.stage != granted {`, "work on top of the limit runs at once"},
 	{"a job does not overtake a crowd", next, `		(s.queued > 0 || !s.blocked.empty() ||`, `		(!s.blocked.empty() ||`, "a single job does not wait for a whole batch"},
 	{"a blocked submitter does not stop a crowd", next, `(s.queued > 0 || !s.blocked.empty() || s.inUse`, `(s.queued > 0 || s.inUse`, "a submitter that waits for room does not wait for a whole batch"},
 	{"a crowd does not hear of Resize", next, ` || s.inUse > s.limit || s.paused || s.othersWant())`, ` || s.paused || s.othersWant())`, "G13: as jobs end downwards"},
@@ -157,8 +169,8 @@ var room = []mutation{
 	}
 `, ``, "G4: a job whose context is done does not run"},
 	{"the newest is dropped", admission, `		oldest := s.queue.first
-		s.enqueue(t) // before the drop, so that nobody else takes the room it makes
-`, `		s.enqueue(t)
+		s.enqueue(t, a.Waits) // before the drop, so that nobody else takes the room it makes
+`, `		s.enqueue(t, a.Waits)
 		oldest := t
 `, "DropOldest drops the oldest"},
 	{"a job is dropped that has a slot", admission, `		oldest := s.queue.first

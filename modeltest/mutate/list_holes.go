@@ -37,15 +37,25 @@ var holes = []mutation{
 	{"a job overtakes what fill has left", admission, `	case !s.free() || s.queued > 0:
 `, `	case !s.free():
 `, "jobs start in the order in which they were accepted"},
-	{"what has a slot gets its worker out of order", next, `	w.Work = *from.first()
-`, `	if n := len(from.works); from.works[n-1].Task != nil {
-		from.works[from.head], from.works[n-1] = from.works[n-1], from.works[from.head]
+	{"what has a slot gets its worker out of order", queue, `	t := q.granted
+	t.stage = handed
+`, `	t := q.granted
+	if t.next != nil && t.next.stage == granted {
+		t = t.next
 	}
-	w.Work = *from.first()
+	t.stage = handed
 `, "jobs start in the order in which they were accepted"},
-	{"a job is handed over although something waits for a worker", admission, ` && s.called == 0 && s.nothingGranted():`, ` && s.called == 0:`, "an item is not overtaken by a job on its way to an idle worker"},
+	{"a job is handed over although something waits for a worker", admission, ` && (awaited || s.called == 0) && s.nothingGranted():`, ` && (awaited || s.called == 0):`, "an item is not overtaken by a job on its way to an idle worker"},
 	{"a worker goes on with a job although a group waits", next, `	if !s.free() || !s.groups.empty() || !s.blocked.empty() ||`, `	if !s.free() || !s.blocked.empty() ||`, "single jobs take turns with groups"},
-	{"a worker goes on with a job although others have a slot", next, ` || !s.nothingGranted() || !s.anyQueued()`, ` || !s.anyQueued()`, "jobs start in the order in which they were accepted"},
+	{"a worker goes on with a job although others have a slot", next, `	if s.queue.granted != nil {
+		s.takeGranted(w)`, `	if s.queue.granted != nil && !s.anyQueued() {
+		s.takeGranted(w)`, "jobs start in the order in which they were accepted"},
+	{"a worker goes on with a job although a group has a slot", next, ` || !s.ready.empty() || !s.immediate.empty() {
+		return false`, ` || !s.immediate.empty() {
+		return false`, "single jobs take turns with groups"},
+	{"a worker goes on with a job although a running one waits for other work", next, ` || !s.ready.empty() || !s.immediate.empty() {
+		return false`, ` || !s.ready.empty() {
+		return false`, "work on top of the limit runs at once"},
 	{"a worker goes on without a free slot", next, `	if !s.free() || !s.groups.empty() || !s.blocked.empty() ||`, `	if !s.groups.empty() || !s.blocked.empty() ||`, "G13: Resize takes effect as running jobs end"},
 	{"a worker goes on with jobs, and never with groups", next, `	s.turn = true
 	s.giveJob(s.dequeue(), w)`, `	s.giveJob(s.dequeue(), w)`, "single jobs take turns with groups"},
