@@ -417,7 +417,7 @@ func (b *Batch[In, Out]) Close() {
 	// batch not over.
 	if !sealed {
 		b.progressed() // this also wakes an Add that waits for room
-		b.ended(1)
+		b.subtract(1, false)
 	}
 }
 
@@ -580,10 +580,13 @@ func (b *Batch[In, Out]) haltAfter(index int, o *sched.Outcome) *sched.Outcome {
 	return nil
 }
 
-// ended subtracts n from left, and ends the batch if left is then 0. If nothing is left to
-// do and nobody waits to be told, the pool and the watch of the caller's context forget the
-// batch until the next Add.
-func (b *Batch[In, Out]) ended(n int) {
+// ended is called by workers, which may count as idle already.
+func (b *Batch[In, Out]) ended(n int) { b.subtract(n, true) }
+
+// subtract subtracts n from left, and ends the batch if left is then 0. If nothing is left
+// to do and nobody waits to be told, the pool and the watch of the caller's context forget
+// the batch until the next Add. An idle worker enters no user code for that.
+func (b *Batch[In, Out]) subtract(n int, idleWorker bool) {
 	left := b.items.left.Add(int64(-n))
 	if left > 1 || n == 0 {
 		return
@@ -599,7 +602,7 @@ func (b *Batch[In, Out]) ended(n int) {
 		}
 		b.reading.Unlock()
 	}
-	b.items.Forget(b.idle)
+	b.items.Forget(b.idle, idleWorker)
 }
 
 // idle reports whether nothing is left to do and nobody waits to be told.
@@ -613,7 +616,7 @@ func (b *Batch[In, Out]) halted(n int) {
 	b.stopResults()
 	b.progressed()
 	if n > 0 {
-		b.ended(n)
+		b.subtract(n, false)
 	}
 	b.Close()
 }

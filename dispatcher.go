@@ -8,9 +8,9 @@ import "example.com/dispatch/internal/sched"
 //	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
 //	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
 //	Batch, Map ──────── group of items ──► takes turns with the queue ───────────────────┘
-//	                      the dispatcher pairs the rest: waiting jobs and groups with idle
-//	                      workers from the worker channel; it starts and retires workers,
-//	                      and ends the pool
+//	                      idle workers are called from the worker channel, each by the
+//	                      one before; the dispatcher starts and retires workers, pairs
+//	                      what is left with idle ones, and ends the pool
 //
 // The scheduler (internal/sched) decides which job meets which worker. The dispatcher asks
 // it what is next, and does that. The dispatcher lives while there are workers or there is

@@ -18,18 +18,19 @@
 //	Process, Submit ─┬─ a worker is idle ──► taken from the worker channel, job in hand ─┐
 //	                 └─ none is ──► shared queue ──► a worker that becomes free ─────────┼─► handler ─► future / batch
 //	Batch, Map ──────── group of items ──► takes turns with the queue ───────────────────┘
-//	                      the dispatcher pairs the rest: waiting jobs and groups with idle
-//	                      workers from the worker channel; it starts and retires workers,
-//	                      and ends the pool
+//	                      idle workers are called from the worker channel, each by the
+//	                      one before; the dispatcher starts and retires workers, pairs
+//	                      what is left with idle ones, and ends the pool
 //
 // A job meets its worker in one of three ways. It is handed over: the submitter
-// takes an idle worker from the worker channel and gives it the job. Or a worker
-// follows on: it finishes a job and takes the next one from the queue itself. Or
-// the job is dispatched: the dispatcher, a goroutine of the pool, pairs the jobs
-// that are left with idle workers, and starts a worker if none is idle and the
-// limit allows one. A worker that is woken wakes the next before it runs its job,
-// as long as jobs are left: so short jobs wake few workers, and long ones get one
-// each.
+// takes an idle worker from the worker channel, gives it the job, and wakes it. Or
+// a worker follows on: it finishes a job and takes the next one from the queue
+// itself. Or the job is dispatched. If a worker has been woken and has not come
+// yet, Submit leaves the job to it: it calls the next idle worker before it runs
+// its own job, as long as jobs are left. So short jobs wake few workers, and long
+// ones get one each. The dispatcher, a goroutine of the pool, does the rest: it
+// starts a worker if none is idle and the limit allows one, and pairs jobs with
+// idle workers where there are too many jobs for one step, as after Resume.
 //
 // The dispatcher never holds a job itself, so a pool with N workers and a queue of
 // Q accepts exactly N+Q jobs. A slot is the right to run one job; there are N. A

@@ -105,12 +105,13 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 		"a batch that fails": func(p *dispatch.Pool[int, int], ctx context.Context) {
 			_ = p.Batch(ctx, dispatch.StopOnError()).Add(-1)
 		},
-		"a batch with its own limit": func(p *dispatch.Pool[int, int], ctx context.Context) { _ = p.Batch(ctx).Add(1) },
-		"a Map":                      func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Map(ctx, []int{1}) },
-		"a Map that fails":           func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Map(ctx, []int{-1}) },
-		"a job":                      func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Submit(ctx, 1) },
-		"a job that fails":           func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Submit(ctx, -1) },
-		"Process":                    func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Process(ctx, 1) },
+		"a batch whose context nobody asks": func(p *dispatch.Pool[int, int], ctx context.Context) { _ = p.Batch(ctx).Add(0) },
+		"a batch with its own limit":        func(p *dispatch.Pool[int, int], ctx context.Context) { _ = p.Batch(ctx).Add(1) },
+		"a Map":                             func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Map(ctx, []int{1}) },
+		"a Map that fails":                  func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Map(ctx, []int{-1}) },
+		"a job":                             func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Submit(ctx, 1) },
+		"a job that fails":                  func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Submit(ctx, -1) },
+		"Process":                           func(p *dispatch.Pool[int, int], ctx context.Context) { _, _ = p.Process(ctx, 1) },
 	}
 	for name, run := range runs {
 		row := rows[name]
@@ -156,8 +157,6 @@ func TestG17AWorkerThatEndsAContextIsNotIdle(t *testing.T) {
 	})
 }
 
-// Regression: Done was closed while Cancel was still at work and the batch was still
-// registered with its context.
 func TestG17JobsThatMeetEachGetAnIdleWorkerOfTheirOwn(t *testing.T) {
 	const n = 32
 	synctest.Test(t, func(t *testing.T) {
@@ -183,6 +182,8 @@ func TestG17JobsThatMeetEachGetAnIdleWorkerOfTheirOwn(t *testing.T) {
 	})
 }
 
+// Regression: Done was closed while Cancel was still at work and the batch was still
+// registered with its context.
 func TestG12DoneIsNotClosedBeforeABatchIsDoneWith(t *testing.T) {
 	inBubbles(t, map[string]func(p *dispatch.Pool[int, int], b *dispatch.Batch[int, int], ctx *heldStop){
 		"Cancel":      func(_ *dispatch.Pool[int, int], b *dispatch.Batch[int, int], _ *heldStop) { b.Cancel() },

@@ -181,8 +181,8 @@ func (m *mapCall[In, Out]) write(_ *chunk[In, Out], i int, o *sched.Outcome) {
 func (m *mapCall[In, Out]) ended(n int) {
 	if n > 0 && m.left.Add(int64(-n)) == 0 {
 		// Forget comes first, so that the pool has let go of the Map when its caller goes
-		// on.
-		m.Forget(nil)
+		// on. The caller watches its context itself, so nothing is registered with that.
+		m.Forget(nil, false)
 		m.signal <- struct{}{} // has room: the only token
 	}
 }

@@ -428,7 +428,7 @@ func (b *Batch[In, Out]) report() {
 		b.items.pool.guard("OnProgress", func() { b.cfg.onProgress(now) })
 	}
 	ended = true
-	b.ended(1)
+	b.subtract(1, false)
 	b.items.pool.sched.EndBackground()
 }
 

@@ -392,7 +392,7 @@ func (s *stream[In, Out]) abort() bool {
 // context if that is done. The loop defers it, so it is called even if the body of the
 // loop, or ins, panics or ends the goroutine.
 func (s *stream[In, Out]) end() {
-	defer s.Forget(nil)
+	defer s.Forget(nil, false)
 	if s.open == 0 || s.HaltedWith() != nil {
 		return
 	}

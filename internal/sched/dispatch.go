@@ -171,7 +171,8 @@ func (s *Scheduler) aboveMinimum() bool {
 // (0: never, as things are).
 func (s *Scheduler) surplus() (now bool, later time.Duration) {
 	switch {
-	case len(s.idleSince) == 0:
+	// A worker on its way calls idle ones to what has been granted.
+	case len(s.idleSince) == 0 || s.called > 0 && s.waits():
 		return false, 0
 	// A closed pool keeps no idle worker, whatever the minimum is. An open pool keeps
 	// no more workers than it has slots for.

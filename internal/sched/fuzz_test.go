@@ -51,7 +51,7 @@ func (p *program) finish() {
 	}
 	for _, g := range p.groups {
 		require.True(t, g.over())
-		g.Forget(nil)
+		g.Forget(nil, false)
 	}
 	kept := map[*Task]bool{}
 	for _, x := range m.TakeUnstarted().Tasks {

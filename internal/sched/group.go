@@ -203,8 +203,10 @@ func (s *Scheduler) openList(g *Group) *list[Group] {
 
 // Forget makes the pool and the caller's context forget the group, if nothing is left
 // to do and nobody is left to tell. idle reports whether that is so, and is called with
-// the mutex held; a nil idle means that it is.
-func (g *Group) Forget(idle func() bool) {
+// the mutex held; a nil idle means that it is. A worker that counts as idle must not
+// enter user code, which may block: it sets apart, and if the end of the registration
+// with the caller's context enters user code, that happens on a goroutine of its own.
+func (g *Group) Forget(idle func() bool, apart bool) {
 	s := g.s
 	s.lock()
 	if idle != nil && !idle() {
@@ -224,9 +226,17 @@ func (g *Group) Forget(idle func() bool) {
 		s.background++
 	}
 	s.unlock()
-	if unused != nil {
+	if unused == nil {
+		return
+	}
+	end := func() {
+		defer s.EndBackground()
 		unused.stop()
-		s.EndBackground()
+	}
+	if apart && !unused.plain {
+		Go(end)
+	} else {
+		end()
 	}
 }
 

@@ -264,7 +264,7 @@ func TestAHaltedGroupStartsNoItem(t *testing.T) {
 	halted, err := g.Add(1, func() { require.Fail(t, "nothing is published") })
 	require.NoError(t, err)
 	require.Equal(t, &canceled, halted)
-	g.Forget(nil)
+	g.Forget(nil, false)
 	m.close()
 	require.Equal(t, []int{1, 1, 1, 1, 1}, g.outcomes)
 }
@@ -305,7 +305,7 @@ func TestAPoolThatClosesTellsItsGroupsOnceAndRunsTheirItems(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
 	g, over := m.newGroup(9, 3), m.newGroup(9, 0)
 	require.True(t, over.KeepOpen(func() bool { return false }))
-	over.Forget(nil)
+	over.Forget(nil, false)
 	m.Drain()
 	m.Drain()
 	require.Equal(t, 1, g.closings)
@@ -320,12 +320,12 @@ func TestAPoolThatClosesTellsItsGroupsOnceAndRunsTheirItems(t *testing.T) {
 func TestAGroupIsKeptWhileItHasSomethingToDo(t *testing.T) {
 	m := newMachine(t, Config{Limit: 1})
 	g := m.newGroup(9, 1)
-	g.Forget(g.over)
+	g.Forget(g.over, false)
 	require.True(t, g.openLink.listed(), "an item has no outcome yet")
 	m.dispatch()
 	require.True(t, m.beginRun(m.live[0]))
 	m.finishItem(m.live[0], Outcome{}, true)
-	g.Forget(g.over)
+	g.Forget(g.over, false)
 	require.False(t, g.openLink.listed())
 	m.close()
 }

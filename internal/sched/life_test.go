@@ -89,7 +89,7 @@ func TestStopGivesBackWhatNeverRanInTheOrderOfSubmission(t *testing.T) {
 	require.Equal(t, stopped, jobs[1].Outcome())
 	require.Error(t, jobs[1].ctx.Err(), "what runs is told")
 	m.finish(w, Outcome{})
-	g.Forget(nil)
+	g.Forget(nil, false)
 	m.close()
 	require.EqualValues(t, 9, m.Snapshot().Ended[Canceled])
 }

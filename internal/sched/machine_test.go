@@ -125,6 +125,41 @@ func TestWorkersThatFinishTakeWhatTheCalledOneWouldTake(t *testing.T) {
 	m.close()
 }
 
+func TestIdleWorkersStayForWhatTheCalledOneCallsThemTo(t *testing.T) {
+	for name, happens := range map[string]func(m *machine){
+		"the idle timeout passes": func(m *machine) { m.advance(2 * m.cfg.IdleTimeout) },
+		"the pool takes no more":  func(m *machine) { m.Drain() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := idle(t, 4)
+			for id := range 4 {
+				_, _, err := m.try(10+id, Block)
+				require.NoError(t, err)
+			}
+			happens(m)
+			m.timer() // the dispatcher is awake
+			for m.awake() {
+				m.decide()
+			}
+			require.Equal(t, 3, m.Snapshot().Idle, "none leaves")
+			require.Len(t, m.live, 4, "none is started")
+			m.dispatch()
+			require.ElementsMatch(t, []int{10, 11, 12, 13}, m.inHand())
+			m.close()
+		})
+	}
+}
+
+func TestWhatARunningJobWaitsForIsCalledThoughAWorkerIsOnItsWay(t *testing.T) {
+	m := idle(t, 4)
+	outer, _, _ := m.try(10, Block)
+	m.enter(outer)
+	_, _, _ = m.try(11, Block)
+	m.nest(12, outer)
+	require.ElementsMatch(t, []int{10, 11, 12}, m.inHand())
+	m.close()
+}
+
 func TestAnAwaitedJobIsHandedOverThoughAWorkerIsOnItsWay(t *testing.T) {
 	m := idle(t, 4)
 	m.submit(11)

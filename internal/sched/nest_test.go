@@ -169,7 +169,7 @@ func TestALoanForAGroupThatIsHaltedIsGivenBack(t *testing.T) {
 	require.Zero(t, g.lent)
 	require.Zero(t, m.over)
 	require.False(t, outer.extra.loan.used)
-	g.Forget(nil)
+	g.Forget(nil, false)
 	require.True(t, outer.extra.loan.waits.empty(), "nothing of the group is kept")
 	require.True(t, g.lenders.empty())
 	m.close()

@@ -11,13 +11,13 @@ package sched
 //
 //	the submitter hands its job to an idle worker                    (handed over)
 //	a worker that has finished takes what has been granted first     (followed on)
-//	the dispatcher pairs the rest with idle workers, or starts some  (dispatched)
+//	an idle worker is called to it, or the dispatcher starts one     (dispatched)
 //
 // One worker at a time is called: an idle one is given work and woken, and calls the next
 // when it has come, before it runs anything. So a burst of short jobs wakes few workers,
-// which stay warm, and work that takes long soon has a worker each. Only a job whose
-// submitter waits for it is handed over without that, because its submitter brings no
-// other meanwhile.
+// which stay warm, and work that takes long soon has a worker each. A job whose submitter
+// waits for it is handed over without that, because its submitter brings no other
+// meanwhile.
 
 // Work is what a worker is given to do. The zero work is nothing.
 type Work struct {
@@ -341,10 +341,10 @@ func (s *Scheduler) claimSurplus() *Worker {
 	return w
 }
 
-// pair calls an idle worker to granted work, unless one is on its way: that one calls the
-// next when it has come.
+// pair calls an idle worker to granted work. If one is on its way, it calls the next when
+// it has come, except to work on top of the limit, for which a running job waits.
 func (s *Scheduler) pair() bool {
-	if s.called > 0 || len(s.idleSince) == 0 || !s.waits() {
+	if s.called > 0 && s.immediate.empty() || len(s.idleSince) == 0 || !s.waits() {
 		return false
 	}
 	w := s.claimIdle()

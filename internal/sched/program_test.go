@@ -132,7 +132,7 @@ var operations = []struct {
 	}},
 	{"forget a group", func(p *program, arg int) {
 		if g := pick(p.groups, arg); g != nil {
-			g.Forget(g.over)
+			g.Forget(g.over, false)
 		}
 	}},
 	{"a job waits", (*program).wait},

@@ -43,6 +43,7 @@ type watch struct {
 	done    <-chan struct{}
 	members []member
 	stop    func() bool // ends the registration; nil until it is made
+	plain   bool        // stop enters no user code; written together with it
 	fired   bool        // the channel is closed: the members have been passed to the owner
 }
 
@@ -83,7 +84,7 @@ func (w *watches) join(m member, done <-chan struct{}) (made *watch) {
 func (w *watches) register(e *watch, ctx context.Context) {
 	stop := context.AfterFunc(w.guard.Shielded(ctx, e.done), e.fire)
 	w.mu.Lock()
-	e.stop = stop
+	e.stop, e.plain = stop, answersItself(ctx)
 	unused := e.forgetIfEmpty()
 	w.mu.Unlock()
 	if unused {

@@ -90,6 +90,11 @@ var meeting = []mutation{
 	{"a worker that is called to a job does not say that it has come", worker, `		if w.called && w.Work.Group == nil {`, `		if false {`, "a job is queued while a worker could take it"},
 	{"every job wakes a worker", admission, `(awaited || s.called == 0)`, `true`, "a worker that is called calls the next"},
 	{"an awaited job calls its worker", admission, `		if awaited {`, `		if false {`, "an awaited job is handed over though a worker is on its way"},
+	{"idle workers leave although a called one would call them", "internal/sched/dispatch.go", ` || s.called > 0 && s.waits():`, `:`, "idle workers stay for what they are about to be called to"},
+	{"what a running job waits for waits for the called worker", next, `	if s.called > 0 && s.immediate.empty() ||`, `	if s.called > 0 ||`, "what a running job waits for is called a worker at once"},
+	{"an idle worker ends a registration", group, `		Go(end)
+`, `		end()
+`, "G17: a worker is idle only when it is"},
 	{"workers go to jobs first", next, `		s.groupNext = true
 `, ``, "jobs and groups take turns for workers"},
 	{"workers go to groups first", next, `		s.groupNext = false

@@ -16,8 +16,8 @@ var sharing = []mutation{
 		return nil, nil // otherwise a group that is over would be kept
 `, ``, "G12: nothing stays registered with the caller's context"},
 	{"a forgotten group keeps its watch", group, `		unused.stop()
-		s.EndBackground()
-`, `		s.EndBackground()
+	}
+`, `	}
 `, "G12: nothing stays registered with the caller's context"},
 	{"a group forgotten meanwhile keeps its watch", "internal/sched/watch.go", `	if unused {
 		stop()
@@ -213,7 +213,7 @@ var streaming = []mutation{
 	{"a stream lends no slot", "stream.go", `			endLoan = s.Lend(s.caller.Outer)
 `, `			_ = s.caller.Outer
 `, "G9: Stream inside a job"},
-	{"a stream is not forgotten", "stream.go", `	defer s.Forget(nil)
+	{"a stream is not forgotten", "stream.go", `	defer s.Forget(nil, false)
 `, ``, "G12, G14: nothing keeps a stream that is over"},
 	{"a stream keeps its inputs", "stream.go", `	if !keep {
 		c.ins[i] = *new(In)
