@@ -2,14 +2,21 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"time"
 )
 
 // What the tests of package dispatch_test can see of the package's internals.
 
-// Rest returns an error if the scheduler of an idle pool still holds anything.
-func Rest[In, Out any](p *Pool[In, Out]) error { return p.sched.Rest() }
+// Rest returns an error if the scheduler of an idle pool still holds anything, or if a pool
+// that has ended still has the desk of a worker.
+func Rest[In, Out any](p *Pool[In, Out]) error {
+	if p.tel != nil && p.Stats().State == Ended && len(p.tel.workers()) > 0 {
+		return fmt.Errorf("desks of workers that have left: %d", len(p.tel.workers()))
+	}
+	return p.sched.Rest()
+}
 
 // PoolOf returns the pool of a batch.
 func PoolOf[In, Out any](b *Batch[In, Out]) *Pool[In, Out] { return b.items.pool }
