@@ -59,7 +59,10 @@ func (w *world) batchOf(g *group, b body, n int, parent *job) []*job {
 	defer w.mu.Unlock()
 	switch {
 	case parent != nil && turnedAway != nil:
-		g.vague = turnedAway
+		// If the context ends and the pool closes in one phase, either may be the reason.
+		g.vague = func(err error) bool {
+			return turnedAway(err) || w.closed != 0 && errors.Is(err, dispatch.ErrClosed)
+		}
 	default:
 		g.turnedAway = turnedAway
 	}
