@@ -29,8 +29,8 @@
 // yet, Submit leaves the job to it: it calls the next idle worker before it runs
 // its own job, as long as jobs are left. So short jobs wake few workers, and long
 // ones get one each. The dispatcher, a goroutine of the pool, does the rest: it
-// starts a worker if none is idle and the limit allows one, and pairs jobs with
-// idle workers where there are too many jobs for one step, as after Resume.
+// starts a worker if none is idle and the limit allows one, and gives out slots
+// where more jobs wait than one step deals with, as after Resume.
 //
 // The dispatcher never holds a job itself, so a pool with N workers and a queue of
 // Q accepts exactly N+Q jobs. A slot is the right to run one job; there are N. A

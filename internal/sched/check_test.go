@@ -182,17 +182,17 @@ func (p *program) check() {
 // the first that waits.
 func (p *program) checkQueue() {
 	q := &p.m.queue
-	var granted1, first *Task
+	var ready, first *Task
 	for t := q.head; t != nil; t = t.next {
 		switch {
 		case t.stage == waiting:
 			first = cmp.Or(first, t)
 		case t.stage == granted && !t.overLimit:
 			require.Nil(p.m.t, first, "slots are granted in order")
-			granted1 = cmp.Or(granted1, t)
+			ready = cmp.Or(ready, t)
 		}
 	}
-	require.Same(p.m.t, granted1, q.granted)
+	require.Same(p.m.t, ready, q.granted)
 	require.Same(p.m.t, first, q.first)
 }
 
